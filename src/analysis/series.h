@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the analysis is given: one arm's lifetimes as series, without any I/O. */
+#pragma once
+
+#include "base/terms.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* One sample. Bytes as double; NAN where absent. */
+struct point {
+    double t_s;        /* seconds since the lifetime's start */
+    double requests;   /* requests completed by this lifetime up to then */
+    double working_set, anon, file, inactive_file, shmem, kernel;
+};
+
+/* A stretch of the traffic as this lifetime saw it. */
+struct span {
+    enum { SPAN_IDLE, SPAN_CYCLE, SPAN_GAP, SPAN_COOLDOWN } kind;
+    unsigned cycle;        /* 1.. */
+    double start_s, end_s; /* since the lifetime's start; may be negative where it began before */
+};
+
+struct lifetime_series {
+    unsigned index;           /* 1.. */
+    const struct point *points;
+    size_t count;
+    const struct span *spans;
+    size_t span_count;
+    double ready_s;           /* NAN: never ready */
+    double uptime_s;
+    double requests_completed;
+    enum end_cause cause;     /* CAUSE_RUNNING when it outlived the arm */
+    enum evidence_level level;
+    double peak_bytes;        /* the kernel's high-water mark; NAN unknown */
+};
+
+struct arm_series {
+    double limit_bytes;
+    const struct lifetime_series *lifetimes;
+    size_t count;
+};

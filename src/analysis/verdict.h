@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From an arm's series to one class, with the reasons in words and the level they allow. */
+#pragma once
+
+#include "analysis/trend.h"
+
+#define VERDICT_TEXT_MAX 512
+
+struct verdict {
+    enum verdict_class class;
+    double confidence;      /* 0 to 1 */
+    enum driver driver;
+    enum evidence_level level;
+    char summary[VERDICT_TEXT_MAX];      /* one or two plain sentences with the figures */
+    char would_settle[VERDICT_TEXT_MAX]; /* inconclusive: which measurement would settle it; else "" */
+    struct estimate per_request, per_second; /* over the arm's lifetimes; NAN unknown */
+    double peak_bytes;      /* highest working set over all lifetimes */
+    unsigned kills;         /* ends by oom-container-limit, -ancestor-limit or -host */
+};
+
+/* Classify one arm on its own evidence. Returns 0 or -ENOMEM. */
+int verdict_of_arm(const struct arm_series *arm, struct verdict *ret);
+
+struct recommendation {
+    enum { ADVISE_FIX_LEAK, ADVISE_RAISE_LIMIT, ADVISE_KEEP_LIMIT, ADVISE_INVESTIGATE } action;
+    double memory_bytes; /* NAN: no size is given (a leak gets none) */
+    char reason[VERDICT_TEXT_MAX];
+};
+const char *recommendation_action_name(int action);
+
+/* Size advice: after an OOM max(peak + 100 MiB, 1.2 peak) (Kubernetes' Vertical Pod Autoscaler), else max(1.15
+ * peak) (KRR); a leak gets no size. `raised` is the verdict of the arm with more memory, or NULL. */
+void recommend(const struct verdict *trigger, const struct verdict *raised, double limit_bytes,
+               struct recommendation *ret);

@@ -1,0 +1,220 @@
+-- One SQLite file per run: the only place where evidence lives. Rows are appended; nothing is edited
+-- except the columns marked (late), which are NULL until known.
+-- Every *_ns column is CLOCK_MONOTONIC nanoseconds unless it says realtime; run.*_zero_ns tie the two.
+
+CREATE TABLE run (
+  id TEXT PRIMARY KEY,
+  lab TEXT NOT NULL,
+  command TEXT NOT NULL,               -- the command line, shell-quoted
+  lab_json TEXT NOT NULL,              -- the plan: the lab file after defaults, as JSON
+  seed INTEGER NOT NULL,
+  started_at_ns INTEGER NOT NULL,      -- realtime
+  monotonic_zero_ns INTEGER NOT NULL,  -- the monotonic clock at that moment
+  ended_ns INTEGER,                    -- (late)
+  tool_version TEXT NOT NULL,
+  kernel TEXT NOT NULL,
+  cgroup_version INTEGER NOT NULL,
+  cpus INTEGER NOT NULL,
+  memory_bytes INTEGER NOT NULL,
+  sample_rate_hz REAL NOT NULL,
+  backoff TEXT NOT NULL,               -- "kubernetes", "fast" or "FIRST,MAX"
+  backoff_scale REAL NOT NULL,         -- back-off times are the platform's own times this factor
+  kernel_log INTEGER NOT NULL,         -- 1: /dev/kmsg was readable
+  dropped_observations INTEGER,        -- (late) ring overflows
+  exit_status INTEGER                  -- (late)
+) STRICT;
+
+CREATE TABLE arm (
+  id INTEGER PRIMARY KEY,
+  scenario TEXT NOT NULL,              -- hard, leak, healthy; "service" for one's own command
+  name TEXT NOT NULL,                  -- trigger, raise, patch, fix, control, revert
+  reference TEXT,                      -- the arm it is compared with (NULL for trigger)
+  differs_in TEXT NOT NULL,            -- JSON array of strings, e.g. ["memory: 512Mi -> 1Gi"]
+  purpose TEXT NOT NULL,               -- what it tests, one sentence
+  app TEXT NOT NULL,
+  revision TEXT NOT NULL,
+  command TEXT NOT NULL,               -- JSON array
+  env TEXT NOT NULL,                   -- JSON object: what was set beyond the base environment
+  memory_limit_bytes INTEGER NOT NULL,
+  cpu_cores REAL,                      -- NULL: no quota
+  kill_stop INTEGER,                   -- the arm stops after so many kills; NULL: never
+  requests_planned INTEGER NOT NULL,
+  sequence_sha256 TEXT NOT NULL,       -- of the planned request sequence: equal in all arms of a scenario
+  started_ns INTEGER NOT NULL,
+  traffic_started_ns INTEGER,          -- (late)
+  ended_ns INTEGER,                    -- (late)
+  ended_because TEXT,                  -- (late) sequence-complete, kill-stop, deadline, interrupted, failed
+  health_state TEXT,                   -- (late) Healthy | Unhealthy | None
+  provisioning_state TEXT,             -- (late)
+  running_state TEXT                   -- (late)
+) STRICT;
+
+CREATE TABLE phase (                   -- what the traffic did when
+  arm_id INTEGER NOT NULL REFERENCES arm,
+  kind TEXT NOT NULL,                  -- idle, cycle, gap, cooldown
+  cycle INTEGER NOT NULL,              -- 1.. for cycle and gap, else 0
+  started_ns INTEGER NOT NULL,
+  ended_ns INTEGER                     -- (late)
+) STRICT;
+
+CREATE TABLE revision (
+  name TEXT PRIMARY KEY,
+  app TEXT NOT NULL,
+  arm_id INTEGER NOT NULL REFERENCES arm,
+  created_ns INTEGER NOT NULL,
+  deactivated_ns INTEGER,              -- (late)
+  template TEXT NOT NULL               -- JSON
+) STRICT;
+
+CREATE TABLE lifetime (
+  id INTEGER PRIMARY KEY,
+  arm_id INTEGER NOT NULL REFERENCES arm,
+  replica TEXT NOT NULL,
+  idx INTEGER NOT NULL,                -- 1.. within the replica
+  pid INTEGER NOT NULL,
+  cgroup TEXT NOT NULL,                -- as the kernel log names it
+  started_ns INTEGER NOT NULL,         -- the command was executed
+  backoff_ns INTEGER NOT NULL,         -- waited before this start
+  ready_ns INTEGER                     -- (late) first successful readiness probe
+) STRICT;
+
+CREATE TABLE lifetime_end (            -- committed durably before the cgroup goes
+  lifetime_id INTEGER PRIMARY KEY REFERENCES lifetime,
+  ended_ns INTEGER NOT NULL,           -- noticed
+  recorded_ns INTEGER NOT NULL,        -- complete in memory
+  committed_ns INTEGER,                -- (late) durable
+  wait_code INTEGER NOT NULL,          -- CLD_EXITED 1, CLD_KILLED 2, CLD_DUMPED 3
+  wait_status INTEGER NOT NULL,        -- exit code or signal
+  platform_kill TEXT NOT NULL,         -- why we sent a signal before; "none"
+  oom_start INTEGER, oom_end INTEGER,  -- NULL where the kernel has no such counter
+  oom_kill_start INTEGER, oom_kill_end INTEGER,
+  oom_group_kill_start INTEGER, oom_group_kill_end INTEGER,
+  limit_hits_start INTEGER, limit_hits_end INTEGER,
+  ancestor_oom_start INTEGER, ancestor_oom_end INTEGER,
+  peak_bytes INTEGER,                  -- the kernel's own high-water mark
+  user_ns INTEGER NOT NULL, system_ns INTEGER NOT NULL,
+  console_tail TEXT,                   -- the last lines, at most 4 KiB
+  cause TEXT,                          -- (late) end.cause of the contract
+  level TEXT                           -- (late)
+) STRICT;
+
+CREATE TABLE sample (
+  lifetime_id INTEGER NOT NULL REFERENCES lifetime,
+  at_ns INTEGER NOT NULL
+  -- and one INTEGER column for each metric of base/metrics.h, NULL where absent
+  /*METRICS*/
+) STRICT;
+CREATE INDEX sample_by_lifetime ON sample (lifetime_id, at_ns);
+
+CREATE TABLE kill (
+  id INTEGER PRIMARY KEY,
+  lifetime_id INTEGER NOT NULL REFERENCES lifetime,
+  kills INTEGER NOT NULL,              -- how far oom_kill went up
+  kernel_ns INTEGER,                   -- the kernel log's stamp, on the monotonic clock
+  noticed_ns INTEGER NOT NULL,
+  recorded_ns INTEGER NOT NULL,
+  committed_ns INTEGER,                -- (late) durable
+  usage_bytes INTEGER, oom INTEGER, oom_kill INTEGER
+) STRICT;
+
+CREATE TABLE kernel_log (
+  id INTEGER PRIMARY KEY,
+  lifetime_id INTEGER,                 -- NULL: belongs to none of ours
+  sequence INTEGER NOT NULL,
+  boot_ns INTEGER NOT NULL,            -- printk's clock
+  noticed_ns INTEGER NOT NULL,
+  kind TEXT NOT NULL,                  -- summary, killed, group, reaped, invoked
+  oom_memcg TEXT, task_memcg TEXT, comm TEXT, pid INTEGER,
+  text TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE request (
+  arm_id INTEGER NOT NULL REFERENCES arm,
+  seq INTEGER NOT NULL,                -- 0.. in the planned sequence
+  cycle INTEGER NOT NULL,
+  due_ns INTEGER NOT NULL,
+  sent_ns INTEGER,
+  done_ns INTEGER,
+  status INTEGER NOT NULL,             -- HTTP status; 0: no response
+  error TEXT,                          -- curl's words; NULL when a response came
+  lifetime_id INTEGER,                 -- who answered; NULL: nobody
+  PRIMARY KEY (arm_id, seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE event (                   -- Azure's fields; `oomlab` holds what Azure cannot say
+  id INTEGER PRIMARY KEY,
+  arm_id INTEGER,
+  at_ns INTEGER NOT NULL,
+  type TEXT NOT NULL,                  -- Normal | Warning
+  app TEXT, revision TEXT, replica TEXT,
+  msg TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  event_source TEXT NOT NULL,
+  count INTEGER NOT NULL,
+  oomlab TEXT                          -- JSON object or NULL
+) STRICT;
+
+CREATE TABLE evidence (                -- every statement of the report and the row it rests on
+  id TEXT PRIMARY KEY,                 -- E1, E2, ...
+  level TEXT NOT NULL,
+  statement TEXT NOT NULL,
+  arm_id INTEGER,
+  source_table TEXT NOT NULL,
+  source_row TEXT NOT NULL             -- rowid or key of the row
+) STRICT;
+
+CREATE TABLE verdict (
+  arm_id INTEGER,                      -- NULL: the run as a whole
+  class TEXT NOT NULL,
+  confidence REAL NOT NULL,            -- 0 to 1
+  driver TEXT,
+  level TEXT NOT NULL,
+  because TEXT NOT NULL,               -- JSON array of evidence ids
+  summary TEXT NOT NULL,               -- one or two plain sentences
+  growth_bytes_per_request REAL, growth_bytes_per_s REAL, -- of the retained floor; NULL unknown
+  growth_low REAL, growth_high REAL,   -- 95 % of the one that drives it
+  would_settle TEXT                    -- inconclusive: which measurement would settle it
+) STRICT;
+
+CREATE TABLE growth (                  -- per lifetime
+  lifetime_id INTEGER PRIMARY KEY REFERENCES lifetime,
+  requests_completed INTEGER NOT NULL,
+  bytes_per_request REAL, bytes_per_s REAL, low REAL, high REAL
+) STRICT;
+
+CREATE TABLE prediction (
+  id INTEGER PRIMARY KEY,
+  arm_id INTEGER,                      -- (late) the arm it is for, once that exists
+  scenario TEXT NOT NULL,
+  for_arm TEXT NOT NULL,
+  hypothesis TEXT NOT NULL,
+  metric TEXT NOT NULL,                -- requests-to-kill, seconds-to-kill, kills
+  low REAL NOT NULL, high REAL NOT NULL,
+  made_ns INTEGER NOT NULL,
+  made_at_ns INTEGER NOT NULL,         -- realtime
+  text TEXT NOT NULL,                  -- the canonical JSON that was hashed
+  sha256 TEXT NOT NULL,
+  observed REAL, holds INTEGER         -- (late)
+) STRICT;
+
+CREATE TABLE gate (
+  id TEXT PRIMARY KEY,                 -- e.g. leak/trigger-reproduces
+  scenario TEXT NOT NULL,
+  hypothesis TEXT NOT NULL,
+  pass INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE gate_check (
+  gate_id TEXT NOT NULL REFERENCES gate,
+  id TEXT NOT NULL,
+  pass INTEGER NOT NULL,
+  observed TEXT NOT NULL,
+  threshold TEXT NOT NULL,
+  evidence TEXT                        -- JSON array of evidence ids
+) STRICT;
+
+CREATE TABLE recommendation (
+  action TEXT NOT NULL,                -- fix-the-leak, raise-limit, keep-limit, investigate
+  memory_bytes INTEGER,
+  reason TEXT NOT NULL
+) STRICT;
