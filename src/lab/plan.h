@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A lab after all defaults: what will be run, in which order, and what each arm differs in.
+ *
+ * Made from the built-in lab, a lab file (YAML) or the command line's options; executing it is
+ * src/lab/run.c's business. A plan is immutable once made. */
+#pragma once
+
+#include "base/error.h"
+#include "traffic/traffic.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum arm_kind { ARM_TRIGGER, ARM_RAISE, ARM_PATCH, ARM_FIX, ARM_CONTROL, ARM_REVERT, ARM_KINDS };
+const char *arm_kind_name(enum arm_kind kind);
+/* What the arm tests, one sentence (DESIGN.md's table). */
+const char *arm_kind_purpose(enum arm_kind kind);
+
+enum readiness { READY_NONE, READY_TCP, READY_HTTP };
+
+struct probe_spec {
+    enum readiness kind;       /* READY_NONE: no such probe */
+    char path[256];            /* for READY_HTTP */
+    int64_t period_ns;         /* default 10 s as Kubernetes; readiness in a lab: 50 ms */
+    int64_t timeout_ns;        /* default 1 s */
+    int64_t initial_delay_ns;  /* default 0 */
+    unsigned failure_threshold; /* default 3; startup 240 */
+};
+
+struct backoff_spec {
+    char name[32];             /* "kubernetes", "fast", or "FIRST,MAX" as written */
+    int64_t first_ns, max_ns;  /* 10 s and 300 s for kubernetes */
+    int64_t reset_ns;          /* 10 min: a longer life starts the series again */
+    double scale;              /* times are kubernetes' own times this factor (fast: 1/20) */
+};
+
+struct arm_plan {
+    enum arm_kind kind;
+    int reference;             /* index of the arm it is compared with, in the same scenario; -1 none */
+    char **command;            /* NULL-terminated argv; owned */
+    char **env;                /* NULL-terminated "K=V" beyond the base environment; owned */
+    uint64_t memory_bytes;
+    double cpu_cores;          /* 0: no quota */
+    unsigned kill_stop;        /* stop the arm after so many kills; 0: never */
+    char **differs_in;         /* NULL-terminated, human: "memory: 512Mi -> 1Gi"; owned, empty for trigger */
+};
+
+enum expectation { EXPECT_NOTHING, EXPECT_LEAK, EXPECT_STARTUP_DEMAND, EXPECT_HEALTHY };
+
+struct scenario_plan {
+    char name[64];             /* hard, leak, healthy; "service" for one's own command */
+    char app[64];              /* ca-oom-leak, ... */
+    enum expectation expect;   /* decides which gates must hold; EXPECT_NOTHING for one's own service */
+    struct arm_plan *arms;     /* in the order in which they run; owned */
+    size_t arm_count;
+    struct traffic_spec traffic; /* the same for every arm; strings owned by the plan */
+};
+
+struct plan {
+    char name[64];             /* memory-leak-oomkilled, or the lab file's name */
+    char *question;            /* one sentence for the report; owned */
+    struct scenario_plan *scenarios;
+    size_t scenario_count;
+    uint16_t port;             /* 0: a free one is chosen for each arm and passed as $PORT */
+    bool https;
+    struct probe_spec readiness, liveness, startup;
+    int64_t ready_deadline_ns; /* not ready so long after a start: the arm is given up (default 60 s) */
+    int64_t arm_deadline_ns;   /* an arm takes at most so long (default 10 min) */
+    struct backoff_spec backoff;
+    double sample_rate_hz;
+    uint64_t pids_max;         /* default 4096 */
+    uint64_t seed;
+    int64_t stop_grace_ns;     /* SIGTERM to SIGKILL; default 2 s */
+};
+
+/* What the command line says; NULL and 0 mean "not given". Strings are borrowed. */
+struct plan_options {
+    const char *lab_file;      /* "-" is standard input */
+    const char *const *command; /* NULL-terminated, after "--" */
+    const char *memory, *raise, *cpu, *port, *ready, *liveness, *startup, *rate, *backoff, *arms, *seed;
+    const char *cycles, *per_cycle, *kills, *sample_rate, *requests_file, *patch_command, *patch_memory;
+    const char *idle, *gap, *cooldown, *deadline, *arrival, *scenarios;
+    const char *const *env, *const *patch_env, *const *requests; /* NULL-terminated or NULL */
+};
+
+/* The plan for these options: the built-in lab when neither a lab file nor a command is given (options then
+ * change its numbers), the lab file (options win over its keys), or one's own service. Every fault is a
+ * usage error; in a lab file with "FILE:LINE:COLUMN: ". */
+int plan_new(const struct plan_options *options, struct plan **ret, struct error *err);
+void plan_free(struct plan *plan);
+
+/* Refuse what this machine cannot hold: the largest limit plus 512 MiB must fit into available memory
+ * (ERROR_UNAVAILABLE). */
+int plan_check_machine(const struct plan *plan, struct error *err);
+
+/* The whole plan as JSON (goes into run.lab_json and under `oomlab show`). New reference or NULL. */
+json_t *plan_to_json(const struct plan *plan);
