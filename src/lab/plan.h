@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/error.h"
+#include "platform/template.h"
 #include "traffic/traffic.h"
 
 #include <jansson.h>
@@ -17,24 +18,6 @@ enum arm_kind { ARM_TRIGGER, ARM_RAISE, ARM_PATCH, ARM_FIX, ARM_CONTROL, ARM_REV
 const char *arm_kind_name(enum arm_kind kind);
 /* What the arm tests, one sentence (DESIGN.md's table). */
 const char *arm_kind_purpose(enum arm_kind kind);
-
-enum readiness { READY_NONE, READY_TCP, READY_HTTP };
-
-struct probe_spec {
-    enum readiness kind;       /* READY_NONE: no such probe */
-    char path[256];            /* for READY_HTTP */
-    int64_t period_ns;         /* default 10 s as Kubernetes; readiness in a lab: 50 ms */
-    int64_t timeout_ns;        /* default 1 s */
-    int64_t initial_delay_ns;  /* default 0 */
-    unsigned failure_threshold; /* default 3; startup 240 */
-};
-
-struct backoff_spec {
-    char name[32];             /* "kubernetes", "fast", or "FIRST,MAX" as written */
-    int64_t first_ns, max_ns;  /* 10 s and 300 s for kubernetes */
-    int64_t reset_ns;          /* 10 min: a longer life starts the series again */
-    double scale;              /* times are kubernetes' own times this factor (fast: 1/20) */
-};
 
 struct arm_plan {
     enum arm_kind kind;

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a revision is made from. A template never changes: another template is another revision. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum readiness { READY_NONE, READY_TCP, READY_HTTP };
+
+struct probe_spec {
+    enum readiness kind;        /* READY_NONE: no such probe */
+    char path[256];             /* for READY_HTTP */
+    int64_t period_ns;          /* Kubernetes: 10 s; readiness in a lab: 50 ms */
+    int64_t timeout_ns;         /* default 1 s */
+    int64_t initial_delay_ns;   /* default 0 */
+    unsigned failure_threshold; /* failures in a row; default 3, startup 240 */
+};
+
+struct backoff_spec {
+    char name[32];             /* "kubernetes", "fast", or "FIRST,MAX" as written */
+    int64_t first_ns, max_ns;  /* 10 s and 300 s for kubernetes */
+    int64_t reset_ns;          /* 10 min for kubernetes: a longer life starts the series again */
+    double scale;              /* times are kubernetes' own times this factor (fast: 1/20) */
+};
+
+/* Pointers are borrowed from the plan, which outlives every revision. */
+struct revision_template {
+    const char *app;           /* "ca-oom-leak" */
+    const char *suffix;        /* the revision is named <app>--<suffix> */
+    char *const *command;      /* NULL-terminated argv */
+    char *const *env;          /* NULL-terminated "K=V" beyond the base environment */
+    uint64_t memory_bytes;
+    double cpu_cores;          /* 0: no quota */
+    uint64_t pids_max;
+    uint16_t port;             /* where the app listens; also given to it as PORT */
+    bool https;
+    struct probe_spec readiness, liveness, startup;
+    struct backoff_spec backoff;
+    int64_t ready_deadline_ns; /* not ready so long after a start: given up */
+    int64_t stop_grace_ns;     /* SIGTERM to SIGKILL */
+};
