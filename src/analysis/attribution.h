@@ -21,15 +21,15 @@ enum kernel_log_scope { KERNEL_LOG_NONE, KERNEL_LOG_OWN, KERNEL_LOG_ANCESTOR, KE
 struct death_facts {
     bool ended;
     bool by_signal;
-    int signal;             /* when by_signal */
-    int exit_code;          /* when not */
-    int cgroup_version;     /* 1 or 2 */
+    int signal;         /* when by_signal */
+    int exit_code;      /* when not */
+    int cgroup_version; /* 1 or 2 */
     struct counter_pair oom, oom_kill, oom_group_kill, limit_hits, ancestor_oom;
     enum platform_kill platform_kill; /* we sent a signal before the end, and why */
     bool platform_sent_sigkill;       /* and it was (also) SIGKILL */
     bool kernel_log_readable;
-    enum kernel_log_scope kernel_log;        /* the OOM record that names this container's victim */
-    bool kernel_log_victim_is_main;          /* its pid is the main process's */
+    enum kernel_log_scope kernel_log; /* the OOM record that names this container's victim */
+    bool kernel_log_victim_is_main;   /* its pid is the main process's */
     bool kernel_log_group_kill;
     bool oomd_xattr, oomd_log, earlyoom_log; /* a user-space killer left its mark */
     const char *console_tail;                /* last lines, may be NULL */
@@ -38,13 +38,14 @@ struct death_facts {
 struct death {
     enum end_cause cause;
     enum evidence_level level;
-    bool oom_child;            /* a child was OOM-killed in this lifetime, and the end is not that */
-    const char *runtime;       /* runtime-out-of-memory: "Java", "Node.js", ... (static) else NULL */
-    char explanation[256];     /* one plain sentence */
+    bool oom_child;        /* a child was OOM-killed in this lifetime, and the end is not that */
+    const char *runtime;   /* runtime-out-of-memory: "Java", "Node.js", ... (static) else NULL */
+    char explanation[256]; /* one plain sentence */
 };
 
 void attribute_death(const struct death_facts *facts, struct death *ret);
 
 /* The language runtime whose out-of-memory message stands in `console`, or NULL. The exit must fit
- * too: Java 1 or 3 or 134, Node 134 (or 139 as PID 1), Go 2, Python 1, C++ 134 (or 139 as PID 1). */
+ * too: Java 1 or 3 or 134, Node 134 (or 139 as PID 1), Go 2, Python 1, C++ 134 (or 139 as PID 1).
+ */
 const char *runtime_out_of_memory(const char *console, bool by_signal, int signal, int exit_code);

@@ -5,13 +5,32 @@
 #include "analysis/verdict.h"
 
 struct prediction {
-    char hypothesis[64]; /* "leak", "startup-demand", ... */
-    char metric[32];     /* "requests-to-kill", "seconds-to-kill", "kills" */
-    double low, high;    /* 95 % prediction interval for one new observation */
+    char hypothesis[64]; /* "leak", "startup-demand", "peak-demand" */
+    char metric[32];     /* one of the PREDICT_ names */
+    double low, high;    /* 95 % prediction interval for one new observation; always finite */
 };
 
-/* Predictions for the same work under `limit_bytes`. For a leak: requests (and seconds) to the next kill, from each
- * killed lifetime's growth and start level; the interval widens with their spread and their number
- * (Student's t prediction interval for a new observation). Writes at most `max` and returns how many. */
+/* Requests completed by a process before its kill. */
+#define PREDICT_REQUESTS "requests-to-kill"
+/* Seconds from a process's start to its kill. */
+#define PREDICT_SECONDS "seconds-to-kill"
+/* 1: the OOM killer ends at least one process of the arm; 0: none. */
+#define PREDICT_KILLED "killed"
+
+/* At most so many predictions come out of predict_for_limit(). */
+#define PREDICTIONS_MAX 4
+
+/* Predictions for the same work under `limit_bytes`: the verdict's own hypothesis first, then its
+ * rivals'. For a leak: requests (and seconds) to the next kill, from each killed lifetime's own
+ * count and start level; the interval widens with their spread and their number (Student's t
+ * prediction interval for a new observation; docs/statistics.md). Writes at most `max` and returns
+ * how many; 0 when nothing was killed. */
 size_t predict_for_limit(const struct arm_series *trigger, const struct verdict *verdict,
                          double limit_bytes, struct prediction *ret, size_t max);
+
+/* What the arm showed for a prediction's metric: of its first killed lifetime (the next kill), or
+ * whether there was a kill. NAN: no such observation (for example no kill). */
+double predict_observed(const struct arm_series *arm, const char *metric);
+
+/* observed is a number inside [low, high]. */
+bool predict_holds(const struct prediction *prediction, double observed);

@@ -10,8 +10,8 @@
 
 /* One sample. Bytes as double; NAN where absent. */
 struct point {
-    double t_s;        /* seconds since the lifetime's start */
-    double requests;   /* requests completed by this lifetime up to then */
+    double t_s;      /* seconds since the lifetime's start */
+    double requests; /* requests completed by this lifetime up to then */
     double working_set, anon, file, inactive_file, shmem, kernel;
 };
 
@@ -23,17 +23,17 @@ struct span {
 };
 
 struct lifetime_series {
-    unsigned index;           /* 1.. */
+    unsigned index; /* 1.. */
     const struct point *points;
     size_t count;
     const struct span *spans;
     size_t span_count;
-    double ready_s;           /* NAN: never ready */
+    double ready_s; /* NAN: never ready */
     double uptime_s;
     double requests_completed;
-    enum end_cause cause;     /* CAUSE_RUNNING when it outlived the arm */
+    enum end_cause cause; /* CAUSE_RUNNING when it outlived the arm */
     enum evidence_level level;
-    double peak_bytes;        /* the kernel's high-water mark; NAN unknown */
+    double peak_bytes; /* the kernel's high-water mark; NAN unknown */
 };
 
 struct arm_series {

@@ -8,14 +8,17 @@
 
 struct verdict {
     enum verdict_class class;
-    double confidence;      /* 0 to 1 */
+    double confidence; /* 0 to 1 */
     enum driver driver;
     enum evidence_level level;
     char summary[VERDICT_TEXT_MAX];      /* one or two plain sentences with the figures */
-    char would_settle[VERDICT_TEXT_MAX]; /* inconclusive: which measurement would settle it; else "" */
+    char would_settle[VERDICT_TEXT_MAX]; /* inconclusive: which measurement would settle it; else ""
+                                          */
     struct estimate per_request, per_second; /* over the arm's lifetimes; NAN unknown */
-    double peak_bytes;      /* highest working set over all lifetimes */
-    unsigned kills;         /* ends by oom-container-limit, -ancestor-limit or -host */
+    struct estimate drift_bytes; /* growth of the retained floor after warm-up, over the longest
+                                    lifetime; NAN unknown */
+    double peak_bytes;           /* highest working set over all lifetimes */
+    unsigned kills;              /* ends by oom-container-limit, -ancestor-limit or -host */
 };
 
 /* Classify one arm on its own evidence. Returns 0 or -ENOMEM. */
@@ -28,7 +31,8 @@ struct recommendation {
 };
 const char *recommendation_action_name(int action);
 
-/* Size advice: after an OOM max(peak + 100 MiB, 1.2 peak) (Kubernetes' Vertical Pod Autoscaler), else max(1.15
- * peak) (KRR); a leak gets no size. `raised` is the verdict of the arm with more memory, or NULL. */
+/* Size advice: after an OOM max(peak + 100 MiB, 1.2 peak) (Kubernetes' Vertical Pod Autoscaler),
+ * else max(1.15 peak) (KRR); a leak gets no size. `raised` is the verdict of the arm with more
+ * memory, or NULL. */
 void recommend(const struct verdict *trigger, const struct verdict *raised, double limit_bytes,
                struct recommendation *ret);
