@@ -30,11 +30,26 @@ struct store_value {
     double real;
     const char *text; /* NULL is SQL NULL */
 };
-#define STORE_INT(name, v)  {.column = (name), .type = STORE_INTEGER, .integer = (int64_t)(v)}
-#define STORE_DBL(name, v)  {.column = (name), .type = STORE_REAL, .real = (v)}
-#define STORE_STR(name, v)  {.column = (name), .type = STORE_TEXT, .text = (v)}
-#define STORE_NIL(name)     {.column = (name), .type = STORE_NULL}
-#define STORE_END           {.column = NULL}
+#define STORE_INT(name, v)                                                                         \
+    {                                                                                              \
+        .column = (name), .type = STORE_INTEGER, .integer = (int64_t)(v)                           \
+    }
+#define STORE_DBL(name, v)                                                                         \
+    {                                                                                              \
+        .column = (name), .type = STORE_REAL, .real = (v)                                          \
+    }
+#define STORE_STR(name, v)                                                                         \
+    {                                                                                              \
+        .column = (name), .type = STORE_TEXT, .text = (v)                                          \
+    }
+#define STORE_NIL(name)                                                                            \
+    {                                                                                              \
+        .column = (name), .type = STORE_NULL                                                       \
+    }
+#define STORE_END                                                                                  \
+    {                                                                                              \
+        .column = NULL                                                                             \
+    }
 
 /* Insert one row; its rowid goes to `ret_rowid` (may be NULL). Commits (not durably). */
 int store_insert(struct store *store, const char *table, const struct store_value *values,
@@ -44,6 +59,12 @@ int store_update(struct store *store, const char *table, const struct store_valu
                  const struct store_value *values, struct error *err);
 /* Make everything inserted so far durable (fsync). */
 int store_flush(struct store *store, struct error *err);
+/* The run is over: move everything into evidence.db itself, durably, so that its bytes stay as they
+ * are and reading needs no other file. Further inserts work (each one durable, and slow). The
+ * writer must be stopped and every prepared query finalized. -EBUSY when another process reads at
+ * the moment: the content is complete then, but evidence.db-wal may stay beside it. Closing seals,
+ * too. */
+int store_seal(struct store *store, struct error *err);
 
 /* Query: prepare with the store's lock held only during each step. The caller finalizes the
  * statement with sqlite3_finalize(). */
@@ -55,8 +76,8 @@ struct store_batch; /* an open transaction */
  * *durable: then the batch is committed with fsync, and `on_durable` is called after it. */
 typedef int (*store_apply)(struct store_batch *batch, const void *record, void *context,
                            bool *durable, struct error *err);
-/* Called in the writer thread after the durable commit, once for each record that asked for it, with the
- * monotonic time of the commit. */
+/* Called in the writer thread after the durable commit, once for each record that asked for it,
+ * with the monotonic time of the commit. */
 typedef void (*store_durable)(const void *record, int64_t committed_ns, void *context);
 
 struct store_source {
@@ -66,12 +87,19 @@ struct store_source {
     store_durable on_durable; /* may be NULL */
     void *context;
 };
-/* Sources may be added and removed while the writer runs; removal drains the ring first. */
+/* Sources may be added and removed while the writer runs; removal drains the ring first (its
+ * producer must have stopped, and it may not be called from the callbacks). Rings are always
+ * drained, so that a slow or full disk never makes a producer drop records; what could not be
+ * written is an error. */
 int store_writer_start(struct store *store, struct error *err);
 int store_writer_add(struct store *store, const struct store_source *source, struct error *err);
 int store_writer_remove(struct store *store, struct ring *ring, struct error *err);
 /* Drain all rings, commit durably, stop the thread. The first write error, if any, is returned. */
 int store_writer_stop(struct store *store, struct error *err);
+/* True from the first error in the writer on: rows are missing, and on_durable may never be called
+ * for them, so the run should end. Cheap; from any thread while the writer runs; false without one.
+ */
+bool store_failed(struct store *store);
 /* As store_insert(), within the batch. */
 int store_batch_insert(struct store_batch *batch, const char *table,
                        const struct store_value *values, int64_t *ret_rowid, struct error *err);
