@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,13 +18,17 @@ static int reserve(struct buffer *buffer, size_t extra)
 {
     if (buffer->failed)
         return -ENOMEM;
-    size_t needed = buffer->length + extra + 1;
-    if (needed <= buffer->capacity)
-        return 0;
+    /* No object is larger than PTRDIFF_MAX; below it the sums and the doubling cannot overflow. */
+    char *data = NULL;
     size_t capacity = buffer->capacity ? buffer->capacity : 128;
-    while (capacity < needed)
-        capacity *= 2;
-    char *data = realloc(buffer->data, capacity);
+    if (extra < (size_t)PTRDIFF_MAX - buffer->length) {
+        size_t needed = buffer->length + extra + 1;
+        if (needed <= buffer->capacity)
+            return 0;
+        while (capacity < needed)
+            capacity *= 2;
+        data = realloc(buffer->data, capacity);
+    }
     if (!data) {
         buffer->failed = true;
         return -ENOMEM;
@@ -77,7 +82,7 @@ const char *buffer_text(const struct buffer *buffer)
 
 char *buffer_steal(struct buffer *buffer)
 {
-    if (buffer->failed || reserve(buffer, 0) < 0)
+    if (reserve(buffer, 0) < 0)
         return NULL;
     buffer->data[buffer->length] = '\0';
     char *data = buffer->data;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Clocks in nanoseconds and time stamps as text.
  *
- * Inside oomlab a moment is CLOCK_MONOTONIC nanoseconds (`..._ns`). The store keeps the wall clock of
- * the run's start beside it, so that every moment can be shown as a date. */
+ * Inside oomlab a moment is CLOCK_MONOTONIC nanoseconds (`..._ns`). The store keeps the wall clock
+ * of the run's start beside it, so that every moment can be shown as a date. */
 #pragma once
 
 #include <stdint.h>

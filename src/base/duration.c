@@ -15,8 +15,8 @@ static const struct {
     const char *name;
     double seconds;
 } UNITS[] = {
-    {"ns", 1e-9}, {"us", 1e-6}, {"ms", 1e-3},  {"s", 1},        {"min", 60},
-    {"m", 60},    {"h", 3600},  {"d", 86400},
+    {"ns", 1e-9}, {"us", 1e-6}, {"ms", 1e-3}, {"s", 1},
+    {"min", 60},  {"m", 60},    {"h", 3600},  {"d", 86400},
 };
 
 /* The unit at the start of `text`, longest name first ("min" before "m" stands in the table). */
@@ -48,17 +48,19 @@ int duration_parse(const char *text, int64_t *ret_ns, struct error *err)
 {
     double total = 0;
     const char *at = text;
+    bool first = true;
     do {
         double number = 0;
         double unit = 1;
         if (!number_parse(at, &number, &at))
-            return error_usage(err, "'%s' is not a duration; write it like 200ms, 1.5s, 5m or 1h30m",
-                               text);
+            return error_usage(
+                err, "'%s' is not a duration; write it like 200ms, 1.5s, 5m or 1h30m", text);
         size_t length = match_unit(at, &unit);
-        if (length == 0 && (*at != '\0' || total > 0))
+        if (length == 0 && (*at != '\0' || !first))
             return error_usage(err, "'%s' has no known unit of time; use ms, s, m, h", text);
         at += length;
         total += number * unit;
+        first = false;
     } while (*at != '\0');
     if (!(total <= MAX_SECONDS))
         return error_usage(err, "'%s' is too long for a duration", text);
@@ -78,28 +80,31 @@ int rate_parse(const char *text, double *ret_per_s, struct error *err)
     } else if (ok) {
         ok = *at == '\0';
     }
-    if (!ok || !isfinite(number) || number <= 0)
+    double per_s = number / seconds;
+    if (!ok || !isfinite(per_s) || per_s <= 0)
         return error_usage(err, "'%s' is not a rate; write it like 50/s or 600/m", text);
-    *ret_per_s = number / seconds;
+    *ret_per_s = per_s;
     return 0;
 }
 
 const char *duration_format(int64_t ns, char text[static DURATION_TEXT_MAX])
 {
     double seconds = (double)ns / 1e9;
-    int64_t whole = ns / NS_PER_S;
-    if (seconds < 0.001)
+    int64_t whole = ns / NS_PER_S + (ns % NS_PER_S >= NS_PER_S / 2);
+    int64_t minutes = whole / 60 + (whole % 60 >= 30);
+    /* Each bound is where the printed number would round up to the next unit: no "1000 ms". */
+    if (seconds < 0.0009995)
         snprintf(text, DURATION_TEXT_MAX, "%.0f us", seconds * 1e6);
-    else if (seconds < 0.01)
+    else if (seconds < 0.009995)
         snprintf(text, DURATION_TEXT_MAX, "%.2f ms", seconds * 1e3);
-    else if (seconds < 1)
+    else if (seconds < 0.9995)
         snprintf(text, DURATION_TEXT_MAX, "%.0f ms", seconds * 1e3);
-    else if (seconds < 60)
+    else if (seconds < 59.995)
         snprintf(text, DURATION_TEXT_MAX, "%.2f s", seconds);
-    else if (seconds < 3600)
+    else if (whole < 3600)
         snprintf(text, DURATION_TEXT_MAX, "%" PRId64 " min %" PRId64 " s", whole / 60, whole % 60);
     else
-        snprintf(text, DURATION_TEXT_MAX, "%" PRId64 " h %" PRId64 " min", whole / 3600,
-                 whole % 3600 / 60);
+        snprintf(text, DURATION_TEXT_MAX, "%" PRId64 " h %" PRId64 " min", minutes / 60,
+                 minutes % 60);
     return text;
 }

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Errors as values: a negative errno plus a message chain in a fixed buffer.
  *
- * Nothing here allocates, because oomlab works where memory runs out. Functions that can fail return
- * 0 or -errno and take a caller-owned `struct error *` as their last argument, never NULL. Libraries
- * fill it in and neither print nor exit; src/cli prints it and turns its kind into the exit status. */
+ * Nothing here allocates, because oomlab works where memory runs out. Functions that can fail
+ * return 0 or -errno and take a caller-owned `struct error *` as their last argument, never NULL.
+ * Libraries fill it in and neither print nor exit; src/cli prints it and turns its kind into the
+ * exit status. */
 #pragma once
 
 #define ERROR_TEXT_BYTES 768
 
 /* What the error means for the person who runs oomlab; src/cli maps it to the exit status. */
 enum error_kind {
-    ERROR_FAILED = 0,  /* the tool failed (exit status 1) */
-    ERROR_USAGE,       /* an input is wrong: an option, a lab file, a file to read (exit status 2) */
-    ERROR_UNAVAILABLE, /* this machine cannot run it; the text says what is missing and the fix (4) */
+    ERROR_FAILED = 0, /* the tool failed (exit status 1) */
+    ERROR_USAGE,      /* an input is wrong: an option, a lab file, a file to read (exit status 2) */
+    ERROR_UNAVAILABLE, /* this machine cannot run it; the text says what is missing and the fix (4)
+                        */
 };
 
 struct error {

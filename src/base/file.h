@@ -13,7 +13,8 @@
  * No allocation. Returns the length or -errno. */
 ssize_t file_pread_text(int fd, char *text, size_t size);
 
-/* Read at most size - 1 bytes of the named file and terminate them. Returns the length or -errno. */
+/* Read at most size - 1 bytes of the named file and terminate them. Returns the length or -errno.
+ */
 ssize_t file_read_text(int dir_fd, const char *name, char *text, size_t size);
 
 /* Append the whole file to `buffer`; more than `max_bytes` is -EFBIG. Sets `err`. */

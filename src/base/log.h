@@ -5,7 +5,8 @@
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
-/* The most detailed level that is printed; LOG_LEVEL_INFO at the start. Set once, before threads. */
+/* The most detailed level that is printed; LOG_LEVEL_INFO at the start. Set once, before threads.
+ */
 void log_set_level(enum log_level level);
 
 /* Print "oomlab: warning: text" (no word for info). One write(2) a line, so lines never mix. */

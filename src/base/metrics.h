@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The one list of what is sampled from a container: filled in by src/kernel, carried by src/observe,
- * a column each in src/store. Absent is not zero: a value counts only when its bit is set. */
+/* The one list of what is sampled from a container: filled in by src/kernel, carried by
+ * src/observe, a column each in src/store. Absent is not zero: a value counts only when its bit is
+ * set. */
 #pragma once
 
 #include <stdbool.h>

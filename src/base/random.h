@@ -23,7 +23,8 @@ static inline double random_unit(struct random *random)
     return (double)(random_next(random) >> 11) * 0x1p-53;
 }
 
-/* Uniform in [0, bound), without modulo bias for the sizes used here (multiply-shift, Lemire 2019). */
+/* Uniform in [0, bound), without modulo bias for the sizes used here (multiply-shift, Lemire 2019).
+ */
 static inline uint64_t random_below(struct random *random, uint64_t bound)
 {
     return (uint64_t)(((unsigned __int128)random_next(random) * bound) >> 64);

@@ -42,6 +42,13 @@ bool ring_push(struct ring *ring, const void *record)
     return true;
 }
 
+size_t ring_room(const struct ring *ring)
+{
+    size_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
+    size_t head = atomic_load_explicit(&ring->head, memory_order_acquire);
+    return ring->capacity - (tail - head);
+}
+
 bool ring_pop(struct ring *ring, void *ret_record)
 {
     size_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);

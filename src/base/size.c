@@ -10,34 +10,36 @@
 
 static const struct {
     const char *name;
-    double factor;
+    long double factor;
 } UNITS[] = {
-    {"", 1},          {"B", 1},        {"Ki", 0x1p10},   {"Mi", 0x1p20},  {"Gi", 0x1p30},
-    {"Ti", 0x1p40},   {"Pi", 0x1p50},  {"k", 1e3},       {"K", 1e3},      {"M", 1e6},
-    {"G", 1e9},       {"T", 1e12},     {"P", 1e15},      {"KiB", 0x1p10}, {"MiB", 0x1p20},
-    {"GiB", 0x1p30},  {"TiB", 0x1p40}, {"PiB", 0x1p50},  {"kB", 1e3},     {"KB", 1e3},
-    {"MB", 1e6},      {"GB", 1e9},     {"TB", 1e12},     {"PB", 1e15},
+    {"", 1},         {"B", 1},        {"Ki", 0x1p10},  {"Mi", 0x1p20},  {"Gi", 0x1p30},
+    {"Ti", 0x1p40},  {"Pi", 0x1p50},  {"k", 1e3},      {"K", 1e3},      {"M", 1e6},
+    {"G", 1e9},      {"T", 1e12},     {"P", 1e15},     {"KiB", 0x1p10}, {"MiB", 0x1p20},
+    {"GiB", 0x1p30}, {"TiB", 0x1p40}, {"PiB", 0x1p50}, {"kB", 1e3},     {"KB", 1e3},
+    {"MB", 1e6},     {"GB", 1e9},     {"TB", 1e12},    {"PB", 1e15},
 };
 
 int size_parse(const char *text, uint64_t *ret_bytes, struct error *err)
 {
-    /* strtod also takes hexadecimal, "inf" and "nan": only digits and a point may start a size. */
+    /* strtold also takes hexadecimal, "inf" and "nan": only digits and a point may start a size. */
     if (!isdigit((unsigned char)text[0]) && text[0] != '.')
         return error_usage(err, "'%s' is not a size; write it like 512Mi, 0.5Gi or 500M", text);
     if (text[0] == '0' && (text[1] == 'x' || text[1] == 'X'))
         return error_usage(err, "'%s' is not a size: hexadecimal is not taken", text);
     char *end = NULL;
-    double number = strtod(text, &end);
+    /* Its 64 bits of mantissa hold every size exactly; a double would round from 2^53 on. */
+    long double number = strtold(text, &end);
     for (size_t i = 0; i < sizeof(UNITS) / sizeof(UNITS[0]); i++) {
         if (strcmp(end, UNITS[i].name) != 0)
             continue;
-        double bytes = number * UNITS[i].factor;
-        if (!(bytes < 0x1p63))
+        long double bytes = roundl(number * UNITS[i].factor);
+        if (!(bytes < 0x1p63L))
             return error_usage(err, "'%s' is too large for a size", text);
-        *ret_bytes = (uint64_t)llround(bytes);
+        *ret_bytes = (uint64_t)bytes;
         return 0;
     }
-    return error_usage(err, "'%s' has no known unit; use Ki, Mi, Gi (1024) or k, M, G (1000)", text);
+    return error_usage(err, "'%s' has no known unit; use Ki, Mi, Gi (1024) or k, M, G (1000)",
+                       text);
 }
 
 const char *size_format(uint64_t bytes, char text[static SIZE_TEXT_MAX])

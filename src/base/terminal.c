@@ -22,8 +22,8 @@ bool terminal_has_colour(int fd)
 const char *terminal_colour(int fd, enum colour colour)
 {
     static const char *const sequences[] = {
-        [COLOUR_NONE] = "\033[0m",    [COLOUR_BOLD] = "\033[1m",  [COLOUR_DIM] = "\033[2m",
-        [COLOUR_RED] = "\033[31m",    [COLOUR_GREEN] = "\033[32m", [COLOUR_YELLOW] = "\033[33m",
+        [COLOUR_NONE] = "\033[0m",  [COLOUR_BOLD] = "\033[1m",   [COLOUR_DIM] = "\033[2m",
+        [COLOUR_RED] = "\033[31m",  [COLOUR_GREEN] = "\033[32m", [COLOUR_YELLOW] = "\033[33m",
         [COLOUR_BLUE] = "\033[34m",
     };
     return terminal_has_colour(fd) ? sequences[colour] : "";

@@ -6,12 +6,9 @@
 const char *level_name(enum evidence_level level)
 {
     static const char *const names[LEVEL_COUNT] = {
-        [LEVEL_MEASURED] = "Measured",
-        [LEVEL_OBSERVED] = "Observed",
-        [LEVEL_CORRELATED] = "Correlated",
-        [LEVEL_STRONGLY_SUGGESTED] = "Strongly Suggested",
-        [LEVEL_INFERRED] = "Inferred",
-        [LEVEL_NOT_PROVEN] = "Not Proven",
+        [LEVEL_MEASURED] = "Measured",     [LEVEL_OBSERVED] = "Observed",
+        [LEVEL_CORRELATED] = "Correlated", [LEVEL_STRONGLY_SUGGESTED] = "Strongly Suggested",
+        [LEVEL_INFERRED] = "Inferred",     [LEVEL_NOT_PROVEN] = "Not Proven",
     };
     return names[level];
 }
@@ -63,8 +60,10 @@ const char *driver_name(enum driver driver)
 const char *platform_kill_name(enum platform_kill kill)
 {
     static const char *const names[PLATFORM_KILL_COUNT] = {
-        [PLATFORM_KILL_NONE] = "none",         [PLATFORM_KILL_STOP] = "stop",
-        [PLATFORM_KILL_DEADLINE] = "deadline", [PLATFORM_KILL_LIVENESS] = "liveness-probe",
+        [PLATFORM_KILL_NONE] = "none",
+        [PLATFORM_KILL_STOP] = "stop",
+        [PLATFORM_KILL_DEADLINE] = "deadline",
+        [PLATFORM_KILL_LIVENESS] = "liveness-probe",
         [PLATFORM_KILL_STARTUP] = "startup-probe",
     };
     return names[kill];

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The vocabulary of the contract (result.json): one enum and its spelling each, used by every part. */
+/* The vocabulary of the contract (result.json): one enum and its spelling each, used by every part.
+ */
 #pragma once
 
 /* How sure a statement is; a smaller value is stronger. A statement never carries a stronger level
  * than its weakest source. */
 enum evidence_level {
-    LEVEL_MEASURED,           /* a counter or a clock */
-    LEVEL_OBSERVED,           /* a record seen */
+    LEVEL_MEASURED, /* a counter or a clock */
+    LEVEL_OBSERVED, /* a record seen */
     LEVEL_CORRELATED,
     LEVEL_STRONGLY_SUGGESTED,
     LEVEL_INFERRED,
@@ -47,10 +48,10 @@ enum driver { DRIVER_NONE, DRIVER_REQUESTS, DRIVER_TIME, DRIVER_STARTUP, DRIVER_
 /* Why the platform itself ended a process. */
 enum platform_kill {
     PLATFORM_KILL_NONE,
-    PLATFORM_KILL_STOP,      /* revision deactivated, lab over, Ctrl-C */
-    PLATFORM_KILL_DEADLINE,  /* the arm's time was up */
-    PLATFORM_KILL_LIVENESS,  /* liveness probe failed */
-    PLATFORM_KILL_STARTUP,   /* startup probe failed or readiness deadline passed */
+    PLATFORM_KILL_STOP,     /* revision deactivated, lab over, Ctrl-C */
+    PLATFORM_KILL_DEADLINE, /* the arm's time was up */
+    PLATFORM_KILL_LIVENESS, /* liveness probe failed */
+    PLATFORM_KILL_STARTUP,  /* startup probe failed or readiness deadline passed */
     PLATFORM_KILL_COUNT
 };
 

@@ -17,25 +17,24 @@ struct probe_spec {
 };
 
 struct backoff_spec {
-    char name[32];             /* "kubernetes", "fast", or "FIRST,MAX" as written */
-    int64_t first_ns, max_ns;  /* 10 s and 300 s for kubernetes */
-    int64_t reset_ns;          /* 10 min for kubernetes: a longer life starts the series again */
-    double scale;              /* times are kubernetes' own times this factor (fast: 1/20) */
+    char name[32];            /* "kubernetes", "fast", or "FIRST,MAX" as written */
+    int64_t first_ns, max_ns; /* 10 s and 300 s for kubernetes */
+    int64_t reset_ns;         /* 10 min for kubernetes: a longer life starts the series again */
+    double scale;             /* times are kubernetes' own times this factor (fast: 1/20) */
 };
 
 /* Pointers are borrowed from the plan, which outlives every revision. */
 struct revision_template {
-    const char *app;           /* "ca-oom-leak" */
-    const char *suffix;        /* the revision is named <app>--<suffix> */
-    char *const *command;      /* NULL-terminated argv */
-    char *const *env;          /* NULL-terminated "K=V" beyond the base environment */
+    const char *app;      /* "ca-oom-leak" */
+    const char *suffix;   /* the revision is named <app>--<suffix> */
+    char *const *command; /* NULL-terminated argv */
+    char *const *env;     /* NULL-terminated "K=V" beyond the base environment */
     uint64_t memory_bytes;
-    double cpu_cores;          /* 0: no quota */
+    double cpu_cores; /* 0: no quota */
     uint64_t pids_max;
-    uint16_t port;             /* where the app listens; also given to it as PORT */
+    uint16_t port; /* where the app listens; also given to it as PORT */
     bool https;
     struct probe_spec readiness, liveness, startup;
     struct backoff_spec backoff;
-    int64_t ready_deadline_ns; /* not ready so long after a start: given up */
-    int64_t stop_grace_ns;     /* SIGTERM to SIGKILL */
+    int64_t stop_grace_ns; /* SIGTERM to SIGKILL */
 };

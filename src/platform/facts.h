@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Collects what is known about one lifetime's death, record by record, and hands it to the
+ * attribution (src/analysis) and to the lifecycle event. */
+#pragma once
+
+#include "analysis/attribution.h"
+#include "observe/observer.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct life_facts {
+    pid_t main_pid;      /* in our pid namespace */
+    bool initial_pid_ns; /* ours is the one whose pids the kernel log prints */
+    int cgroup_version;
+    char kernel_path[CGROUP_PATH_MAX];
+    bool kernel_log_readable;
+    enum platform_kill platform_kill;
+    bool platform_sent_sigkill;
+    enum kernel_log_scope kernel_log;
+    bool victim_is_main, group_kill;
+    bool oom_child_told; /* the event oom-child was written */
+};
+
+void life_facts_init(struct life_facts *facts);
+
+/* Take in a kernel log line about this container. */
+void life_facts_add_kmsg(struct life_facts *facts, const struct kmsg_oom *oom);
+
+/* True, once for each such line, when it says that a process other than the main one was killed and
+ * that the main one goes on. Unknown (false) where the kernel log's pids are not ours. */
+bool life_facts_child_killed(struct life_facts *facts, const struct kmsg_oom *oom);
+
+/* The attribution's input. `console_tail` is borrowed by `ret`. */
+void life_facts_fill(const struct life_facts *facts, const struct observation *end,
+                     const char *console_tail, struct death_facts *ret);
+
+/* What Azure cannot say, as a JSON object: cause, level, counters. */
+void life_facts_json(const struct life_facts *facts, const struct observation *end,
+                     const struct death *death, char *json, size_t size);

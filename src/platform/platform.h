@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The local container-apps platform: app -> immutable revisions -> replica -> lifetimes, in single
+ * revision mode. A change of the template makes a new revision, deactivates the old one and keeps
+ * its record.
+ *
+ * One replica a revision. Unlike Azure, which starts the new revision before it stops the old one,
+ * the old one is stopped first: both would listen on the same port of this host.
+ *
+ * Not thread-safe: everything happens in the thread that calls platform_run_once(), which must be
+ * the one that made the platform and must live as long as the process (containers die with it). */
+#pragma once
+
+#include "platform/replica.h"
+
+struct platform;
+
+struct platform_options {
+    const char *directory; /* console logs */
+    const char *run_id;
+    struct store *store; /* its writer is running */
+    double sample_rate_hz;
+};
+
+int platform_new(const struct platform_options *options, struct platform **ret, struct error *err);
+/* Kill and remove everything. NULL is fine. */
+void platform_free(struct platform *platform);
+
+/* Let the loop handle what has happened, waiting for the first event. */
+void platform_run_once(struct platform *platform);
+uv_loop_t *platform_loop(struct platform *platform);
+int platform_cgroup_version(const struct platform *platform);
+bool platform_kernel_log(const struct platform *platform);
+uint64_t platform_dropped_observations(const struct platform *platform);
+
+/* Azure's words for a revision. Static strings. */
+struct revision_states {
+    const char *health, *provisioning, *running;
+};
+
+struct revision;
+
+/* "<app>--<suffix>" in newly allocated memory, NULL on failed allocation. */
+char *revision_name(const struct revision_template *template);
+
+/* Make a revision for the template and start its replica. The app's active revision must have been
+ * deactivated. Template and listener are borrowed until platform_free(). A container that cannot be
+ * started is told through the listener's `failed`. */
+int platform_deploy(struct platform *platform, const struct revision_template *template,
+                    int64_t arm_id, const struct replica_listener *listener, struct revision **ret,
+                    struct error *err);
+/* Stop the replica; the listener's `stopped` follows, and the revision's record is closed. */
+void platform_deactivate(struct platform *platform, struct revision *revision,
+                         enum platform_kill reason);
+void revision_get_states(const struct revision *revision, struct revision_states *ret);
+const struct replica *revision_replica(const struct revision *revision);

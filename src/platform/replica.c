@@ -1,0 +1,628 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "platform/replica.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/duration.h"
+#include "platform/backoff.h"
+#include "platform/console.h"
+#include "platform/environment.h"
+#include "platform/events.h"
+#include "platform/facts.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+/* A console log grows to this size at most; what a container writes beyond it is counted. */
+#define CONSOLE_LOG_MAX_BYTES (UINT64_C(4) << 30)
+
+/* The readiness probe's period once the container is ready: often enough to notice a closed port,
+ * rarely enough not to be traffic. */
+#define STEADY_READINESS_PERIOD_NS NS_PER_S
+
+/* The console of a dead container ends at once, unless something outside holds its pipe. */
+#define CONSOLE_EOF_DEADLINE_MS 1000
+
+struct replica {
+    struct platform_core *core;
+    const struct revision_template *template;
+    struct event_subject subject;
+    struct replica_listener listener;
+    char *name;
+    enum replica_state state;
+    bool stopping, stopped_told;
+    enum platform_kill stop_reason;
+    bool was_ready, is_ready;
+    unsigned lifetimes;
+    struct console_log log;
+    struct backoff backoff;
+    int64_t backoff_ns; /* waited before the current lifetime */
+    uv_timer_t timer;   /* back-off, then the stop's grace, then the console's deadline */
+    unsigned handles;   /* open libuv handles of ours */
+
+    /* The current lifetime. */
+    uint32_t id;
+    struct sandbox *sandbox;
+    struct console *console;
+    struct probe *startup, *readiness, *liveness;
+    unsigned startup_failures, readiness_failures, liveness_failures;
+    int64_t started_ns, ready_ns;
+    struct life_facts facts;
+    bool has_end, console_ended;
+    struct observation end;
+    int64_t committed_ns;
+};
+
+static void finish_lifetime(struct replica *replica);
+static void start_lifetime(struct replica *replica);
+
+/* Events are part of the record, but a failed insert must not stop a restart: the store remembers
+ * its first error and the lab ends with it. */
+#define EVENT(replica, type, reason, json, ...)                                                    \
+    do {                                                                                           \
+        struct error event_error;                                                                  \
+        event_add(&(replica)->subject, type, reason, json, &event_error, __VA_ARGS__);             \
+    } while (0)
+
+static void fail(struct replica *replica, const struct error *err)
+{
+    replica->state = REPLICA_STOPPED;
+    if (replica->listener.failed)
+        replica->listener.failed(replica->listener.context, err);
+}
+
+/* --- probes --------------------------------------------------------------------------------- */
+
+static void become_ready(struct replica *replica)
+{
+    bool first = replica->ready_ns == 0;
+    replica->is_ready = true;
+    replica->was_ready = true;
+    replica->readiness_failures = 0;
+    if (!first)
+        return;
+    replica->ready_ns = clock_monotonic_ns();
+    if (replica->readiness)
+        probe_set_period(replica->readiness, STEADY_READINESS_PERIOD_NS);
+
+    struct error ignored;
+    const struct store_value key = STORE_INT("id", replica->id);
+    const struct store_value values[] = {STORE_INT("ready_ns", replica->ready_ns), STORE_END};
+    store_update(replica->core->store, "lifetime", &key, values, &ignored);
+
+    if (replica->listener.ready) {
+        const struct lifetime_report report = {
+            .id = replica->id,
+            .index = replica->lifetimes,
+            .started_ns = replica->started_ns,
+            .ready_ns = replica->ready_ns,
+        };
+        replica->listener.ready(replica->listener.context, &report);
+    }
+}
+
+/* Kill the running container because a probe demands it; the restart follows its end. */
+static void kill_for_probe(struct replica *replica, enum platform_kill reason, const char *probe)
+{
+    EVENT(replica, "Warning", "ProbeFailed", NULL,
+          "Container %s failed %s probe, will be restarted", replica->template->app, probe);
+    recorder_set_platform_kill(replica->core->recorder, replica->id, reason);
+    replica->facts.platform_kill = reason;
+    replica->facts.platform_sent_sigkill = true;
+    struct error ignored;
+    sandbox_kill(replica->sandbox, &ignored);
+}
+
+static void record_probe_failure(struct replica *replica, const char *stage, unsigned failures,
+                                 int status, const char *text)
+{
+    if (failures != 1)
+        return; /* repeats are counted, not listed: fifty a second would bury the log */
+    if (status != 0)
+        EVENT(replica, "Warning", "ProbeFailed", NULL, "Probe of %s failed with status code: %d",
+              stage, status);
+    else
+        EVENT(replica, "Warning", "ProbeFailed", NULL, "Probe of %s failed: %s", stage, text);
+}
+
+static void on_readiness(void *context, bool ok, int status, const char *text)
+{
+    struct replica *replica = context;
+    if (ok) {
+        become_ready(replica);
+        return;
+    }
+    replica->readiness_failures++;
+    record_probe_failure(replica, "Readiness", replica->readiness_failures, status, text);
+    if (replica->readiness_failures >= replica->template->readiness.failure_threshold)
+        replica->is_ready = false;
+}
+
+static void on_liveness(void *context, bool ok, int status, const char *text)
+{
+    struct replica *replica = context;
+    replica->liveness_failures = ok ? 0 : replica->liveness_failures + 1;
+    if (ok)
+        return;
+    record_probe_failure(replica, "Liveness", replica->liveness_failures, status, text);
+    if (replica->liveness_failures < replica->template->liveness.failure_threshold)
+        return;
+    probe_stop(replica->liveness);
+    kill_for_probe(replica, PLATFORM_KILL_LIVENESS, "liveness");
+}
+
+static void start_ordinary_probes(struct replica *replica)
+{
+    if (replica->liveness)
+        probe_start(replica->liveness);
+    if (replica->readiness)
+        probe_start(replica->readiness);
+    else
+        become_ready(replica);
+}
+
+static void on_startup(void *context, bool ok, int status, const char *text)
+{
+    struct replica *replica = context;
+    if (ok) {
+        probe_stop(replica->startup);
+        start_ordinary_probes(replica);
+        return;
+    }
+    replica->startup_failures++;
+    record_probe_failure(replica, "StartUp", replica->startup_failures, status, text);
+    if (replica->startup_failures < replica->template->startup.failure_threshold)
+        return;
+    probe_stop(replica->startup);
+    kill_for_probe(replica, PLATFORM_KILL_STARTUP, "startup");
+}
+
+static void stop_probes(struct replica *replica)
+{
+    struct probe *probes[] = {replica->startup, replica->readiness, replica->liveness};
+    for (size_t i = 0; i < 3; i++) {
+        if (probes[i])
+            probe_stop(probes[i]);
+    }
+}
+
+static int make_probe(struct replica *replica, const struct probe_spec *spec, probe_result result,
+                      struct probe **ret, struct error *err)
+{
+    if (spec->kind == READY_NONE)
+        return 0;
+    return probe_new(replica->core->prober, spec, replica->template->port, replica->template->https,
+                     result, replica, ret, err);
+}
+
+static void start_probes(struct replica *replica)
+{
+    replica->startup_failures = 0;
+    replica->readiness_failures = 0;
+    replica->liveness_failures = 0;
+    if (replica->readiness)
+        probe_set_period(replica->readiness, replica->template->readiness.period_ns);
+    if (replica->startup || replica->readiness)
+        EVENT(replica, "Normal", "ProbeStarted", NULL, "Probe started from stage %s",
+              replica->startup ? "StartUp" : "Readiness");
+    if (replica->startup)
+        probe_start(replica->startup);
+    else
+        start_ordinary_probes(replica);
+}
+
+/* --- starting ------------------------------------------------------------------------------- */
+
+static int insert_lifetime(struct replica *replica, struct error *err)
+{
+    const struct store_value values[] = {
+        STORE_INT("id", replica->id),
+        STORE_INT("arm_id", replica->subject.arm_id),
+        STORE_STR("replica", replica->name),
+        STORE_INT("idx", replica->lifetimes),
+        STORE_INT("pid", sandbox_pid(replica->sandbox)),
+        STORE_STR("cgroup", sandbox_cgroup(replica->sandbox)->kernel_path),
+        STORE_INT("started_ns", replica->started_ns),
+        STORE_INT("backoff_ns", replica->backoff_ns),
+        STORE_END,
+    };
+    return store_insert(replica->core->store, "lifetime", values, NULL, err);
+}
+
+static void on_console_eof(void *context)
+{
+    struct replica *replica = context;
+    replica->console_ended = true;
+    if (replica->has_end)
+        finish_lifetime(replica);
+}
+
+static int make_sandbox(struct replica *replica, int out, int error_out, struct error *err)
+{
+    const struct revision_template *template = replica->template;
+    char name[128];
+    snprintf(name, sizeof(name), "%s-%u", replica->name, replica->lifetimes);
+
+    char **env = environment_new(template, replica->subject.revision, replica->name);
+    if (!env)
+        return error_errno(err, ENOMEM, "preparing the environment");
+    const struct sandbox_spec spec = {
+        .name = name,
+        .argv = (const char *const *)template->command,
+        .env = (const char *const *)env,
+        .limits =
+            {
+                .memory_bytes = template->memory_bytes,
+                .forbid_swap = true,
+                .oom_group = true,
+                .cpu_cores = template->cpu_cores,
+                .pids_max = template->pids_max,
+            },
+        .stdout_fd = out,
+        .stderr_fd = error_out,
+    };
+    int r = sandbox_start(replica->core->root, &spec, &replica->sandbox, err);
+    environment_free(env);
+    return r;
+}
+
+/* The container exists and waits; put the watcher on it, write its row, let it run. */
+static int release(struct replica *replica, struct error *err)
+{
+    struct platform_core *core = replica->core;
+    int r = observer_add(core->observer, replica->id, sandbox_cgroup(replica->sandbox),
+                         sandbox_pidfd(replica->sandbox), err);
+    if (r < 0)
+        return r;
+    replica->started_ns = clock_monotonic_ns();
+    r = insert_lifetime(replica, err);
+    if (r == 0)
+        r = sandbox_release(replica->sandbox, err);
+    if (r < 0)
+        observer_remove(core->observer, replica->id);
+    return r;
+}
+
+static int try_start(struct replica *replica, struct error *err)
+{
+    AUTO_CLOSE int out = -1;
+    AUTO_CLOSE int error_out = -1;
+    int r = console_open(&replica->core->loop, &replica->log, on_console_eof, replica,
+                         &replica->console, &out, &error_out, err);
+    if (r == 0)
+        r = make_sandbox(replica, out, error_out, err);
+    if (r == 0)
+        r = release(replica, err);
+    if (r < 0) {
+        console_close(steal_ptr(&replica->console));
+        sandbox_free(steal_ptr(&replica->sandbox));
+    }
+    return r;
+}
+
+static void start_lifetime(struct replica *replica)
+{
+    replica->id = ++replica->core->last_lifetime_id;
+    replica->lifetimes++;
+    replica->ready_ns = 0;
+    replica->is_ready = false;
+    replica->has_end = false;
+    replica->console_ended = false;
+    life_facts_init(&replica->facts);
+    recorder_set_platform_kill(replica->core->recorder, replica->id, PLATFORM_KILL_NONE);
+
+    struct error err;
+    if (try_start(replica, &err) < 0) {
+        EVENT(replica, "Warning", "ContainerTerminated", NULL,
+              "Container '%s' was terminated with exit code '1' and reason "
+              "'ContainerCreateFailure'. %s",
+              replica->template->app, err.text);
+        fail(replica, &err);
+        return;
+    }
+    replica->facts.main_pid = sandbox_pid(replica->sandbox);
+    replica->facts.cgroup_version = (int)sandbox_cgroup(replica->sandbox)->version;
+    replica->facts.kernel_log_readable = observer_has_kmsg(replica->core->observer);
+    snprintf(replica->facts.kernel_path, sizeof(replica->facts.kernel_path), "%s",
+             sandbox_cgroup(replica->sandbox)->kernel_path);
+    replica->state = REPLICA_RUNNING;
+    EVENT(replica, "Normal", "ContainerCreated", NULL, "Created container '%s'",
+          replica->template->app);
+    EVENT(replica, "Normal", "ContainerStarted", NULL, "Started container '%s'",
+          replica->template->app);
+    start_probes(replica);
+}
+
+/* --- ending --------------------------------------------------------------------------------- */
+
+static void store_end(struct replica *replica, const struct death *death)
+{
+    struct error ignored;
+    const struct store_value key = STORE_INT("lifetime_id", replica->id);
+    const struct store_value values[] = {
+        STORE_INT("committed_ns", replica->committed_ns),
+        STORE_STR("console_tail", console_tail(replica->console)),
+        STORE_STR("cause", cause_name(death->cause)),
+        STORE_STR("level", level_name(death->level)),
+        STORE_END,
+    };
+    store_update(replica->core->store, "lifetime_end", &key, values, &ignored);
+}
+
+static void terminated_events(struct replica *replica, const struct death *death, int exit_code)
+{
+    char json[512];
+    life_facts_json(&replica->facts, &replica->end, death, json, sizeof(json));
+    const char *app = replica->template->app;
+    enum platform_kill reason = replica->facts.platform_kill;
+    if (death->oom_child && !replica->facts.oom_child_told)
+        EVENT(replica, "Warning", "OOMKilledChild", "{\"event\":\"oom-child\"}",
+              "A child process of container '%s' was killed by the OOM killer", app);
+    if (reason == PLATFORM_KILL_LIVENESS || reason == PLATFORM_KILL_STARTUP) {
+        EVENT(replica, "Warning", "ContainerTerminated", json,
+              "Container '%s' was terminated with exit code '' and reason 'ProbeFailure'", app);
+    } else if (reason != PLATFORM_KILL_NONE && death->cause != CAUSE_OOM_CONTAINER_LIMIT) {
+        EVENT(replica, "Normal", "ContainerTerminated", json,
+              "Container '%s' was terminated with exit code '' and reason 'ManuallyStopped'", app);
+    } else {
+        EVENT(replica, "Warning", "ContainerTerminated", json,
+              "Container '%s' was terminated with exit code '%d' and reason 'ProcessExited'", app,
+              exit_code);
+    }
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct replica *replica = handle->data;
+    free(replica->name);
+    free(replica);
+}
+
+static void on_backoff_over(uv_timer_t *timer)
+{
+    start_lifetime(timer->data);
+}
+
+static void tell_stopped(struct replica *replica)
+{
+    replica->state = REPLICA_STOPPED;
+    if (!replica->stopped_told && replica->listener.stopped) {
+        replica->stopped_told = true;
+        replica->listener.stopped(replica->listener.context);
+    }
+}
+
+static void schedule_restart(struct replica *replica, int64_t wait_ns)
+{
+    replica->state = REPLICA_BACKOFF;
+    replica->backoff_ns = wait_ns;
+    if (wait_ns > 0) {
+        char text[DURATION_TEXT_MAX];
+        EVENT(replica, "Warning", "ContainerBackOff", NULL,
+              "Container '%s' is in back-off: restart in %s", replica->template->app,
+              duration_format(wait_ns, text));
+    }
+    uv_timer_start(&replica->timer, on_backoff_over, (uint64_t)(wait_ns / NS_PER_MS), 0);
+}
+
+/* The end is committed and the console is complete: judge, record, remove, go on. */
+static void finish_lifetime(struct replica *replica)
+{
+    uv_timer_stop(&replica->timer);
+    struct death death;
+    struct death_facts facts;
+    life_facts_fill(&replica->facts, &replica->end, console_tail(replica->console), &facts);
+    attribute_death(&facts, &death);
+    store_end(replica, &death);
+
+    int status = replica->end.end.wait_status;
+    int exit_code = replica->end.end.wait_code == CLD_EXITED ? status : 128 + status;
+    terminated_events(replica, &death, exit_code);
+
+    console_close(steal_ptr(&replica->console));
+    sandbox_free(steal_ptr(&replica->sandbox));
+
+    int64_t wait_ns = replica->stopping ? 0
+                                        : backoff_next(&replica->backoff,
+                                                       replica->end.at_ns - replica->started_ns);
+    const struct lifetime_report report = {
+        .id = replica->id,
+        .index = replica->lifetimes,
+        .started_ns = replica->started_ns,
+        .ready_ns = replica->ready_ns,
+        .ended_ns = replica->end.at_ns,
+        .exit_code = exit_code,
+        .death = death,
+        .next_start_ns = wait_ns,
+    };
+    replica->id = 0;
+    if (!replica->stopping)
+        schedule_restart(replica, wait_ns);
+    else
+        replica->state = REPLICA_STOPPED;
+    if (replica->listener.ended)
+        replica->listener.ended(replica->listener.context, &report);
+    if (replica->stopping)
+        tell_stopped(replica);
+}
+
+static void on_console_deadline(uv_timer_t *timer)
+{
+    finish_lifetime(timer->data);
+}
+
+static void on_end(struct replica *replica, const struct observation *observation,
+                   int64_t committed_ns)
+{
+    replica->end = *observation;
+    replica->committed_ns = committed_ns;
+    replica->has_end = true;
+    replica->is_ready = false;
+    replica->state = REPLICA_ENDING;
+    stop_probes(replica);
+    if (replica->console_ended)
+        finish_lifetime(replica);
+    else
+        uv_timer_start(&replica->timer, on_console_deadline, CONSOLE_EOF_DEADLINE_MS, 0);
+}
+
+static void commit_kill(struct replica *replica, const struct observation *observation,
+                        int64_t committed_ns)
+{
+    struct error ignored;
+    const struct store_value key = STORE_INT("recorded_ns", observation->recorded_ns);
+    const struct store_value values[] = {STORE_INT("committed_ns", committed_ns), STORE_END};
+    store_update(replica->core->store, "kill", &key, values, &ignored);
+}
+
+void replica_observe(struct replica *replica, const struct observation *observation,
+                     int64_t committed_ns)
+{
+    switch (observation->kind) {
+    case OBSERVATION_KILL:
+        commit_kill(replica, observation, committed_ns);
+        break;
+    case OBSERVATION_KMSG:
+        life_facts_add_kmsg(&replica->facts, &observation->kmsg.oom);
+        if (life_facts_child_killed(&replica->facts, &observation->kmsg.oom))
+            EVENT(replica, "Warning", "OOMKilledChild", "{\"event\":\"oom-child\"}",
+                  "A child process of container '%s' was killed by the OOM killer: %s (pid %d)",
+                  replica->template->app, observation->kmsg.oom.comm, observation->kmsg.oom.pid);
+        break;
+    case OBSERVATION_END:
+        on_end(replica, observation, committed_ns);
+        break;
+    case OBSERVATION_SAMPLE:
+        break;
+    }
+}
+
+/* --- stopping ------------------------------------------------------------------------------- */
+
+static void on_grace_over(uv_timer_t *timer)
+{
+    struct replica *replica = timer->data;
+    struct error ignored;
+    replica->facts.platform_sent_sigkill = true;
+    sandbox_kill(replica->sandbox, &ignored);
+}
+
+void replica_stop(struct replica *replica, enum platform_kill reason)
+{
+    replica->stopping = true;
+    replica->stop_reason = reason;
+    switch (replica->state) {
+    case REPLICA_RUNNING:
+        stop_probes(replica);
+        recorder_set_platform_kill(replica->core->recorder, replica->id, reason);
+        if (replica->facts.platform_kill == PLATFORM_KILL_NONE)
+            replica->facts.platform_kill = reason;
+        sandbox_signal(replica->sandbox, SIGTERM);
+        uv_timer_start(&replica->timer, on_grace_over,
+                       (uint64_t)(replica->template->stop_grace_ns / NS_PER_MS), 0);
+        break;
+    case REPLICA_ENDING:
+        break; /* finish_lifetime() tells */
+    case REPLICA_BACKOFF:
+        uv_timer_stop(&replica->timer);
+        tell_stopped(replica);
+        break;
+    case REPLICA_NEW:
+    case REPLICA_STOPPED:
+        tell_stopped(replica);
+        break;
+    }
+}
+
+/* --- life of the object --------------------------------------------------------------------- */
+
+int replica_new(struct platform_core *core, const struct revision_template *template,
+                const char *revision, const char *name, int64_t arm_id,
+                const struct replica_listener *listener, struct replica **ret, struct error *err)
+{
+    struct replica *replica = calloc(1, sizeof(*replica));
+    if (!replica)
+        return error_errno(err, ENOMEM, "making a replica");
+    replica->core = core;
+    replica->template = template;
+    replica->listener = *listener;
+    replica->log.fd = -1;
+    backoff_init(&replica->backoff, &template->backoff);
+    uv_timer_init(&core->loop, &replica->timer);
+    replica->timer.data = replica;
+    replica->name = strdup(name);
+    replica->subject = (struct event_subject){
+        .store = core->store,
+        .arm_id = arm_id,
+        .app = template->app,
+        .revision = revision,
+        .replica = replica->name,
+    };
+
+    char log_name[256];
+    snprintf(log_name, sizeof(log_name), "console-%s.log", name);
+    int r = replica->name ? 0 : error_errno(err, ENOMEM, "making a replica");
+    if (r == 0)
+        r = console_log_open(core->directory, log_name, CONSOLE_LOG_MAX_BYTES, &replica->log, err);
+    if (r == 0)
+        r = make_probe(replica, &template->startup, on_startup, &replica->startup, err);
+    if (r == 0)
+        r = make_probe(replica, &template->readiness, on_readiness, &replica->readiness, err);
+    if (r == 0)
+        r = make_probe(replica, &template->liveness, on_liveness, &replica->liveness, err);
+    if (r < 0) {
+        replica_free(replica);
+        return r;
+    }
+    *ret = replica;
+    return 0;
+}
+
+void replica_start(struct replica *replica)
+{
+    EVENT(replica, "Normal", "AssigningReplica", NULL,
+          "Replica '%s' has been scheduled to run on a node.", replica->name);
+    start_lifetime(replica);
+}
+
+void replica_free(struct replica *replica)
+{
+    if (!replica)
+        return;
+    probe_free(replica->startup);
+    probe_free(replica->readiness);
+    probe_free(replica->liveness);
+    console_close(replica->console);
+    sandbox_free(replica->sandbox);
+    console_log_close(&replica->log);
+    uv_close((uv_handle_t *)&replica->timer, on_timer_closed);
+}
+
+uint32_t replica_lifetime_id(const struct replica *replica)
+{
+    return replica->id;
+}
+
+enum replica_state replica_state(const struct replica *replica)
+{
+    return replica->state;
+}
+
+bool replica_is_ready(const struct replica *replica)
+{
+    return replica->is_ready;
+}
+
+bool replica_was_ready(const struct replica *replica)
+{
+    return replica->was_ready;
+}
+
+unsigned replica_lifetimes(const struct replica *replica)
+{
+    return replica->lifetimes;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A replica: one container that is started, probed, watched and restarted, lifetime after lifetime,
+ * the way kubelet does it. Everything here runs in the control loop's thread. */
+#pragma once
+
+#include "analysis/attribution.h"
+#include "base/error.h"
+#include "observe/observer.h"
+#include "platform/probe.h"
+#include "platform/recorder.h"
+#include "platform/template.h"
+#include "sandbox/sandbox.h"
+#include "store/store.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+/* What all replicas share; borrowed, outlives them. */
+struct platform_core {
+    uv_loop_t loop;
+    struct store *store;
+    struct sandbox_root *root;
+    struct observer *observer;
+    struct recorder *recorder;
+    struct prober *prober;
+    const char *directory; /* console logs go here */
+    uint32_t last_lifetime_id;
+};
+
+/* A lifetime as its listener sees it. */
+struct lifetime_report {
+    uint32_t id;
+    unsigned index;                         /* 1.. within the replica */
+    int64_t started_ns, ready_ns, ended_ns; /* monotonic; ready_ns 0: never ready */
+    int exit_code;                          /* 128 + signal for a signal */
+    struct death death;
+    int64_t next_start_ns; /* how long the back-off will last */
+};
+
+/* How the owner learns what happens; called in the loop's thread. */
+struct replica_listener {
+    void *context;
+    void (*ready)(void *context, const struct lifetime_report *lifetime);
+    void (*ended)(void *context, const struct lifetime_report *lifetime);
+    /* The container could not be made or its command not executed; the replica stays down. */
+    void (*failed)(void *context, const struct error *err);
+    /* replica_stop() is complete: nothing runs and the last end is recorded. */
+    void (*stopped)(void *context);
+};
+
+enum replica_state {
+    REPLICA_NEW,
+    REPLICA_RUNNING,
+    REPLICA_ENDING, /* the end is recorded; the console is being read to its end */
+    REPLICA_BACKOFF,
+    REPLICA_STOPPED,
+};
+
+struct replica;
+
+/* `name` is copied; the rest is borrowed. It does not start yet. */
+int replica_new(struct platform_core *core, const struct revision_template *template,
+                const char *revision, const char *name, int64_t arm_id,
+                const struct replica_listener *listener, struct replica **ret, struct error *err);
+/* The first start. Failures go to the listener. */
+void replica_start(struct replica *replica);
+/* SIGTERM, the grace period, then SIGKILL to the whole cgroup; `stopped` follows. */
+void replica_stop(struct replica *replica, enum platform_kill reason);
+/* The replica must be stopped. The memory goes once the loop has closed the handles. */
+void replica_free(struct replica *replica);
+
+/* An observation of the current lifetime, after its commit. */
+void replica_observe(struct replica *replica, const struct observation *observation,
+                     int64_t committed_ns);
+
+uint32_t replica_lifetime_id(const struct replica *replica); /* 0: none is alive */
+enum replica_state replica_state(const struct replica *replica);
+bool replica_is_ready(const struct replica *replica);
+bool replica_was_ready(const struct replica *replica);
+unsigned replica_lifetimes(const struct replica *replica); /* started so far */
