@@ -87,18 +87,25 @@ int platform_new(const struct platform_options *options, struct platform **ret, 
     return 0;
 }
 
+void platform_forget(struct platform *platform, struct revision *revision)
+{
+    for (struct revision **link = &platform->revisions; *link; link = &(*link)->next) {
+        if (*link == revision) {
+            *link = revision->next;
+            break;
+        }
+    }
+    replica_free(revision->replica);
+    free(revision->name);
+    free(revision);
+}
+
 void platform_free(struct platform *platform)
 {
     if (!platform)
         return;
-    struct revision *revision = platform->revisions;
-    while (revision) {
-        struct revision *next = revision->next;
-        replica_free(revision->replica);
-        free(revision->name);
-        free(revision);
-        revision = next;
-    }
+    while (platform->revisions)
+        platform_forget(platform, platform->revisions);
     prober_free(platform->core.prober);
     recorder_free(platform->core.recorder);
     if (platform->core.observer)

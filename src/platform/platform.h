@@ -43,7 +43,7 @@ struct revision;
 char *revision_name(const struct revision_template *template);
 
 /* Make a revision for the template and start its replica. The app's active revision must have been
- * deactivated. Template and listener are borrowed until platform_free(). A container that cannot be
+ * deactivated. The template is borrowed until platform_forget(). A container that cannot be
  * started is told through the listener's `failed`. */
 int platform_deploy(struct platform *platform, const struct revision_template *template,
                     int64_t arm_id, const struct replica_listener *listener, struct revision **ret,
@@ -51,5 +51,7 @@ int platform_deploy(struct platform *platform, const struct revision_template *t
 /* Stop the replica; the listener's `stopped` follows, and the revision's record is closed. */
 void platform_deactivate(struct platform *platform, struct revision *revision,
                          enum platform_kill reason);
+/* Free a revision that is stopped; its record stays in the store. */
+void platform_forget(struct platform *platform, struct revision *revision);
 void revision_get_states(const struct revision *revision, struct revision_states *ret);
 const struct replica *revision_replica(const struct revision *revision);

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Runs one arm: a revision is deployed, the plan's traffic is sent from its first readiness on, and
+ * the arm ends when the traffic is complete, enough kills were seen, or nothing more can come. */
+#pragma once
+
+#include "lab/plan.h"
+#include "platform/platform.h"
+
+#include <stdbool.h>
+
+/* What the arms of a run share. */
+struct lab {
+    const struct plan *plan;
+    const struct lab_options *options;
+    struct store *store;
+    struct platform *platform;
+    volatile int interrupted_by; /* a signal number once one came */
+};
+
+enum arm_end {
+    ARM_RUNNING,
+    ARM_SEQUENCE_COMPLETE,
+    ARM_KILL_STOP,  /* as many OOM kills as were asked for */
+    ARM_CRASH_LOOP, /* it keeps ending by itself */
+    ARM_NEVER_READY,
+    ARM_DEADLINE,
+    ARM_FAILED, /* the container could not be started */
+    ARM_INTERRUPTED,
+};
+/* The spelling in the store. */
+const char *arm_end_name(enum arm_end end);
+
+struct arm_result {
+    int64_t arm_id;
+    enum arm_end end;
+    unsigned kills, restarts;
+    bool was_ready;
+    struct error failure; /* of ARM_FAILED */
+};
+
+/* Run `arm` of `scenario`. `failure` of a container is a result, not an error. */
+int arm_run(struct lab *lab, const struct scenario_plan *scenario, const struct arm_plan *arm,
+            struct arm_result *ret, struct error *err);

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lab/series.h"
+
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+struct statement {
+    sqlite3_stmt *handle;
+};
+
+static void statement_done(const struct statement *statement)
+{
+    sqlite3_finalize(statement->handle);
+}
+
+#define AUTO_STATEMENT __attribute__((cleanup(statement_done))) struct statement
+
+static int prepare(struct store *store, const char *sql, int64_t key, struct statement *ret,
+                   struct error *err)
+{
+    int r = store_prepare(store, sql, &ret->handle, err);
+    if (r == 0)
+        sqlite3_bind_int64(ret->handle, 1, key);
+    return r;
+}
+
+static double real_or_nan(sqlite3_stmt *row, int column)
+{
+    if (sqlite3_column_type(row, column) == SQLITE_NULL)
+        return NAN;
+    return sqlite3_column_double(row, column);
+}
+
+static void copy_text(sqlite3_stmt *row, int column, char *text, size_t size)
+{
+    const char *value = (const char *)sqlite3_column_text(row, column);
+    size_t length = value ? strnlen(value, size - 1) : 0;
+    memcpy(text, value ? value : "", length);
+    text[length] = '\0';
+}
+
+/* Make room for one more element; the array grows by doubling at powers of two. */
+static void *grow(void *array, size_t count, size_t element)
+{
+    if (count != 0 && (count & (count - 1)) != 0)
+        return array;
+    return realloc(array, (count ? count * 2 : 1) * element);
+}
+
+/* --- requests: the times at which this lifetime completed one, in order ---------------------- */
+
+static int load_request_times(struct store *store, int64_t lifetime_id, int64_t started_ns,
+                              double **ret, size_t *ret_count, struct error *err)
+{
+    AUTO_STATEMENT statement = {0};
+    int r =
+        prepare(store,
+                "SELECT done_ns FROM request WHERE lifetime_id = ?1 AND status BETWEEN 1 AND 499"
+                " ORDER BY done_ns",
+                lifetime_id, &statement, err);
+    if (r < 0)
+        return r;
+    AUTO_FREE double *times = NULL;
+    size_t count = 0;
+    while (sqlite3_step(statement.handle) == SQLITE_ROW) {
+        double *grown = grow(times, count, sizeof(*times));
+        if (!grown)
+            return error_errno(err, ENOMEM, "reading the requests");
+        times = grown;
+        times[count++] = (double)(sqlite3_column_int64(statement.handle, 0) - started_ns) * 1e-9;
+    }
+    *ret = steal_ptr(&times);
+    *ret_count = count;
+    return 0;
+}
+
+static int load_points(struct store *store, int64_t lifetime_id, int64_t started_ns,
+                       struct lifetime_series *lifetime, struct error *err)
+{
+    AUTO_FREE double *times = NULL;
+    size_t requests = 0;
+    int r = load_request_times(store, lifetime_id, started_ns, &times, &requests, err);
+    AUTO_STATEMENT statement = {0};
+    if (r == 0)
+        r = prepare(store,
+                    "SELECT at_ns, working_set_bytes, anon_bytes, file_bytes, inactive_file_bytes,"
+                    " shmem_bytes, kernel_bytes FROM sample WHERE lifetime_id = ?1 ORDER BY at_ns",
+                    lifetime_id, &statement, err);
+    if (r < 0)
+        return r;
+    AUTO_FREE struct point *points = NULL;
+    size_t count = 0;
+    size_t done = 0;
+    while (sqlite3_step(statement.handle) == SQLITE_ROW) {
+        sqlite3_stmt *row = statement.handle;
+        struct point *grown = grow(points, count, sizeof(*points));
+        if (!grown)
+            return error_errno(err, ENOMEM, "reading the samples");
+        points = grown;
+        double t = (double)(sqlite3_column_int64(row, 0) - started_ns) * 1e-9;
+        while (done < requests && times[done] <= t)
+            done++;
+        points[count++] = (struct point){
+            .t_s = t,
+            .requests = (double)done,
+            .working_set = real_or_nan(row, 1),
+            .anon = real_or_nan(row, 2),
+            .file = real_or_nan(row, 3),
+            .inactive_file = real_or_nan(row, 4),
+            .shmem = real_or_nan(row, 5),
+            .kernel = real_or_nan(row, 6),
+        };
+    }
+    lifetime->points = steal_ptr(&points);
+    lifetime->count = count;
+    lifetime->requests_completed = (double)requests;
+    return 0;
+}
+
+/* --- phases as one lifetime saw them --------------------------------------------------------- */
+
+static int load_spans(struct store *store, int64_t arm_id, int64_t started_ns,
+                      struct lifetime_series *lifetime, struct error *err)
+{
+    AUTO_STATEMENT statement = {0};
+    int r = prepare(store,
+                    "SELECT kind, cycle, started_ns, ended_ns FROM phase WHERE arm_id = ?1"
+                    " ORDER BY started_ns",
+                    arm_id, &statement, err);
+    if (r < 0)
+        return r;
+    AUTO_FREE struct span *spans = NULL;
+    size_t count = 0;
+    while (sqlite3_step(statement.handle) == SQLITE_ROW) {
+        sqlite3_stmt *row = statement.handle;
+        const char *kind = (const char *)sqlite3_column_text(row, 0);
+        struct span span = {
+            .kind = SPAN_COOLDOWN,
+            .cycle = (unsigned)sqlite3_column_int(row, 1),
+            .start_s = (double)(sqlite3_column_int64(row, 2) - started_ns) * 1e-9,
+            .end_s = (double)(sqlite3_column_int64(row, 3) - started_ns) * 1e-9,
+        };
+        if (strcmp(kind, "idle") == 0)
+            span.kind = SPAN_IDLE;
+        else if (strcmp(kind, "cycle") == 0)
+            span.kind = SPAN_CYCLE;
+        else if (strcmp(kind, "gap") == 0)
+            span.kind = SPAN_GAP;
+        if (span.end_s <= 0 || span.start_s >= lifetime->uptime_s)
+            continue;
+        struct span *grown = grow(spans, count, sizeof(*spans));
+        if (!grown)
+            return error_errno(err, ENOMEM, "reading the phases");
+        spans = grown;
+        spans[count++] = span;
+    }
+    lifetime->spans = steal_ptr(&spans);
+    lifetime->span_count = count;
+    return 0;
+}
+
+/* --- lifetimes ------------------------------------------------------------------------------- */
+
+static enum end_cause parse_cause(const char *text)
+{
+    for (int i = 0; text && i < CAUSE_COUNT; i++) {
+        if (strcmp(text, cause_name((enum end_cause)i)) == 0)
+            return (enum end_cause)i;
+    }
+    return CAUSE_UNKNOWN;
+}
+
+static enum evidence_level parse_level(const char *text)
+{
+    for (int i = 0; text && i < LEVEL_COUNT; i++) {
+        if (strcmp(text, level_name((enum evidence_level)i)) == 0)
+            return (enum evidence_level)i;
+    }
+    return LEVEL_NOT_PROVEN;
+}
+
+/* A process that we stopped because the arm was over outlived it. */
+static bool outlived_the_arm(const char *platform_kill, enum end_cause cause)
+{
+    if (cause != CAUSE_KILLED_BY_PLATFORM && cause != CAUSE_EXITED && cause != CAUSE_SIGNALLED)
+        return false;
+    return platform_kill &&
+           (strcmp(platform_kill, "stop") == 0 || strcmp(platform_kill, "deadline") == 0);
+}
+
+static int add_lifetime(struct store *store, struct arm_data *data, sqlite3_stmt *row,
+                        struct error *err)
+{
+    struct lifetime_series *lifetimes =
+        grow(data->lifetimes, data->count, sizeof(*data->lifetimes));
+    if (lifetimes)
+        data->lifetimes = lifetimes;
+    struct gate_lifetime *gates =
+        grow(data->gate_lifetimes, data->count, sizeof(*data->gate_lifetimes));
+    if (gates)
+        data->gate_lifetimes = gates;
+    int64_t *ids = grow(data->lifetime_ids, data->count, sizeof(*data->lifetime_ids));
+    if (ids)
+        data->lifetime_ids = ids;
+    if (!lifetimes || !gates || !ids)
+        return error_errno(err, ENOMEM, "reading the lifetimes");
+
+    int64_t started_ns = sqlite3_column_int64(row, 2);
+    bool ready = sqlite3_column_type(row, 3) != SQLITE_NULL;
+    double ready_s = (double)(sqlite3_column_int64(row, 3) - started_ns) * 1e-9;
+    enum end_cause cause = parse_cause((const char *)sqlite3_column_text(row, 7));
+    if (outlived_the_arm((const char *)sqlite3_column_text(row, 9), cause))
+        cause = CAUSE_RUNNING;
+
+    struct lifetime_series *lifetime = &lifetimes[data->count];
+    *lifetime = (struct lifetime_series){
+        .index = (unsigned)sqlite3_column_int(row, 1),
+        .ready_s = ready ? ready_s : NAN,
+        .uptime_s = (double)(sqlite3_column_int64(row, 4) - started_ns) * 1e-9,
+        .cause = cause,
+        .level = parse_level((const char *)sqlite3_column_text(row, 8)),
+        .peak_bytes = real_or_nan(row, 10),
+    };
+    ids[data->count] = sqlite3_column_int64(row, 0);
+    data->count++;
+    int r = load_points(store, ids[data->count - 1], started_ns, lifetime, err);
+    if (r == 0)
+        r = load_spans(store, data->arm_id, started_ns, lifetime, err);
+    gates[data->count - 1] = (struct gate_lifetime){
+        .cause = cause,
+        .level = lifetime->level,
+        .by_signal = sqlite3_column_int(row, 5) != CLD_EXITED,
+        .code = sqlite3_column_int(row, 6),
+        .ready = ready,
+        .requests_completed = lifetime->requests_completed,
+        .uptime_s = lifetime->uptime_s,
+    };
+    return r;
+}
+
+static int load_lifetimes(struct store *store, struct arm_data *data, struct error *err)
+{
+    AUTO_STATEMENT statement = {0};
+    int r = prepare(store,
+                    "SELECT l.id, l.idx, l.started_ns, l.ready_ns, e.ended_ns, e.wait_code,"
+                    " e.wait_status, e.cause, e.level, e.platform_kill, e.peak_bytes"
+                    " FROM lifetime l JOIN lifetime_end e ON e.lifetime_id = l.id"
+                    " WHERE l.arm_id = ?1 ORDER BY l.id",
+                    data->arm_id, &statement, err);
+    while (r == 0 && sqlite3_step(statement.handle) == SQLITE_ROW)
+        r = add_lifetime(store, data, statement.handle, err);
+    return r;
+}
+
+static int load_arm(struct store *store, struct arm_data *data, struct error *err)
+{
+    AUTO_STATEMENT statement = {0};
+    int r = prepare(store,
+                    "SELECT scenario, name, memory_limit_bytes, requests_planned, health_state,"
+                    " (SELECT count(*) FROM request q WHERE q.arm_id = arm.id AND"
+                    "   q.status BETWEEN 1 AND 499)"
+                    " FROM arm WHERE id = ?1",
+                    data->arm_id, &statement, err);
+    if (r < 0)
+        return r;
+    if (sqlite3_step(statement.handle) != SQLITE_ROW)
+        return error_set(err, ENOENT, "arm %lld is not in the evidence file",
+                         (long long)data->arm_id);
+    copy_text(statement.handle, 0, data->scenario, sizeof(data->scenario));
+    copy_text(statement.handle, 1, data->name, sizeof(data->name));
+    data->series.limit_bytes = sqlite3_column_double(statement.handle, 2);
+    data->requests_planned = sqlite3_column_double(statement.handle, 3);
+    copy_text(statement.handle, 4, data->health_state, sizeof(data->health_state));
+    data->requests_completed = sqlite3_column_double(statement.handle, 5);
+    return 0;
+}
+
+int arm_data_load(struct store *store, int64_t arm_id, struct arm_data *ret, struct error *err)
+{
+    *ret = (struct arm_data){.arm_id = arm_id};
+    int r = load_arm(store, ret, err);
+    if (r == 0)
+        r = load_lifetimes(store, ret, err);
+    if (r < 0) {
+        arm_data_done(ret);
+        return r;
+    }
+    ret->series.lifetimes = ret->lifetimes;
+    ret->series.count = ret->count;
+    ret->restarts = ret->count > 0 ? (unsigned)ret->count - 1 : 0;
+    return 0;
+}
+
+void arm_data_done(struct arm_data *data)
+{
+    for (size_t i = 0; i < data->count; i++) {
+        free((void *)data->lifetimes[i].points);
+        free((void *)data->lifetimes[i].spans);
+    }
+    free(data->lifetimes);
+    free(data->gate_lifetimes);
+    free(data->lifetime_ids);
+    *data = (struct arm_data){0};
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reads one arm back from the evidence file as the series that the analysis takes. */
+#pragma once
+
+#include "analysis/gate.h"
+#include "analysis/series.h"
+#include "store/store.h"
+
+/* An arm in memory: everything that the verdict, the predictions and the gates need. */
+struct arm_data {
+    int64_t arm_id;
+    char scenario[64], name[32];
+    struct arm_series series; /* borrows from the arrays below */
+    struct lifetime_series *lifetimes;
+    struct gate_lifetime *gate_lifetimes;
+    int64_t *lifetime_ids;
+    size_t count;
+    unsigned restarts;
+    char health_state[32];
+    double requests_planned, requests_completed;
+};
+
+int arm_data_load(struct store *store, int64_t arm_id, struct arm_data *ret, struct error *err);
+void arm_data_done(struct arm_data *data);
