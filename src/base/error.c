@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static void set_text(struct error *err, int errnum, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void set_text(struct error *err, int errnum,
+                                                           const char *format, va_list args)
 {
     err->code = -errnum;
     err->kind = ERROR_FAILED;

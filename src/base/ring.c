@@ -7,15 +7,19 @@
 
 int ring_init(struct ring *ring, size_t record_bytes, size_t capacity)
 {
-    size_t rounded = 1;
-    while (rounded < capacity)
-        rounded *= 2;
     memset(ring, 0, sizeof(*ring));
-    ring->slots = malloc(record_bytes * rounded);
+    size_t rounded = 1;
+    while (rounded < capacity && rounded <= SIZE_MAX / 4)
+        rounded *= 2;
+    size_t bytes = 0;
+    if (rounded < capacity || __builtin_mul_overflow(record_bytes, rounded, &bytes) ||
+        bytes > PTRDIFF_MAX)
+        return -ENOMEM;
+    ring->slots = malloc(bytes);
     if (!ring->slots)
         return -ENOMEM;
     /* Written, not merely mapped: the producer may run where no page can be had any more. */
-    memset(ring->slots, 0xA5, record_bytes * rounded);
+    memset(ring->slots, 0xA5, bytes);
     ring->record_bytes = record_bytes;
     ring->capacity = rounded;
     return 0;

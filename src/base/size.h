@@ -17,7 +17,8 @@
  * numbers and on results over INT64_MAX. */
 int size_parse(const char *text, uint64_t *ret_bytes, struct error *err);
 
-/* "512.0 MiB": one decimal, binary units; whole bytes below 1 KiB. Writes into `text` and returns it.
+/* "512.0 MiB": one decimal, binary units; whole bytes below 1 KiB. Writes into `text` and returns
+ * it.
  */
 const char *size_format(uint64_t bytes, char text[static SIZE_TEXT_MAX]);
 

@@ -42,6 +42,18 @@ const char *terminal_clear_line(int fd)
     return isatty(fd) == 1 ? "\r\033[K" : "";
 }
 
+/* How many bytes of `text` fill at most `columns` columns, one a UTF-8 character. */
+static int bytes_of_columns(const char *text, int columns)
+{
+    const char *at = text;
+    for (; *at; at++) {
+        bool starts = ((unsigned char)*at & 0xC0) != 0x80;
+        if (starts && columns-- == 0)
+            break;
+    }
+    return (int)(at - text);
+}
+
 void progress_update(const char *format, ...)
 {
     if (isatty(STDERR_FILENO) != 1)
@@ -52,7 +64,8 @@ void progress_update(const char *format, ...)
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     /* One column stays free: a full line would wrap on some terminals. */
-    fprintf(stderr, "\r\033[K%.*s", terminal_width(STDERR_FILENO) - 1, text);
+    fprintf(stderr, "\r\033[K%.*s", bytes_of_columns(text, terminal_width(STDERR_FILENO) - 1),
+            text);
 }
 
 void progress_clear(void)

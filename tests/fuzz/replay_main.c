@@ -2,8 +2,8 @@
 /* Runs a fuzz target on every file of a corpus directory, in builds without libFuzzer.
  *
  * Usage: replay-<target> DIRECTORY. Each input ends right before an inaccessible page, so that a
- * parser which reads past the end crashes even without a sanitizer. An empty or missing directory is
- * a failure: a replay of nothing would always pass. */
+ * parser which reads past the end crashes even without a sanitizer. An empty or missing directory
+ * is a failure: a replay of nothing would always pass. */
 #include "base/cleanup.h"
 
 #include <dirent.h>

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+# A thin front for meson: 'make run' and 'make test' on a fresh machine; 'make help' for the rest.
+BUILD ?= build
+FUZZ_SECONDS ?= 60
+SOURCES = $(shell git ls-files '*.c' '*.h')
+
+.PHONY: run test test-vm bench fuzz asan tsan tidy format format-check install build clean help
+
+help:
+	@echo 'make run           install what is missing, build, run the built-in lab'
+	@echo 'make test          unit, kernel and end-to-end tests, on this machine and in User Mode Linux'
+	@echo 'make test-vm       the same on a stock kernel in QEMU: PSI, several CPUs, systemd sessions'
+	@echo 'make bench         measurements'
+	@echo 'make fuzz          every fuzz target for FUZZ_SECONDS each (60)'
+	@echo 'make asan tsan     unit tests under AddressSanitizer+UBSan, threads under ThreadSanitizer'
+	@echo 'make tidy          clang-tidy          make format   clang-format'
+	@echo 'make install       install below /usr/local (or: meson configure build -Dprefix=DIR)'
+	@echo 'make clean         remove the build directories'
+
+run:
+	@scripts/deps run
+	@scripts/build $(BUILD) oomlab
+	@$(BUILD)/oomlab run
+
+build:
+	@scripts/build $(BUILD)
+
+test:
+	@scripts/deps test
+	@scripts/build $(BUILD) -Dtests=enabled
+	@scripts/test --build $(BUILD)
+
+test-vm:
+	@scripts/deps vm
+	@scripts/build $(BUILD) -Dtests=enabled
+	@scripts/test --build $(BUILD) qemu
+
+bench:
+	@scripts/deps test
+	@scripts/build $(BUILD) -Dtests=enabled
+	@meson test -C $(BUILD) --no-rebuild --benchmark --verbose
+
+fuzz:
+	@scripts/deps ci
+	@scripts/fuzz all $(FUZZ_SECONDS)
+
+asan:
+	@scripts/deps test
+	@scripts/build build-asan -Dtests=enabled -Db_sanitize=address,undefined
+	@scripts/test --build build-asan unit fuzz
+
+tsan:
+	@scripts/deps test
+	@scripts/build build-tsan -Dtests=enabled -Db_sanitize=thread
+	@scripts/test --build build-tsan threads
+
+tidy:
+	@scripts/deps ci
+	@scripts/tidy
+
+format:
+	@scripts/deps ci
+	@clang-format -i $(SOURCES)
+
+install:
+	@scripts/deps run
+	@scripts/build $(BUILD)
+	@meson install -C $(BUILD)
+
+clean:
+	rm -rf build build-*
