@@ -21,62 +21,73 @@ const char *arm_kind_purpose(enum arm_kind kind);
 
 struct arm_plan {
     enum arm_kind kind;
-    int reference;             /* index of the arm it is compared with, in the same scenario; -1 none */
-    char **command;            /* NULL-terminated argv; owned */
-    char **env;                /* NULL-terminated "K=V" beyond the base environment; owned */
+    int reference;  /* index of the arm it is compared with, in the same scenario; -1 none */
+    char **command; /* NULL-terminated argv; owned */
+    char **env;     /* NULL-terminated "K=V" beyond the base environment; owned */
     uint64_t memory_bytes;
-    double cpu_cores;          /* 0: no quota */
-    unsigned kill_stop;        /* stop the arm after so many kills; 0: never */
-    char **differs_in;         /* NULL-terminated, human: "memory: 512Mi -> 1Gi"; owned, empty for trigger */
+    double cpu_cores;   /* 0: no quota */
+    unsigned kill_stop; /* stop the arm after so many kills; 0: never */
+    char *
+        *differs_in; /* NULL-terminated, human: "memory: 512Mi -> 1Gi"; owned, empty for trigger */
 };
 
 enum expectation { EXPECT_NOTHING, EXPECT_LEAK, EXPECT_STARTUP_DEMAND, EXPECT_HEALTHY };
 
 struct scenario_plan {
-    char name[64];             /* hard, leak, healthy; "service" for one's own command */
-    char app[64];              /* ca-oom-leak, ... */
-    enum expectation expect;   /* decides which gates must hold; EXPECT_NOTHING for one's own service */
-    struct arm_plan *arms;     /* in the order in which they run; owned */
+    char name[64]; /* hard, leak, healthy; "service" for one's own command */
+    char app[64];  /* ca-oom-leak, ... */
+    enum expectation
+        expect;            /* decides which gates must hold; EXPECT_NOTHING for one's own service */
+    struct arm_plan *arms; /* in the order in which they run; owned */
     size_t arm_count;
     struct traffic_spec traffic; /* the same for every arm; strings owned by the plan */
 };
 
 struct plan {
-    char name[64];             /* memory-leak-oomkilled, or the lab file's name */
-    char *question;            /* one sentence for the report; owned */
+    char name[64];  /* memory-leak-oomkilled, or the lab file's name */
+    char *question; /* one sentence for the report; owned */
     struct scenario_plan *scenarios;
     size_t scenario_count;
-    uint16_t port;             /* 0: a free one is chosen for each arm and passed as $PORT */
+    uint16_t port; /* 0: a free one is chosen for each arm and passed as $PORT */
     bool https;
     struct probe_spec readiness, liveness, startup;
-    int64_t ready_deadline_ns; /* not ready so long after a start: the arm is given up (default 60 s) */
-    int64_t arm_deadline_ns;   /* an arm takes at most so long (default 10 min) */
+    int64_t
+        ready_deadline_ns; /* not ready so long after a start: the arm is given up (default 60 s) */
+    int64_t arm_deadline_ns; /* an arm takes at most so long (default 10 min) */
     struct backoff_spec backoff;
     double sample_rate_hz;
-    uint64_t pids_max;         /* default 4096 */
+    uint64_t pids_max; /* default 4096 */
     uint64_t seed;
-    int64_t stop_grace_ns;     /* SIGTERM to SIGKILL; default 2 s */
+    int64_t stop_grace_ns; /* SIGTERM to SIGKILL; default 2 s */
 };
 
-/* What the command line says; NULL and 0 mean "not given". Strings are borrowed. */
+/* What the command line says; NULL means "not given". Strings are borrowed. plan_settings.h has
+ * each option's meaning and default; a lab file has the same keys. */
 struct plan_options {
-    const char *lab_file;      /* "-" is standard input */
+    const char *lab_file;       /* "-" is standard input */
     const char *const *command; /* NULL-terminated, after "--" */
-    const char *memory, *raise, *cpu, *port, *ready, *liveness, *startup, *rate, *backoff, *arms, *seed;
-    const char *cycles, *per_cycle, *kills, *sample_rate, *requests_file, *patch_command, *patch_memory;
-    const char *idle, *gap, *cooldown, *deadline, *arrival, *scenarios;
+    const char *memory, *raise, *cpu, *port, *https, *ready, *liveness, *startup, *rate, *backoff;
+    const char *cycles, *per_cycle, *kills, *sample_rate, *requests_file, *patch_command;
+    const char *patch_memory, *patch_cpu, *arms, *seed, *pids_max, *stop_grace;
+    const char *idle, *gap, *cooldown, *deadline, *ready_deadline, *arrival, *scenarios;
     const char *const *env, *const *patch_env, *const *requests; /* NULL-terminated or NULL */
 };
 
-/* The plan for these options: the built-in lab when neither a lab file nor a command is given (options then
- * change its numbers), the lab file (options win over its keys), or one's own service. Every fault is a
- * usage error; in a lab file with "FILE:LINE:COLUMN: ". */
+/* The plan for these options: the built-in lab when neither a lab file nor a command is given
+ * (options then change its numbers), the lab file (options win over its keys), or one's own
+ * service. Every fault is a usage error; in a lab file with "FILE:LINE:COLUMN: ". */
 int plan_new(const struct plan_options *options, struct plan **ret, struct error *err);
+/* The plan for the text of a lab file alone; `file` is its name for messages. */
+int plan_from_text(const char *file, const char *text, size_t length, struct plan **ret,
+                   struct error *err);
 void plan_free(struct plan *plan);
 
-/* Refuse what this machine cannot hold: the largest limit plus 512 MiB must fit into available memory
- * (ERROR_UNAVAILABLE). */
+/* Refuse what this machine cannot hold (ERROR_UNAVAILABLE): the largest limit plus a reserve (512
+ * MiB, or a quarter of a machine with less than 2 GiB) must fit into available memory, which is
+ * also what the cgroup leaves that oomlab runs in; an arm's CPU quota must not be more than the
+ * machine's CPUs. */
 int plan_check_machine(const struct plan *plan, struct error *err);
 
-/* The whole plan as JSON (goes into run.lab_json and under `oomlab show`). New reference or NULL. */
+/* The whole plan as JSON (goes into run.lab_json and under `oomlab show`). New reference or NULL.
+ */
 json_t *plan_to_json(const struct plan *plan);
