@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One lifetime's retained memory against requests, time and idle phases. Start-up is left out: what
+ * happens before readiness says nothing about growth. */
+#include "analysis/profile.h"
+#include "analysis/statistics.h"
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#define MIB_BYTES 1048576.0
+
+/* A fall of this share of the whole range counts as a release (a collection, a freed burst). */
+#define RELEASE_SHARE 0.15
+/* Without complete cycles the first fifth counts as warm-up. */
+#define WARM_UP_SHARE 0.2
+
+static double known_or_zero(double value)
+{
+    return isnan(value) ? 0 : value;
+}
+
+double retained_bytes(const struct point *point)
+{
+    if (isnan(point->working_set)) {
+        if (isnan(point->anon))
+            return NAN;
+        return point->anon + known_or_zero(point->shmem) + known_or_zero(point->kernel);
+    }
+    double active_file = 0;
+    if (!isnan(point->file)) /* file holds shmem, which lies on the anonymous lists */
+        active_file =
+            point->file - known_or_zero(point->shmem) - known_or_zero(point->inactive_file);
+    return fmax(0, point->working_set - fmax(0, active_file));
+}
+
+/* Page cache without shmem. */
+static double cache_bytes(const struct point *point)
+{
+    return isnan(point->file) ? NAN : fmax(0, point->file - known_or_zero(point->shmem));
+}
+
+static int copy_points(struct profile *profile)
+{
+    const struct lifetime_series *lifetime = profile->lifetime;
+    size_t bytes = (lifetime->count + 1) * sizeof(double);
+    profile->t = malloc(bytes);
+    profile->requests = malloc(bytes);
+    profile->retained = malloc(bytes);
+    profile->cache = malloc(bytes);
+    if (!profile->t || !profile->requests || !profile->retained || !profile->cache)
+        return -ENOMEM;
+    for (size_t i = 0; i < lifetime->count; i++) {
+        const struct point *point = &lifetime->points[i];
+        double retained = retained_bytes(point);
+        if (isnan(retained) || (!isnan(lifetime->ready_s) && point->t_s < lifetime->ready_s))
+            continue;
+        profile->t[profile->count] = point->t_s;
+        profile->requests[profile->count] = known_or_zero(point->requests);
+        profile->cache[profile->count] = cache_bytes(point);
+        profile->retained[profile->count++] = retained;
+    }
+    return 0;
+}
+
+/* Few bins where the curve is a sawtooth (each then holds a trough), many where it is smooth. */
+static size_t floor_bins(size_t points, size_t releases)
+{
+    size_t bins = points / 4;
+    if (releases >= 3 && releases < bins)
+        bins = releases;
+    bins = bins < 8 ? 8 : bins;
+    return bins < PROFILE_FLOOR_MAX ? bins : PROFILE_FLOOR_MAX;
+}
+
+static int make_floor(struct floor *floor, const double *x, const double *y, size_t count,
+                      size_t releases)
+{
+    floor->x = malloc(PROFILE_FLOOR_MAX * sizeof(double));
+    floor->y = malloc(PROFILE_FLOOR_MAX * sizeof(double));
+    if (!floor->x || !floor->y)
+        return -ENOMEM;
+    floor->count = trend_floor(x, y, count, floor_bins(count, releases), floor->x, floor->y);
+    return 0;
+}
+
+static bool in_span(const struct span *span, double t)
+{
+    return t >= span->start_s && t < span->end_s;
+}
+
+static bool in_cycle(const struct lifetime_series *lifetime, double t)
+{
+    for (size_t i = 0; i < lifetime->span_count; i++)
+        if (lifetime->spans[i].kind == SPAN_CYCLE && in_span(&lifetime->spans[i], t))
+            return true;
+    return lifetime->span_count == 0; /* nothing known about phases */
+}
+
+/* The floors over all samples and over those taken during cycles; without the first of three or
+ * more complete cycles, which is warm-up. */
+static int make_floors(struct profile *profile)
+{
+    size_t skip = 0;
+    while (profile->cycle_count >= 3 && profile->t[skip] < profile->settled_s)
+        skip++;
+    AUTO_FREE double *t = malloc((profile->count + 1) * sizeof(double));
+    AUTO_FREE double *requests = malloc((profile->count + 1) * sizeof(double));
+    AUTO_FREE double *retained = malloc((profile->count + 1) * sizeof(double));
+    if (!t || !requests || !retained)
+        return -ENOMEM;
+    size_t busy = 0;
+    for (size_t i = skip; i < profile->count; i++) {
+        if (!in_cycle(profile->lifetime, profile->t[i]))
+            continue;
+        t[busy] = profile->t[i];
+        requests[busy] = profile->requests[i];
+        retained[busy++] = profile->retained[i];
+    }
+    int rc = make_floor(&profile->by_time, profile->t + skip, profile->retained + skip,
+                        profile->count - skip, profile->releases);
+    if (rc == 0)
+        rc = make_floor(&profile->busy, t, retained, busy, profile->releases);
+    if (rc == 0)
+        rc = make_floor(&profile->by_requests, requests, retained, busy, profile->releases);
+    return rc;
+}
+
+/* Samples within a span, as a range of indices. */
+static size_t samples_in(const struct profile *profile, const struct span *span, size_t *ret_from)
+{
+    size_t from = 0, to;
+    while (from < profile->count && profile->t[from] < span->start_s)
+        from++;
+    for (to = from; to < profile->count && profile->t[to] < span->end_s;)
+        to++;
+    *ret_from = from;
+    return to - from;
+}
+
+static void add_idle(struct profile *profile, const struct span *span)
+{
+    size_t from, count = samples_in(profile, span, &from);
+    double *x = profile->idle_values + 2 * PROFILE_IDLE_MAX * profile->idle_count;
+    double *y = x + PROFILE_IDLE_MAX;
+    size_t bins = count < PROFILE_IDLE_MAX ? count : PROFILE_IDLE_MAX;
+    size_t used = trend_floor(profile->t + from, profile->retained + from, count, bins, x, y);
+    profile->idle[profile->idle_count++] = (struct trend_series){x, y, used};
+}
+
+/* Gaps and cool-down first: the first idle phase may hold the end of the warm-up. */
+static int make_idle(struct profile *profile)
+{
+    const struct lifetime_series *lifetime = profile->lifetime;
+    profile->idle = calloc(lifetime->span_count + 1, sizeof(*profile->idle));
+    profile->idle_values =
+        calloc((lifetime->span_count + 1) * 2 * PROFILE_IDLE_MAX, sizeof(double));
+    if (!profile->idle || !profile->idle_values)
+        return -ENOMEM;
+    for (size_t i = 0; i < lifetime->span_count; i++)
+        if (lifetime->spans[i].kind == SPAN_GAP || lifetime->spans[i].kind == SPAN_COOLDOWN)
+            add_idle(profile, &lifetime->spans[i]);
+    profile->gap_count = profile->idle_count;
+    for (size_t i = 0; i < lifetime->span_count; i++)
+        if (lifetime->spans[i].kind == SPAN_IDLE)
+            add_idle(profile, &lifetime->spans[i]);
+    return 0;
+}
+
+static double lowest(const double *values, size_t count)
+{
+    double low = NAN;
+    for (size_t i = 0; i < count; i++)
+        low = isnan(low) || values[i] < low ? values[i] : low;
+    return low;
+}
+
+/* The lowest retained value before the first request; where the process was never seen idle, the
+ * first value. */
+static double find_baseline(const struct profile *profile)
+{
+    size_t idle = 0;
+    while (idle < profile->count && profile->requests[idle] <= 0)
+        idle++;
+    /* Without any request the whole life is idle, and growth must not hide in its minimum. */
+    if (idle == profile->count)
+        idle = idle < 4 ? idle : 4;
+    return idle ? lowest(profile->retained, idle) : profile->count ? profile->retained[0] : NAN;
+}
+
+/* The floor in the idle phase that touches a cycle, or next to its edge where there is none. */
+static double floor_beside(const struct profile *profile, const struct span *cycle, bool after)
+{
+    const struct lifetime_series *lifetime = profile->lifetime;
+    double slack = (cycle->end_s - cycle->start_s) / 20;
+    for (size_t i = 0; i < lifetime->span_count; i++) {
+        const struct span *span = &lifetime->spans[i];
+        bool touches = after ? fabs(span->start_s - cycle->end_s) <= slack
+                             : fabs(span->end_s - cycle->start_s) <= slack;
+        size_t from, count = samples_in(profile, span, &from);
+        if (span->kind != SPAN_CYCLE && touches && count > 0)
+            return lowest(profile->retained + from, count);
+    }
+    double edge = after ? cycle->end_s : cycle->start_s;
+    return profile_floor_at(profile, false, edge - slack, edge + slack);
+}
+
+static void measure_cycles(struct profile *profile)
+{
+    const struct lifetime_series *lifetime = profile->lifetime;
+    double start = profile->count ? profile->t[0] : INFINITY, first_end = NAN;
+    for (size_t i = 0; i < lifetime->span_count; i++) {
+        const struct span *span = &lifetime->spans[i];
+        if (span->kind != SPAN_CYCLE || span->start_s < start || span->end_s > lifetime->uptime_s ||
+            profile->cycle_count == GROWTH_CYCLES_MAX)
+            continue;
+        double growth = floor_beside(profile, span, true) - floor_beside(profile, span, false);
+        if (isnan(growth))
+            continue;
+        first_end = profile->cycle_count == 0 ? span->end_s : first_end;
+        profile->cycle_growth[profile->cycle_count++] = growth;
+    }
+    double end = profile->count ? profile->t[profile->count - 1] : 0;
+    profile->settled_s = profile->cycle_count >= 3 ? first_end
+                         : profile->count          ? start + WARM_UP_SHARE * (end - start)
+                                                   : NAN;
+}
+
+static size_t count_releases(const struct profile *profile)
+{
+    double low = lowest(profile->retained, profile->count), high = low;
+    for (size_t i = 0; i < profile->count; i++)
+        high = fmax(high, profile->retained[i]);
+    return trend_releases(profile->retained, profile->count,
+                          fmax(MIB_BYTES, RELEASE_SHARE * (high - low)));
+}
+
+int profile_init(struct profile *profile, const struct lifetime_series *lifetime)
+{
+    *profile = (struct profile){.lifetime = lifetime, .baseline = NAN, .settled_s = NAN};
+    int rc = copy_points(profile);
+    if (rc)
+        return rc;
+    profile->baseline = find_baseline(profile);
+    profile->releases = count_releases(profile);
+    measure_cycles(profile);
+    rc = make_floors(profile);
+    if (rc == 0)
+        rc = make_idle(profile);
+    return rc;
+}
+
+static void floor_done(struct floor *floor)
+{
+    free(floor->x);
+    free(floor->y);
+}
+
+void profile_done(struct profile *profile)
+{
+    free(profile->t);
+    free(profile->requests);
+    free(profile->retained);
+    free(profile->cache);
+    free(profile->idle);
+    free(profile->idle_values);
+    floor_done(&profile->by_requests);
+    floor_done(&profile->by_time);
+    floor_done(&profile->busy);
+    *profile = (struct profile){0};
+}
+
+double profile_floor_at(const struct profile *profile, bool by_requests, double from, double to)
+{
+    const double *x = by_requests ? profile->requests : profile->t;
+    double low = NAN, earlier = NAN;
+    for (size_t i = 0; i < profile->count; i++) {
+        if (x[i] > to)
+            break;
+        if (x[i] >= from)
+            low = isnan(low) ? profile->retained[i] : fmin(low, profile->retained[i]);
+        earlier = profile->retained[i];
+    }
+    return isnan(low) ? earlier : low;
+}
+
+double profile_end(const struct profile *profile, bool by_requests)
+{
+    if (profile->count == 0)
+        return NAN;
+    return (by_requests ? profile->requests : profile->t)[profile->count - 1];
+}
+
+static void working_set_of(const struct lifetime_series *lifetime, struct growth *ret)
+{
+    ret->first_bytes = ret->last_bytes = ret->peak_bytes = NAN;
+    for (size_t i = 0; i < lifetime->count; i++) {
+        double value = lifetime->points[i].working_set;
+        if (isnan(value))
+            continue;
+        if (isnan(ret->first_bytes))
+            ret->first_bytes = value;
+        ret->last_bytes = value;
+        ret->peak_bytes = fmax(value, known_or_zero(ret->peak_bytes));
+    }
+}
+
+int growth_of_lifetime(const struct lifetime_series *lifetime, struct growth *ret)
+{
+    const struct estimate none = {NAN, NAN, NAN};
+    *ret = (struct growth){.per_request = none, .per_second = none, .idle_per_second = none};
+    working_set_of(lifetime, ret);
+    CLEANUP(profile_done) struct profile profile;
+    int rc = profile_init(&profile, lifetime);
+    struct trend idle = {.slope = none};
+    double ignored;
+    if (rc == 0)
+        rc = trend_sen(profile.by_requests.x, profile.by_requests.y, profile.by_requests.count,
+                       &ret->per_request, &ignored);
+    if (rc == 0)
+        rc = trend_sen(profile.by_time.x, profile.by_time.y, profile.by_time.count,
+                       &ret->per_second, &ignored);
+    if (rc == 0)
+        rc = trend_common(profile.idle, profile.idle_count, &idle);
+    if (rc)
+        return rc;
+    ret->idle_per_second = idle.slope;
+    ret->baseline_bytes = profile.baseline;
+    ret->cycle_count = profile.cycle_count;
+    memcpy(ret->cycle_growth, profile.cycle_growth, sizeof(ret->cycle_growth));
+    return 0;
+}

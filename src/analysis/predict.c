@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Predictions from killed lifetimes. Each lifetime is its own calibration: it went a known way
+ * (requests, seconds) from its start level to the old limit, so to the new limit the way is longer
+ * by (new limit - start level) / (old limit - start level). docs/statistics.md has the derivation.
+ */
+#include "analysis/predict.h"
+
+#include "analysis/statistics.h"
+#include "analysis/view.h"
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The half-width with a single lifetime, as a share of the prediction: nothing is known about the
+ * spread between lifetimes, so allow what separates a first, cold life from later ones. */
+#define SINGLE_SHARE 0.3
+/* A level is not known better than this share of the way to the limit (counter batching, warm-up).
+ */
+#define LEVEL_SHARE 0.01
+
+struct sample {
+    double requests, seconds; /* the way to the old limit, and to the new one: scaled */
+    double scaled_requests, scaled_seconds;
+    double request_slack, second_slack; /* quantisation and the unsure start level */
+};
+
+/* The longest time for which memory stood still before the kill: a leak in ticks is only known to
+ * within one of them. */
+static double longest_plateau(const struct profile *profile, double rise)
+{
+    double longest = 0, since = 0, level = 0;
+    for (size_t i = 0; i < profile->count; i++) {
+        if (i == 0 || fabs(profile->retained[i] - level) > 0.005 * rise) {
+            level = profile->retained[i];
+            since = profile->t[i];
+        }
+        longest = fmax(longest, profile->t[i] - since);
+    }
+    return longest;
+}
+
+static double longest_idle(const struct lifetime_series *lifetime)
+{
+    double longest = 0;
+    for (size_t i = 0; i < lifetime->span_count; i++)
+        if (lifetime->spans[i].kind == SPAN_GAP || lifetime->spans[i].kind == SPAN_IDLE)
+            longest = fmax(longest, lifetime->spans[i].end_s - lifetime->spans[i].start_s);
+    return longest;
+}
+
+/* The start level by the line through the floor (its value at no request) rather than by the first
+ * samples: a warm-up is then part of the start, as it will be under the other limit. */
+static double intercept(const struct floor *floor, double at, double fallback)
+{
+    struct estimate slope;
+    double p_value, levels[PROFILE_FLOOR_MAX];
+    if (trend_sen(floor->x, floor->y, floor->count, &slope, &p_value) || isnan(slope.value))
+        return fallback;
+    for (size_t i = 0; i < floor->count; i++)
+        levels[i] = floor->y[i] - slope.value * (floor->x[i] - at);
+    return median_of(levels, floor->count);
+}
+
+struct stretch {
+    double factor, slack; /* of the way, and how far the unsure start level could move it */
+};
+
+static struct stretch stretch_of(double measured, double fitted, double limit, double new_limit)
+{
+    double level = fmin(fmax(fitted, 0), 0.9 * limit);
+    struct stretch stretch = {.factor = (new_limit - level) / (limit - level)};
+    double other = fmin(fmax(measured, 0), 0.9 * limit);
+    stretch.slack = fabs((new_limit - other) / (limit - other) - stretch.factor) +
+                    LEVEL_SHARE * fabs(stretch.factor - 1);
+    return stretch;
+}
+
+static struct sample sample_of(const struct view *view, const struct profile *profile,
+                               double new_limit)
+{
+    const struct lifetime_series *lifetime = profile->lifetime;
+    double limit = view->arm->limit_bytes, base = profile->baseline;
+    double start_s = profile->count ? profile->t[0] : 0;
+    struct stretch by_requests =
+        stretch_of(base, intercept(&profile->by_requests, 0, base), limit, new_limit);
+    struct stretch by_time =
+        stretch_of(base, intercept(&profile->by_time, start_s, base), limit, new_limit);
+    struct sample sample = {.requests = lifetime->requests_completed,
+                            .seconds = lifetime->uptime_s};
+    sample.scaled_requests = sample.requests * by_requests.factor;
+    /* One request more or less at either kill, and those in flight that allocate without
+     * completing. */
+    sample.request_slack = 1 + by_requests.factor + sample.requests * by_requests.slack;
+    double way = sample.seconds - start_s, plateau = longest_plateau(profile, limit - base);
+    if (view->driver == DRIVER_TIME || sample.requests <= 0) {
+        sample.scaled_seconds = start_s + way * by_time.factor;
+        sample.second_slack = plateau * (1 + by_time.factor) + way * by_time.slack;
+    } else { /* as long as the additional requests take at the rate seen, pauses included */
+        sample.scaled_seconds = start_s + way * by_requests.factor;
+        sample.second_slack = way / sample.requests * sample.request_slack +
+                              longest_idle(lifetime) * (1 + by_requests.factor);
+    }
+    return sample;
+}
+
+/* Student's t prediction interval for one new observation, widened by `slack` on both sides. */
+static void interval(const double *values, size_t count, double slack, struct prediction *ret)
+{
+    double mean = mean_of(values, count), half = SINGLE_SHARE * fabs(mean);
+    if (count > 1)
+        half = student_975((double)count - 1) * deviation_of(values, count) *
+               sqrt(1 + 1 / (double)count);
+    ret->low = fmax(0, mean - half - slack);
+    ret->high = mean + half + slack;
+}
+
+static void name_prediction(struct prediction *prediction, const char *hypothesis,
+                            const char *metric)
+{
+    snprintf(prediction->hypothesis, sizeof(prediction->hypothesis), "%s", hypothesis);
+    snprintf(prediction->metric, sizeof(prediction->metric), "%s", metric);
+}
+
+static size_t predict_killed(const char *hypothesis, double killed, struct prediction *ret,
+                             size_t max)
+{
+    if (max == 0)
+        return 0;
+    name_prediction(ret, hypothesis, PREDICT_KILLED);
+    ret->low = ret->high = killed;
+    return 1;
+}
+
+static bool usable(const struct lifetime_series *lifetime)
+{
+    return lifetime->cause == CAUSE_OOM_CONTAINER_LIMIT && !killed_at_start(lifetime);
+}
+
+/* Requests first when they drive the growth; seconds alone when time does. Returns how many. */
+static size_t predict_leak(const struct view *view, double new_limit, double *values,
+                           struct prediction *ret, size_t max)
+{
+    size_t count = view->arm->count, used = 0, written = 0;
+    double *requests = values, *seconds = values + count, request_slack = 0, second_slack = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!usable(&view->arm->lifetimes[i]) || isnan(view->profiles[i].baseline))
+            continue;
+        struct sample sample = sample_of(view, &view->profiles[i], new_limit);
+        requests[used] = sample.scaled_requests;
+        seconds[used++] = sample.scaled_seconds;
+        request_slack = fmax(request_slack, sample.request_slack);
+        second_slack = fmax(second_slack, sample.second_slack);
+    }
+    if (used == 0)
+        return 0;
+    if (view_by_requests(view) && written < max) {
+        name_prediction(&ret[written], "leak", PREDICT_REQUESTS);
+        interval(requests, used, request_slack, &ret[written++]);
+    }
+    if (written < max) {
+        name_prediction(&ret[written], "leak", PREDICT_SECONDS);
+        interval(seconds, used, second_slack, &ret[written++]);
+    }
+    return written;
+}
+
+size_t predict_for_limit(const struct arm_series *trigger, const struct verdict *verdict,
+                         double limit_bytes, struct prediction *ret, size_t max)
+{
+    if (verdict->kills == 0 || !(trigger->limit_bytes > 0) || !(limit_bytes > 0))
+        return 0;
+    if (verdict->class == VERDICT_STARTUP_DEMAND || verdict->class == VERDICT_PEAK_DEMAND) {
+        size_t own = predict_killed(verdict_class_name(verdict->class), 0, ret, max);
+        return own + predict_killed("leak", 1, ret + own, max - own);
+    }
+    CLEANUP(view_done) struct view view;
+    AUTO_FREE double *values = calloc(2 * trigger->count + 1, sizeof(*values));
+    if (view_init(&view, trigger) || !values)
+        return 0;
+    size_t written = predict_leak(&view, limit_bytes, values, ret, max);
+    if (written)
+        written += predict_killed("peak-demand", 0, ret + written, max - written);
+    return written;
+}
+
+double predict_observed(const struct arm_series *arm, const char *metric)
+{
+    for (size_t i = 0; i < arm->count; i++) {
+        const struct lifetime_series *lifetime = &arm->lifetimes[i];
+        if (!cause_is_kernel_oom(lifetime->cause))
+            continue;
+        if (strcmp(metric, PREDICT_KILLED) == 0)
+            return 1;
+        return strcmp(metric, PREDICT_REQUESTS) == 0  ? lifetime->requests_completed
+               : strcmp(metric, PREDICT_SECONDS) == 0 ? lifetime->uptime_s
+                                                      : NAN;
+    }
+    return strcmp(metric, PREDICT_KILLED) == 0 ? 0 : NAN;
+}
+
+bool predict_holds(const struct prediction *prediction, double observed)
+{
+    return observed >= prediction->low && observed <= prediction->high;
+}

@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From what an arm's lifetimes show to one class. The rules, their sources and their known failures
+ * are in docs/statistics.md; the figures they turn on stand here. */
+#include "analysis/verdict.h"
+
+#include "analysis/statistics.h"
+#include "analysis/view.h"
+#include "analysis/words.h"
+#include "base/cleanup.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MIB_BYTES 1048576.0
+
+/* A trend counts below this p-value; 5 % would alarm too often over many arms. */
+#define TREND_P 0.01
+/* Growth below the larger of these is not material: counters are batched per CPU (some hundred
+ * KiB). */
+#define MATERIAL_BYTES MIB_BYTES
+#define MATERIAL_SHARE 0.01 /* of the limit */
+/* A process under a garbage collector grows by tens of MiB before the first collections show on its
+ * working set. Unbroken growth is a leak only beyond the larger of these, or over so many cycles.
+ */
+#define COLLECTOR_BYTES  (64 * MIB_BYTES)
+#define COLLECTOR_SHARE  0.25
+#define COLLECTOR_CYCLES 8
+/* So many releases with a floor that still rises show that collections do not bring it back. */
+#define RISING_TROUGHS 3
+/* Shares of the whole rise in its last third; 1/3 is steady. */
+#define LEVELLED_SHARE 0.15
+#define STEADY_SHARE   0.22
+/* The warm-up is called a cache from here on: it made the process half as large again. */
+#define CACHE_SHARE 0.5
+#define CACHE_BYTES (8 * MIB_BYTES)
+/* Page cache that grew by the larger of these is worth a word. */
+#define PAGE_CACHE_SHARE 0.1
+#define PAGE_CACHE_BYTES (8 * MIB_BYTES)
+#define POINTS_MIN       8
+
+/* The rule of succession (Laplace): after `agree` of `repeats` like outcomes, the chance that the
+ * next is like them. Few repeats keep it low, however clear each one is. */
+static double succession(double agree, double repeats)
+{
+    return (agree + 1) / (repeats + 2);
+}
+
+__attribute__((format(printf, 2, 3))) static void say(char text[static VERDICT_TEXT_MAX],
+                                                      const char *format, ...)
+{
+    size_t used = strlen(text);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text + used, VERDICT_TEXT_MAX - used, format, args);
+    va_end(args);
+}
+
+static void decide(struct verdict *verdict, enum verdict_class class, enum driver driver,
+                   enum evidence_level level, double confidence)
+{
+    verdict->class = class;
+    verdict->driver = driver;
+    verdict->level = level;
+    verdict->confidence = isnan(confidence) ? 0 : fmin(1, fmax(0, confidence));
+}
+
+static void undecided(struct verdict *verdict, enum evidence_level level)
+{
+    decide(verdict, VERDICT_INCONCLUSIVE, DRIVER_NONE, level, 0);
+}
+
+static double larger_share(double limit, double share, double bytes)
+{
+    return limit > 0 ? fmax(bytes, share * limit) : bytes;
+}
+
+/* "3.5 MiB per request (95 % 3.4 MiB to 3.6 MiB)". */
+static void say_rate(char text[static VERDICT_TEXT_MAX], const struct estimate *rate,
+                     const char *unit)
+{
+    say(text, "%s per %s (95 %% %s to %s)", bytes_words(rate->value).text, unit,
+        bytes_words(rate->low).text, bytes_words(rate->high).text);
+}
+
+static const struct trend *main_trend(const struct view *view)
+{
+    return view_by_requests(view) ? &view->per_request : &view->per_second;
+}
+
+/* --- killed before readiness ---------------------------------------------------------------------
+ */
+
+static void judge_startup(const struct view *view, struct verdict *verdict)
+{
+    unsigned started = 0; /* lifetimes that got past their start speak against it */
+    for (size_t i = 0; i < view->arm->count; i++)
+        started += !killed_at_start(&view->arm->lifetimes[i]) && view->profiles[i].count > 0;
+    unsigned kills = view->startup_kills;
+    decide(verdict, VERDICT_STARTUP_DEMAND, DRIVER_STARTUP,
+           level_weaker(view->weakest, kills > 1 ? LEVEL_CORRELATED : LEVEL_STRONGLY_SUGGESTED),
+           succession(kills, kills + started));
+    say(verdict->summary,
+        "Killed for memory %u time%s before it was ready and before any request: its start needs "
+        "more than the limit of %s.",
+        kills, kills == 1 ? "" : "s", limit_words(view->arm->limit_bytes).text);
+}
+
+/* --- killed after readiness ----------------------------------------------------------------------
+ */
+
+struct shapes {
+    unsigned known, steady, burst, front;
+    unsigned lifetimes; /* killed after their start */
+    double requests[3]; /* to the kill: fewest, most, sum */
+};
+
+static void count_shape(struct shapes *shapes, struct shape shape)
+{
+    if (isnan(shape.half) || isnan(shape.late))
+        return;
+    shapes->known++;
+    if (shape.late < 0.3)
+        shapes->burst++;
+    else if (shape.half > 0.8)
+        shapes->front++;
+    else if (shape.half >= 0.2 && shape.late >= 0.5 && shape.late > shape.half)
+        shapes->steady++;
+}
+
+static struct shapes shapes_of(const struct view *view)
+{
+    struct shapes shapes = {.requests = {INFINITY, 0, 0}};
+    for (size_t i = 0; i < view->arm->count; i++) {
+        const struct lifetime_series *lifetime = &view->arm->lifetimes[i];
+        if (!cause_is_memory(lifetime->cause) || killed_at_start(lifetime))
+            continue;
+        shapes.lifetimes++;
+        shapes.requests[0] = fmin(shapes.requests[0], lifetime->requests_completed);
+        shapes.requests[1] = fmax(shapes.requests[1], lifetime->requests_completed);
+        shapes.requests[2] += lifetime->requests_completed;
+        count_shape(&shapes,
+                    shape_of(&view->profiles[i], view->arm->limit_bytes, view_by_requests(view)));
+    }
+    return shapes;
+}
+
+static bool two_thirds(unsigned part, unsigned whole)
+{
+    return whole > 0 && 3 * part >= 2 * whole;
+}
+
+static bool trend_rises(const struct trend *trend)
+{
+    return trend->p_value < TREND_P && trend->slope.low > 0;
+}
+
+static void say_kills(const struct shapes *shapes, struct verdict *verdict)
+{
+    say(verdict->summary, "Killed for memory %u time%s after %.0f to %.0f requests. ",
+        shapes->lifetimes, shapes->lifetimes == 1 ? "" : "s", shapes->requests[0],
+        shapes->requests[1]);
+}
+
+static void judge_killed_leak(const struct view *view, const struct shapes *shapes,
+                              struct verdict *verdict)
+{
+    const struct trend *trend = main_trend(view);
+    decide(verdict, VERDICT_LEAK, view->driver,
+           level_weaker(view->weakest,
+                        shapes->steady > 1 ? LEVEL_CORRELATED : LEVEL_STRONGLY_SUGGESTED),
+           succession(shapes->steady, shapes->lifetimes) * (1 - trend->p_value));
+    say_kills(shapes, verdict);
+    say(verdict->summary, "What it keeps grows steadily, ");
+    say_rate(verdict->summary, &trend->slope, view_by_requests(view) ? "request" : "second");
+    say(verdict->summary,
+        "%s, up to the kill. More memory would delay it; only a cache larger than "
+        "the limit could look the same.",
+        view->driver == DRIVER_TIME       ? ", with or without requests"
+        : view->driver == DRIVER_REQUESTS ? ", and not while idle"
+                                          : "");
+}
+
+static void judge_burst(const struct view *view, const struct shapes *shapes,
+                        struct verdict *verdict)
+{
+    decide(verdict, VERDICT_PEAK_DEMAND, view->requests > 0 ? DRIVER_REQUESTS : DRIVER_NONE,
+           level_weaker(view->weakest,
+                        shapes->burst > 1 ? LEVEL_CORRELATED : LEVEL_STRONGLY_SUGGESTED),
+           succession(shapes->burst, shapes->lifetimes));
+    say_kills(shapes, verdict);
+    say(verdict->summary,
+        "The floor between requests stays far below the limit of %s; the last burst alone reaches "
+        "it.",
+        limit_words(view->arm->limit_bytes).text);
+}
+
+static void judge_killed(const struct view *view, struct verdict *verdict)
+{
+    struct shapes shapes = shapes_of(view);
+    if (two_thirds(shapes.steady, shapes.known) && trend_rises(main_trend(view))) {
+        judge_killed_leak(view, &shapes, verdict);
+        return;
+    }
+    if (two_thirds(shapes.burst, shapes.known)) {
+        judge_burst(view, &shapes, verdict);
+        return;
+    }
+    undecided(verdict, level_weaker(view->weakest, LEVEL_INFERRED));
+    say_kills(&shapes, verdict);
+    if (shapes.known == 0) {
+        say(verdict->summary, "There are too few samples before the kills to see how memory rose.");
+        say(verdict->would_settle,
+            "A higher sampling rate, smaller requests or a higher limit: at least %d samples "
+            "between "
+            "readiness and the kill.",
+            POINTS_MIN);
+    } else if (view->own_limit_deaths == 0 && !trend_rises(main_trend(view))) {
+        say(verdict->summary, "This container did not grow: somebody else used up the memory.");
+        say(verdict->would_settle, "The memory of its neighbours under the same enclosing limit.");
+    } else if (two_thirds(shapes.front, shapes.known)) {
+        say(verdict->summary, "Memory rises at once and then hardly any more until the kill.");
+        say(verdict->would_settle,
+            "The same requests under a higher limit: a demand levels off below "
+            "it, a leak goes on to the next kill.");
+    } else {
+        say(verdict->summary, "Its lifetimes differ in how memory rose.");
+        say(verdict->would_settle,
+            "More kills of the same work, and the same work with more memory.");
+    }
+}
+
+/* --- not killed ----------------------------------------------------------------------------------
+ */
+
+struct survival {
+    double limit, material;
+    double rise;    /* floor at the end over the baseline */
+    double late;    /* late_share() */
+    double p_value; /* of the drift */
+    double cache_growth;
+    unsigned cycles, growing_cycles; /* after the first */
+    double growths[GROWTH_CYCLES_MAX];
+    size_t releases;
+};
+
+static double page_cache_growth(const struct profile *profile)
+{
+    size_t count = profile->count;
+    return count ? profile->cache[count - 1] - profile->cache[0] : NAN;
+}
+
+static void drift_of(const struct profile *profile, struct verdict *verdict, double *ret_p, int *rc)
+{
+    struct estimate slope;
+    *rc = trend_sen(profile->by_time.x, profile->by_time.y, profile->by_time.count, &slope, ret_p);
+    if (*rc || isnan(slope.value))
+        return;
+    double span = profile->by_time.x[profile->by_time.count - 1] - profile->by_time.x[0];
+    verdict->drift_bytes =
+        (struct estimate){slope.value * span, slope.low * span, slope.high * span};
+}
+
+static struct survival survey(const struct view *view, const struct verdict *verdict,
+                              double p_value)
+{
+    const struct profile *profile = view->longest;
+    double limit = view->arm->limit_bytes, end = profile_end(profile, false);
+    struct survival survival = {
+        .limit = limit,
+        .material = larger_share(limit, MATERIAL_SHARE, MATERIAL_BYTES),
+        .rise = profile_floor_at(profile, false, end - 0.05 * (end - profile->t[0]), end) -
+                profile->baseline,
+        .late = late_share(profile, view_by_requests(view)),
+        .p_value = p_value,
+        .cache_growth = page_cache_growth(profile),
+        .releases = profile->releases,
+    };
+    double per_cycle = verdict->drift_bytes.value / fmax(1, (double)profile->cycle_count - 1);
+    for (size_t i = 1; i < profile->cycle_count; i++, survival.cycles++)
+        survival.growing_cycles += profile->cycle_growth[i] > 0.5 * per_cycle && per_cycle > 0;
+    return survival;
+}
+
+/* Unbroken growth could still be a heap before its first collections; see COLLECTOR_BYTES. */
+static bool beyond_a_collector(const struct survival *survival)
+{
+    if (survival->releases >= RISING_TROUGHS)
+        return true;
+    if (survival->cycles >= COLLECTOR_CYCLES &&
+        two_thirds(survival->growing_cycles, survival->cycles))
+        return true;
+    return survival->rise >= larger_share(survival->limit, COLLECTOR_SHARE, COLLECTOR_BYTES);
+}
+
+static double cycle_confidence(const struct survival *survival, unsigned agree)
+{
+    return survival->cycles ? succession(agree, survival->cycles) : succession(1, 1);
+}
+
+static void judge_growing(const struct view *view, const struct survival *survival,
+                          struct verdict *verdict)
+{
+    const struct trend *trend = main_trend(view);
+    const char *unit = view_by_requests(view) ? "request" : "second";
+    if (survival->late <= LEVELLED_SHARE) {
+        decide(verdict, VERDICT_BOUNDED_CACHE, view->driver, LEVEL_STRONGLY_SUGGESTED,
+               cycle_confidence(survival, survival->cycles - survival->growing_cycles));
+        say(verdict->summary, "Grew by %s and is levelling off: %.0f %% of that in the last third.",
+            bytes_words(survival->rise).text, 100 * fmax(0, survival->late));
+        return;
+    }
+    say(verdict->summary, "What it keeps grew by %s, ", bytes_words(survival->rise).text);
+    say_rate(verdict->summary, &trend->slope, unit);
+    if (survival->late >= STEADY_SHARE && beyond_a_collector(survival)) {
+        decide(verdict, VERDICT_LEAK, view->driver,
+               survival->cycles > 1 ? LEVEL_CORRELATED : LEVEL_STRONGLY_SUGGESTED,
+               cycle_confidence(survival, survival->growing_cycles) * (1 - survival->p_value));
+        say(verdict->summary, ", in each part alike%s. No kill yet.",
+            survival->releases >= RISING_TROUGHS ? ", between releases too" : "");
+        return;
+    }
+    undecided(verdict, LEVEL_INFERRED);
+    say(verdict->summary,
+        "; a cache that still fills or a heap before its collections does so too.");
+    say(verdict->would_settle,
+        "More cycles of the same requests (at least %d after the first, or growth beyond %s), or a "
+        "limit low enough to be reached.",
+        COLLECTOR_CYCLES,
+        bytes_words(larger_share(survival->limit, COLLECTOR_SHARE, COLLECTOR_BYTES)).text);
+}
+
+static void judge_flat(const struct view *view, const struct survival *survival,
+                       struct verdict *verdict)
+{
+    const struct estimate *drift = &verdict->drift_bytes;
+    double noticeable = larger_share(survival->limit, PAGE_CACHE_SHARE, PAGE_CACHE_BYTES);
+    double confidence = cycle_confidence(survival, survival->cycles - survival->growing_cycles);
+    enum evidence_level level = survival->cycles > 1 ? LEVEL_CORRELATED : LEVEL_STRONGLY_SUGGESTED;
+    if (survival->cache_growth >= noticeable && survival->rise < 0.5 * survival->cache_growth) {
+        decide(verdict, VERDICT_RECLAIMABLE_CACHE, DRIVER_NONE, level, confidence);
+        say(verdict->summary,
+            "Page cache grew by %s, which the kernel takes back when it needs it; the "
+            "process itself kept %s.",
+            bytes_words(survival->cache_growth).text, growth_words(drift->value).text);
+    } else if (survival->rise >= fmax(CACHE_BYTES, CACHE_SHARE * view->longest->baseline)) {
+        decide(verdict, VERDICT_BOUNDED_CACHE, view->driver, level, confidence);
+        say(verdict->summary, "Grew by %s at first and then levelled off (%s after the warm-up).",
+            bytes_words(survival->rise).text, growth_words(drift->value).text);
+    } else {
+        decide(verdict, VERDICT_STABLE, DRIVER_NONE, level, confidence);
+        say(verdict->summary, "The retained floor is flat: %s after the warm-up (95 %% %s to %s).",
+            growth_words(drift->value).text, growth_words(drift->low).text,
+            growth_words(drift->high).text);
+    }
+}
+
+static int judge_survivor(const struct view *view, struct verdict *verdict)
+{
+    double p_value = NAN;
+    int rc = 0;
+    if (view->longest)
+        drift_of(view->longest, verdict, &p_value, &rc);
+    if (rc)
+        return rc;
+    if (isnan(verdict->drift_bytes.value)) {
+        undecided(verdict, LEVEL_NOT_PROVEN);
+        say(verdict->summary, "There are too few samples after readiness to judge memory.");
+        say(verdict->would_settle, "A longer run or a higher sampling rate.");
+        return 0;
+    }
+    struct survival survival = survey(view, verdict, p_value);
+    const struct estimate *drift = &verdict->drift_bytes;
+    if (p_value < TREND_P && drift->low > 0 && drift->value >= survival.material) {
+        judge_growing(view, &survival, verdict);
+    } else if (drift->value >= 2 * survival.material &&
+               drift->value >= larger_share(survival.limit, 0.05, 2 * MATERIAL_BYTES)) {
+        undecided(verdict, LEVEL_INFERRED);
+        say(verdict->summary,
+            "The floor moved by %s after the warm-up, within its own scatter (95 %% %s to "
+            "%s, p = %.2g).",
+            growth_words(drift->value).text, growth_words(drift->low).text,
+            growth_words(drift->high).text, p_value);
+        say(verdict->would_settle, "More cycles of the same requests.");
+    } else {
+        judge_flat(view, &survival, verdict);
+    }
+    return 0;
+}
+
+/* Deaths that memory does not explain, on top of flat memory. */
+static void consider_other_deaths(const struct view *view, struct verdict *verdict)
+{
+    if (view->other_deaths == 0 || view->memory_deaths > 0 || verdict->class == VERDICT_LEAK)
+        return;
+    if (view->arm->limit_bytes > 0 && view->peak_bytes >= 0.9 * view->arm->limit_bytes) {
+        undecided(verdict, LEVEL_NOT_PROVEN);
+        say(verdict->would_settle,
+            "The kernel's OOM counter or log at the time of the deaths: memory was "
+            "within 10 %% of the limit.");
+        return;
+    }
+    enum evidence_level level = LEVEL_MEASURED;
+    for (size_t i = 0; i < view->arm->count; i++)
+        level = level_weaker(level, view->arm->lifetimes[i].level);
+    decide(verdict, VERDICT_NOT_MEMORY, DRIVER_NONE, level,
+           succession(view->other_deaths, view->other_deaths));
+    verdict->would_settle[0] = '\0';
+    snprintf(verdict->summary, sizeof(verdict->summary),
+             "It ended %u time%s, and not for memory: the highest working set was %s of %s.",
+             view->other_deaths, view->other_deaths == 1 ? "" : "s",
+             bytes_words(view->peak_bytes).text, limit_words(view->arm->limit_bytes).text);
+}
+
+int verdict_of_arm(const struct arm_series *arm, struct verdict *ret)
+{
+    const struct estimate none = {NAN, NAN, NAN};
+    *ret = (struct verdict){.class = VERDICT_INCONCLUSIVE,
+                            .level = LEVEL_NOT_PROVEN,
+                            .per_request = none,
+                            .per_second = none,
+                            .drift_bytes = none,
+                            .peak_bytes = NAN};
+    CLEANUP(view_done) struct view view;
+    int rc = view_init(&view, arm);
+    if (rc)
+        return rc;
+    ret->per_request = view.per_request.slope;
+    ret->per_second = view.per_second.slope;
+    ret->peak_bytes = view.peak_bytes;
+    ret->kills = view.kills;
+    if (view.memory_deaths > 0 && 2 * view.startup_kills > view.memory_deaths)
+        judge_startup(&view, ret);
+    else if (view.memory_deaths > 0)
+        judge_killed(&view, ret);
+    else
+        rc = judge_survivor(&view, ret);
+    consider_other_deaths(&view, ret);
+    return rc;
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "analysis/view.h"
+
+#include "analysis/statistics.h"
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <math.h>
+
+/* Growth in idle phases of at least this share of that in busy ones is driven by time. */
+#define TIME_SHARE       0.5
+#define SHAPE_POINTS_MIN 8
+
+bool cause_is_kernel_oom(enum end_cause cause)
+{
+    return cause == CAUSE_OOM_CONTAINER_LIMIT || cause == CAUSE_OOM_ANCESTOR_LIMIT ||
+           cause == CAUSE_OOM_HOST;
+}
+
+bool cause_is_memory(enum end_cause cause)
+{
+    return cause_is_kernel_oom(cause) || cause == CAUSE_OOM_USERSPACE_KILLER ||
+           cause == CAUSE_RUNTIME_OUT_OF_MEMORY;
+}
+
+bool killed_at_start(const struct lifetime_series *lifetime)
+{
+    bool ready = !isnan(lifetime->ready_s) && lifetime->ready_s <= lifetime->uptime_s;
+    return cause_is_memory(lifetime->cause) && !ready && !(lifetime->requests_completed > 0);
+}
+
+static bool is_other_death(enum end_cause cause)
+{
+    return cause == CAUSE_EXITED || cause == CAUSE_SIGNALLED || cause == CAUSE_KILLED_EXTERNALLY ||
+           cause == CAUSE_UNKNOWN;
+}
+
+static void count_lifetime(struct view *view, const struct lifetime_series *lifetime)
+{
+    view->kills += cause_is_kernel_oom(lifetime->cause);
+    view->startup_kills += killed_at_start(lifetime);
+    view->other_deaths += is_other_death(lifetime->cause);
+    view->own_limit_deaths += lifetime->cause == CAUSE_OOM_CONTAINER_LIMIT ||
+                              lifetime->cause == CAUSE_RUNTIME_OUT_OF_MEMORY;
+    if (cause_is_memory(lifetime->cause)) {
+        view->memory_deaths++;
+        view->weakest = level_weaker(view->weakest, lifetime->level);
+    }
+    view->requests += isnan(lifetime->requests_completed) ? 0 : lifetime->requests_completed;
+    view->peak_bytes = fmax(view->peak_bytes, lifetime->peak_bytes); /* fmax() passes over NAN */
+    for (size_t i = 0; i < lifetime->count; i++)
+        view->peak_bytes = fmax(view->peak_bytes, lifetime->points[i].working_set);
+}
+
+static double observed_s(const struct profile *profile)
+{
+    return profile->count ? profile->t[profile->count - 1] - profile->t[0] : 0;
+}
+
+/* The common slope of one kind of floor over all lifetimes that got past their start. */
+static int common_slope(const struct view *view, size_t offset, struct trend *ret)
+{
+    AUTO_FREE struct trend_series *series = calloc(view->arm->count + 1, sizeof(*series));
+    if (!series)
+        return -ENOMEM;
+    size_t used = 0;
+    for (size_t i = 0; i < view->arm->count; i++) {
+        if (killed_at_start(&view->arm->lifetimes[i]))
+            continue;
+        const struct floor *floor =
+            (const struct floor *)((const char *)&view->profiles[i] + offset);
+        series[used++] = (struct trend_series){floor->x, floor->y, floor->count};
+    }
+    return trend_common(series, used, ret);
+}
+
+/* Growth while no request ran: from gaps and cool-downs where they suffice, else from all idle
+ * phases. */
+static int idle_slope(const struct view *view, struct trend *ret)
+{
+    size_t total = 0, used = 0;
+    for (size_t i = 0; i < view->arm->count; i++)
+        total += view->profiles[i].idle_count;
+    AUTO_FREE struct trend_series *series = calloc(total + 1, sizeof(*series));
+    if (!series)
+        return -ENOMEM;
+    for (int all = 0; all < 2; all++) {
+        used = 0;
+        for (size_t i = 0; i < view->arm->count; i++) {
+            const struct profile *profile = &view->profiles[i];
+            size_t count = all ? profile->idle_count : profile->gap_count;
+            for (size_t k = 0; k < count && !killed_at_start(profile->lifetime); k++)
+                series[used++] = profile->idle[k];
+        }
+        int rc = trend_common(series, used, ret);
+        if (rc || !isnan(ret->slope.value))
+            return rc;
+    }
+    return 0;
+}
+
+static enum driver find_driver(const struct view *view)
+{
+    if (view->requests <= 0)
+        return DRIVER_TIME;
+    double idle = view->idle_per_second.slope.value, busy = view->busy_per_second.slope.value;
+    if (isnan(idle) || isnan(busy))
+        return DRIVER_NONE;
+    if (idle >= TIME_SHARE * busy && view->idle_per_second.slope.low > 0)
+        return DRIVER_TIME;
+    return idle < TIME_SHARE * busy ? DRIVER_REQUESTS : DRIVER_NONE;
+}
+
+int view_init(struct view *view, const struct arm_series *arm)
+{
+    *view = (struct view){.arm = arm, .peak_bytes = NAN, .weakest = LEVEL_MEASURED};
+    view->profiles = calloc(arm->count + 1, sizeof(*view->profiles));
+    if (!view->profiles)
+        return -ENOMEM;
+    for (size_t i = 0; i < arm->count; i++) {
+        int rc = profile_init(&view->profiles[i], &arm->lifetimes[i]);
+        if (rc)
+            return rc;
+        count_lifetime(view, &arm->lifetimes[i]);
+        if (!view->longest || observed_s(&view->profiles[i]) > observed_s(view->longest))
+            view->longest = &view->profiles[i];
+    }
+    int rc = common_slope(view, offsetof(struct profile, by_requests), &view->per_request);
+    if (rc == 0)
+        rc = common_slope(view, offsetof(struct profile, by_time), &view->per_second);
+    if (rc == 0)
+        rc = common_slope(view, offsetof(struct profile, busy), &view->busy_per_second);
+    if (rc == 0)
+        rc = idle_slope(view, &view->idle_per_second);
+    view->driver = find_driver(view);
+    return rc;
+}
+
+void view_done(struct view *view)
+{
+    for (size_t i = 0; view->profiles && i < view->arm->count; i++)
+        profile_done(&view->profiles[i]);
+    free(view->profiles);
+    view->profiles = NULL;
+}
+
+bool view_by_requests(const struct view *view)
+{
+    return view->requests > 0 && view->driver != DRIVER_TIME;
+}
+
+struct shape shape_of(const struct profile *profile, double limit_bytes, bool by_requests)
+{
+    struct shape shape = {NAN, NAN};
+    const struct lifetime_series *lifetime = profile->lifetime;
+    if (profile->count < SHAPE_POINTS_MIN)
+        return shape;
+    double top = fmax(lifetime->peak_bytes, profile->retained[profile->count - 1]);
+    if (lifetime->cause == CAUSE_OOM_CONTAINER_LIMIT && limit_bytes > 0)
+        top = limit_bytes;
+    double start = by_requests ? 0 : profile->t[0];
+    double way = profile_end(profile, by_requests) - start, rise = top - profile->baseline;
+    if (!(way > 0) || !(rise > 0))
+        return shape;
+    double half = profile_floor_at(profile, by_requests, start + 0.45 * way, start + 0.55 * way);
+    double late = profile_floor_at(profile, by_requests, start + 0.75 * way, start + 0.85 * way);
+    shape.half = (half - profile->baseline) / rise;
+    shape.late = (late - profile->baseline) / rise;
+    return shape;
+}
+
+double late_share(const struct profile *profile, bool by_requests)
+{
+    double end = profile_end(profile, by_requests);
+    double start = by_requests || profile->count == 0 ? 0 : profile->t[0];
+    double way = end - start;
+    if (isnan(end) || !(way > 0))
+        return NAN;
+    double last = profile_floor_at(profile, by_requests, end - 0.05 * way, end);
+    double before = profile_floor_at(profile, by_requests, start + 0.62 * way, start + 0.70 * way);
+    double rise = last - profile->baseline;
+    return rise > 0 ? (last - before) / rise : NAN;
+}

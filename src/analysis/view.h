@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What an arm's lifetimes show together, before any judgement. Internal to src/analysis. */
+#pragma once
+
+#include "analysis/profile.h"
+
+/* How a killed lifetime came to its end: the retained floor at half and at four fifths of its way
+ * (requests, or seconds), as shares of the rise from the baseline to the top. A steady growth shows
+ * 0.5 and 0.8, a burst at the end 0 and 0, a fill at the beginning 1 and 1. */
+struct shape {
+    double half, late; /* NAN: too few samples */
+};
+
+struct view {
+    const struct arm_series *arm;
+    struct profile *profiles; /* one for each lifetime; owned */
+    unsigned kills;           /* by the kernel's OOM killer */
+    unsigned startup_kills;   /* of them before readiness and before any request */
+    unsigned memory_deaths;   /* kills, user-space killers, runtimes' own limits */
+    unsigned other_deaths;    /* neither memory, nor the platform's doing */
+    unsigned own_limit_deaths;
+    enum evidence_level weakest; /* of the memory deaths' causes */
+    double peak_bytes;           /* highest working set or kernel high-water mark; NAN unknown */
+    double requests;             /* of all lifetimes */
+    /* Common slopes over the lifetimes that got past their start. */
+    struct trend per_request, per_second, busy_per_second, idle_per_second;
+    enum driver driver;            /* DRIVER_NONE: requests and time cannot be told apart */
+    const struct profile *longest; /* the lifetime with the longest observed time after readiness */
+};
+
+bool cause_is_kernel_oom(enum end_cause cause);
+/* Also a user-space killer and a runtime's own limit. */
+bool cause_is_memory(enum end_cause cause);
+/* Killed for memory before it was ready and before any request. */
+bool killed_at_start(const struct lifetime_series *lifetime);
+
+/* Returns 0 or -ENOMEM. In both cases view_done() is due. */
+int view_init(struct view *view, const struct arm_series *arm);
+void view_done(struct view *view);
+
+/* Whether growth is seen against requests (else against time). */
+bool view_by_requests(const struct view *view);
+
+/* `by_requests`: the way is counted in requests, else in seconds. */
+struct shape shape_of(const struct profile *profile, double limit_bytes, bool by_requests);
+
+/* The share of the whole rise (from the first request or sample to the end of the traffic) that
+ * came in its last third: 1/3 for steady growth, 0 when it has levelled off. NAN: unknown. */
+double late_share(const struct profile *profile, bool by_requests);
