@@ -1,0 +1,327 @@
+# SPDX-License-Identifier: Apache-2.0
+"""oomlab run with one's own service: real servers, real kills, and a clear account of everything that
+a service can do wrong."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from conftest import PYTHON, SERVERS, oomlab_binary
+
+pytestmark = pytest.mark.usefixtures("no_leftovers")
+
+FAST = ("--idle", "200ms", "--gap", "100ms", "--cooldown", "200ms", "--format", "json")
+
+
+def arm(result, name):
+    return next(a for a in result["arms"] if a["name"] == name)
+
+
+def ends(arm_object):
+    return [lifetime["end"]["cause"] for lifetime in arm_object["lifetimes"]]
+
+
+def script(tmp_path, text):
+    path = tmp_path / "service.py"
+    path.write_text(text, encoding="utf-8")
+    return [PYTHON, str(path)]
+
+
+SERVER = """
+import http.server, os, signal, subprocess, sys, threading, time
+kept = []
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def log_message(self, *a): pass
+    def do_GET(self):
+        handle(self.path)
+        self.send_response(200); self.send_header("Content-Length", "0"); self.end_headers()
+def handle(path): pass
+def serve():
+    class Server(http.server.ThreadingHTTPServer):
+        daemon_threads = True
+        request_queue_size = 256
+    global server
+    server = Server(("127.0.0.1", int(os.environ["PORT"])), Handler)
+    server.serve_forever()
+"""
+
+
+# --- leaks in other languages ---------------------------------------------------------------------
+
+
+def runtime_command(language):
+    if language == "python":
+        return [PYTHON, str(SERVERS / "leaky.py")]
+    node = shutil.which("node") or shutil.which("nodejs")
+    if not node:
+        pytest.skip("node is not installed")
+    return [node, "--max-old-space-size=4096", str(SERVERS / "leaky.js")]
+
+
+@pytest.mark.parametrize("language, memory", [("python", "96Mi"), ("node", "192Mi")])
+def test_leaky_server_is_killed_and_called_a_leak(oomlab, language, memory):
+    result = oomlab.result(
+        "run", "--memory", memory, "--port", "0", "--request", "GET /search?q=x", "--env", "LEAK=1",
+        "--env", "KIB=1024", "--ready", "http:/health", "--rate", "100/s", "--cycles", "5",
+        "--per-cycle", "200", "--patch-env", "LEAK=0", *FAST, "--", *runtime_command(language),
+        status=3)
+    trigger = arm(result, "trigger")
+    assert trigger["oom_kills"] == 3
+    assert set(ends(trigger)[:3]) == {"oom-container-limit"}
+    for lifetime in trigger["lifetimes"][:3]:
+        assert lifetime["end"]["exit_code"] == 137
+        assert lifetime["end"]["level"] in ("Measured", "Observed")
+        assert lifetime["end"]["proof"]
+    assert trigger["verdict"]["class"] == "leak"
+    assert trigger["verdict"]["driver"] == "requests"
+    assert result["verdict"]["class"] == "leak"
+    assert arm(result, "raise")["oom_kills"] == 2
+    patch = arm(result, "patch")
+    assert patch["oom_kills"] == 0
+    assert patch["verdict"]["class"] != "leak"
+    assert arm(result, "revert")["oom_kills"] >= 1
+    assert all(gate["pass"] for gate in result["gates"]), json.dumps(result["gates"], indent=1)
+
+
+@pytest.mark.parametrize("language, memory", [("python", "96Mi"), ("node", "192Mi")])
+def test_healthy_server_is_not_called_a_leak(oomlab, language, memory):
+    result = oomlab.result(
+        "run", "--memory", memory, "--port", "0", "--request", "GET /search?q=x", "--env", "KIB=256",
+        "--ready", "http:/health", "--rate", "100/s", "--cycles", "5", "--per-cycle", "100", *FAST,
+        "--", *runtime_command(language), status=0)
+    assert [a["name"] for a in result["arms"]] == ["trigger"]
+    trigger = arm(result, "trigger")
+    assert trigger["oom_kills"] == 0
+    assert trigger["restarts"] == 0
+    assert trigger["requests"] == {"planned": 500, "completed": 500, "failed": 0}
+    assert trigger["verdict"]["class"] in ("stable", "bounded-cache"), trigger["verdict"]
+    assert trigger["health_state"] == "Healthy"
+
+
+# --- what a service can do wrong ------------------------------------------------------------------
+
+
+def short(*more):
+    return ("run", "--memory", "64Mi", "--port", "0", "--rate", "50/s", "--cycles", "2",
+            "--per-cycle", "20", *FAST, *more)
+
+
+@pytest.mark.parametrize("command, words", [
+    ("./no-such-server", "no-such-server"),
+    ("no-such-server-in-path", "PATH"),
+    ("/etc/passwd", "ermission"),
+    ("/", "/"),
+])
+def test_command_that_cannot_be_executed(oomlab, command, words):
+    done = oomlab(*short("--", command))
+    assert done.returncode == 2, done.stderr
+    assert words in done.stderr
+    assert done.stdout == ""
+
+
+def test_service_that_is_never_ready(oomlab):
+    result = oomlab.result(*short("--ready-deadline", "2s", "--", "sleep", "100"), status=3)
+    trigger = arm(result, "trigger")
+    assert trigger["oom_kills"] == 0
+    assert trigger["requests"]["completed"] == 0
+    assert trigger["health_state"] != "Healthy"
+    assert trigger["lifetimes"][0]["ready_after_s"] is None
+    assert trigger["verdict"]["class"] in ("not-memory", "inconclusive")
+
+
+def test_service_that_dies_by_itself(oomlab, tmp_path):
+    command = script(tmp_path, "import sys; print('configuration is missing'); sys.exit(3)")
+    result = oomlab.result(*short("--", *command), status=3)
+    trigger = arm(result, "trigger")
+    assert trigger["oom_kills"] == 0
+    assert set(ends(trigger)) == {"exited"}
+    assert {lifetime["end"]["exit_code"] for lifetime in trigger["lifetimes"]} == {3}
+    assert trigger["verdict"]["class"] == "not-memory"
+
+
+def test_exit_137_without_a_kill_is_no_oom(oomlab, tmp_path):
+    command = script(tmp_path, "import sys; sys.exit(137)")
+    result = oomlab.result(*short("--", *command), status=3)
+    trigger = arm(result, "trigger")
+    assert trigger["oom_kills"] == 0
+    assert set(ends(trigger)) == {"exited"}
+    assert trigger["lifetimes"][0]["end"]["exit_code"] == 137
+    assert trigger["lifetimes"][0]["end"]["signal"] is None
+
+
+def test_service_that_forks_and_is_gone_afterwards(oomlab, tmp_path):
+    marker = f"oomlab-fork-marker-{os.getpid()}-{time.monotonic_ns()}"
+    command = script(tmp_path, SERVER + f"""
+for i in range(5):
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)", "{marker}"],
+                     start_new_session=True)
+serve()
+""")
+    result = oomlab.result(*short("--memory", "256Mi", "--", *command), status=0)
+    assert arm(result, "trigger")["requests"]["completed"] == 40
+    assert marker not in subprocess.run(["ps", "-eo", "args"], text=True, capture_output=True,
+                                        check=True).stdout
+
+
+def test_service_that_ignores_sigterm_is_stopped(oomlab, tmp_path):
+    command = script(tmp_path, SERVER + "\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nserve()\n")
+    result = oomlab.result(*short("--", *command), status=0)
+    trigger = arm(result, "trigger")
+    assert trigger["requests"]["completed"] == 40
+    assert ends(trigger) == ["killed-by-platform"]
+    assert trigger["oom_kills"] == 0
+
+
+def test_service_that_writes_a_gigabyte(oomlab, tmp_path):
+    command = script(tmp_path, SERVER + """
+threading.Thread(target=serve, daemon=True).start()
+line = b"x" * 1023 + b"\\n"
+block = line * 1024
+for i in range(1024):
+    sys.stdout.buffer.write(block)
+sys.stdout.buffer.write(b"the last line\\n")
+sys.stdout.flush()
+threading.Event().wait()
+""")
+    directory = tmp_path / "run"
+    result = oomlab.result(*short("--cycles", "10", "--output", directory, "--", *command), status=0)
+    assert arm(result, "trigger")["oom_kills"] == 0
+    log = next(Path(directory).glob("console-*.log"))
+    with open(log, "rb") as stream:
+        stream.seek(-100, os.SEEK_END)
+        assert stream.read().endswith(b" stdout F the last line\n")
+    payload = 0
+    with open(log, "rb") as stream:
+        for line in stream:
+            payload += len(line) - line.index(b" F " if b" F " in line[:45] else b" P ") - 3
+    # One line end is not payload for every line that was cut in two.
+    assert payload >= 1024 ** 3
+    log.unlink()
+
+
+def test_service_that_closes_its_port(oomlab, tmp_path):
+    command = script(tmp_path, SERVER + """
+count = 0
+def handle(path):
+    global count
+    count += 1
+    if count == 10:
+        threading.Thread(target=close).start()
+def close():
+    server.shutdown(); server.server_close()
+serve()
+threading.Event().wait()
+""")
+    result = oomlab.result(*short("--cycles", "6", "--", *command))
+    trigger = arm(result, "trigger")
+    assert trigger["requests"]["planned"] == 120
+    assert 9 <= trigger["requests"]["completed"] < 60
+    assert trigger["requests"]["failed"] >= 60
+    assert trigger["oom_kills"] == 0
+    assert trigger["restarts"] == 0
+    assert trigger["health_state"] == "Unhealthy"
+
+
+def test_killed_child_is_an_event_and_not_an_end(oomlab, tmp_path):
+    command = script(tmp_path, SERVER + """
+def handle(path):
+    subprocess.run([sys.executable, "-c", "x = [bytes([1]) * 2**20 for i in range(2**12)]"])
+serve()
+""")
+    # v2 kills the whole container with memory.oom.group: there it is an end, and here an event.
+    directory = tmp_path / "run"
+    result = oomlab.result(*short("--rate", "2/s", "--cycles", "1", "--per-cycle", "2", "--output",
+                                  directory, "--", *command))
+    trigger = arm(result, "trigger")
+    if result["run"]["host"]["cgroup_version"] == 1:
+        assert trigger["restarts"] == 0
+        assert ends(trigger) == ["killed-by-platform"] or ends(trigger) == ["signalled"]
+        reasons = [json.loads(line)["Reason"]
+                   for line in Path(directory, "events.ndjson").read_text().splitlines()]
+        assert "OOMKilledChild" in reasons
+    else:
+        assert "oom-container-limit" in ends(trigger)
+
+
+def test_port_in_use_is_refused(oomlab):
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        port = busy.getsockname()[1]
+        done = oomlab("run", "--memory", "64Mi", "--port", port, "--", "sleep", "10")
+    assert done.returncode == 2
+    assert str(port) in done.stderr and "in use" in done.stderr
+
+
+def test_kill_from_outside_is_not_called_oom(oomlab, tmp_path):
+    """Somebody with the right to do so kills the service: 137, but no OOM."""
+    command = script(tmp_path, SERVER + """
+def handle(path):
+    if path == "/die" :
+        os.kill(os.getpid(), signal.SIGSEGV)
+serve()
+""")
+    process = oomlab.popen(*short("--cycles", "20", "--", *command))
+    pid = wait_for_child(command[1])
+    os.kill(pid, signal.SIGKILL)
+    out, err = process.communicate(timeout=60)
+    trigger = arm(json.loads(out), "trigger")
+    assert trigger["oom_kills"] == 0, err
+    assert ends(trigger)[0] == "killed-externally"
+    assert trigger["lifetimes"][0]["end"]["exit_code"] == 137
+
+
+def wait_for_child(argument, deadline_s=20):
+    """The pid of the process whose command line has this argument and that is no oomlab."""
+    end = time.monotonic() + deadline_s
+    while time.monotonic() < end:
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if argument.encode() in words and not words[0].endswith(b"oomlab"):
+                return int(entry.name)
+        time.sleep(0.01)
+    raise AssertionError(f"no process with {argument}")
+
+
+# --- interruption ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_run_keeps_its_evidence(oomlab, tmp_path, number):
+    directory = tmp_path / "run"
+    command = script(tmp_path, SERVER + "\nserve()\n")
+    process = oomlab.popen(*short("--cycles", "1000", "--output", directory, "--", *command))
+    wait_for_child(command[1])
+    process.send_signal(number)
+    process.communicate(timeout=30)
+    assert process.returncode == 128 + number
+    assert Path(directory, "evidence.db").exists()
+    stored = json.loads(Path(directory, "result.json").read_text())
+    assert [a["name"] for a in stored["arms"]] == ["trigger"]
+    assert ends(arm(stored, "trigger")) in (["killed-by-platform"], ["signalled"])
+
+
+def test_same_requests_for_every_arm_and_every_run(oomlab, tmp_path):
+    import sqlite3
+    command = script(tmp_path, SERVER + "\nserve()\n")
+    sequences = []
+    for i in range(2):
+        directory = tmp_path / f"run{i}"
+        oomlab.result(*short("--seed", "7", "--arrival", "poisson", "--request", "GET /a",
+                             "--request", "GET /b", "--output", directory, "--", *command), status=0)
+        rows = sqlite3.connect(directory / "evidence.db").execute(
+            "SELECT sequence_sha256 FROM arm").fetchall()
+        sequences += [row[0] for row in rows]
+    assert len(set(sequences)) == 1
