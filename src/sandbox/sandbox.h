@@ -20,7 +20,8 @@ struct sandbox_root;
 
 /* Make the run's parent cgroup: own cgroup or hierarchy root when root; a delegated systemd scope
  * on a systemd host (user scope as an ordinary user). Sweeps dead owners' leftovers first. `run_id`
- * becomes part of the cgroup's name (oomlab-<run_id>). Unavailable error where nothing can be had. */
+ * becomes part of the cgroup's name (oomlab-<run_id>). Unavailable error where nothing can be had.
+ */
 int sandbox_root_new(const char *run_id, struct sandbox_root **ret, struct error *err);
 /* Kill and remove everything below, then the root itself. NULL is fine. */
 void sandbox_root_free(struct sandbox_root *root);
@@ -29,12 +30,12 @@ enum cgroup_version sandbox_root_version(const struct sandbox_root *root);
 int sandbox_sweep(struct error *err);
 
 struct sandbox_spec {
-    const char *name;          /* unique within the run; cgroup and host name */
-    const char *const *argv;   /* NULL-terminated; argv[0] is looked up in the environment's PATH */
-    const char *const *env;    /* NULL-terminated "K=V"; the whole environment */
-    const char *directory;     /* NULL: oomlab's working directory */
+    const char *name;        /* unique within the run; cgroup and host name */
+    const char *const *argv; /* NULL-terminated; argv[0] is looked up in the environment's PATH */
+    const char *const *env;  /* NULL-terminated "K=V"; the whole environment */
+    const char *directory;   /* NULL: oomlab's working directory */
     struct cgroup_limits limits;
-    int stdout_fd, stderr_fd;  /* duplicated into the child; the caller keeps its own */
+    int stdout_fd, stderr_fd; /* duplicated into the child; the caller keeps its own */
 };
 
 struct sandbox; /* one container, one lifetime */
@@ -47,8 +48,8 @@ int sandbox_start(struct sandbox_root *root, const struct sandbox_spec *spec, st
  * an error here; the child is then gone, and sandbox_free() is still due. */
 int sandbox_release(struct sandbox *sandbox, struct error *err);
 
-pid_t sandbox_pid(const struct sandbox *sandbox);      /* as oomlab's pid namespace sees it */
-int sandbox_pidfd(const struct sandbox *sandbox);      /* borrowed */
+pid_t sandbox_pid(const struct sandbox *sandbox); /* as oomlab's pid namespace sees it */
+int sandbox_pidfd(const struct sandbox *sandbox); /* borrowed */
 const struct cgroup *sandbox_cgroup(const struct sandbox *sandbox); /* borrowed */
 
 /* Send a signal to the main process through its pidfd; 0 or -errno (-ESRCH: it is gone). */
@@ -62,11 +63,11 @@ void sandbox_free(struct sandbox *sandbox);
 /* One line of `oomlab doctor`. */
 enum doctor_state { DOCTOR_OK, DOCTOR_LIMITED, DOCTOR_MISSING };
 struct doctor_item {
-    const char *name;      /* static, e.g. "memory controller" */
+    const char *name; /* static, e.g. "memory controller" */
     enum doctor_state state;
-    char found[256];       /* what is there */
-    char advice[256];      /* what to do; "" when OK */
+    char found[256];  /* what is there */
+    char advice[256]; /* what to do; "" when OK */
 };
-/* Examine this machine: cgroup version, controllers, where containers would go, swap, namespaces, kernel log,
- * PSI, memory, memlock, systemd. Returns the number of items written. */
+/* Examine this machine: cgroup version, controllers, where containers would go, swap, namespaces,
+ * kernel log, PSI, memory, memlock, systemd. Returns the number of items written. */
 unsigned sandbox_examine(struct doctor_item *items, unsigned max_items);

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sandbox/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define EXIT_NOT_STARTED 127
+
+static _Noreturn void fail(const struct child_plan *plan, enum child_step step, unsigned candidate)
+{
+    struct child_report report = {.step = step, .errnum = errno, .candidate = candidate};
+    ssize_t ignored = write(plan->control_fd, &report, sizeof(report));
+    (void)ignored;
+    _exit(EXIT_NOT_STARTED);
+}
+
+static void check(const struct child_plan *plan, long result, enum child_step step)
+{
+    if (result < 0)
+        fail(plan, step, 0);
+}
+
+static void wait_for_parent(const struct child_plan *plan)
+{
+    char byte;
+    ssize_t n;
+    do
+        n = read(plan->control_fd, &byte, 1);
+    while (n < 0 && errno == EINTR);
+    if (n != 1)
+        _exit(EXIT_NOT_STARTED);
+}
+
+static int close_from_to(unsigned first, unsigned last, int descriptors_max)
+{
+    if (first > last || syscall(SYS_close_range, first, last, 0) == 0)
+        return 0;
+    if (errno != ENOSYS)
+        return -1;
+    for (unsigned fd = first; fd <= last && fd < (unsigned)descriptors_max; fd++)
+        close((int)fd);
+    return 0;
+}
+
+/* First of all, so that no descriptor of oomlab (a lock, another container's socket) lives on here.
+ */
+static void arrange_descriptors(const struct child_plan *plan)
+{
+    check(plan, dup3(plan->null_fd, STDIN_FILENO, 0), CHILD_STEP_DESCRIPTORS);
+    check(plan, dup3(plan->stdout_fd, STDOUT_FILENO, 0), CHILD_STEP_DESCRIPTORS);
+    check(plan, dup3(plan->stderr_fd, STDERR_FILENO, 0), CHILD_STEP_DESCRIPTORS);
+    unsigned control = (unsigned)plan->control_fd;
+    check(plan, close_from_to(STDERR_FILENO + 1, control - 1, plan->descriptors_max),
+          CHILD_STEP_DESCRIPTORS);
+    check(plan, close_from_to(control + 1, ~0U, plan->descriptors_max), CHILD_STEP_DESCRIPTORS);
+}
+
+/* Raising one's own score needs no privilege. */
+static int raise_oom_score(void)
+{
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    ssize_t n = write(fd, "0", 1);
+    int errnum = errno;
+    close(fd);
+    errno = errnum;
+    return n == 1 ? 0 : -1;
+}
+
+static void enter_container(const struct child_plan *plan)
+{
+    check(plan, mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), CHILD_STEP_MOUNTS);
+    check(plan, mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL),
+          CHILD_STEP_PROC);
+    check(plan, sethostname(plan->hostname, strlen(plan->hostname)), CHILD_STEP_HOSTNAME);
+    check(plan, setsid(), CHILD_STEP_SESSION);
+    if (plan->directory)
+        check(plan, chdir(plan->directory), CHILD_STEP_DIRECTORY);
+    if (plan->raise_oom_score)
+        check(plan, raise_oom_score(), CHILD_STEP_OOM_SCORE);
+    check(plan, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), CHILD_STEP_PRIVILEGES);
+}
+
+/* exec keeps ignored signals ignored and the mask as it is: a fresh start needs both undone. */
+static void reset_signals(const struct child_plan *plan)
+{
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    for (int i = 1; i <= SIGRTMAX; i++) /* fails for SIGKILL, SIGSTOP and libc's own: fine */
+        sigaction(i, &action, NULL);
+    sigset_t none;
+    sigemptyset(&none);
+    check(plan, sigprocmask(SIG_SETMASK, &none, NULL), CHILD_STEP_SIGNALS);
+}
+
+/* As execvp(3) does: a candidate that is not there is passed over, one that may not be executed is
+ * remembered. */
+static _Noreturn void execute(const struct child_plan *plan)
+{
+    int errnum = ENOENT;
+    unsigned blamed = 0;
+    for (unsigned i = 0; plan->candidates[i]; i++) {
+        execve(plan->candidates[i], (char *const *)plan->argv, (char *const *)plan->env);
+        if (errno != ENOENT && errno != ENOTDIR && errno != EACCES)
+            fail(plan, CHILD_STEP_EXEC, i);
+        if (errno == EACCES && errnum != EACCES) {
+            errnum = EACCES;
+            blamed = i;
+        }
+        /* There, but what it needs to run is not: worth more than "not found". */
+        if (errno == ENOENT && errnum == ENOENT && access(plan->candidates[i], F_OK) == 0)
+            blamed = i;
+    }
+    errno = errnum;
+    fail(plan, CHILD_STEP_EXEC, blamed);
+}
+
+_Noreturn void child_main(const struct child_plan *plan)
+{
+    check(plan, prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), CHILD_STEP_DEATH_SIGNAL);
+    prctl(PR_SET_NAME, CHILD_HELD_NAME, 0, 0, 0);
+    arrange_descriptors(plan);
+    wait_for_parent(plan);
+    enter_container(plan);
+    struct child_report ready = {.step = CHILD_READY};
+    if (write(plan->control_fd, &ready, sizeof(ready)) != (ssize_t)sizeof(ready))
+        _exit(EXIT_NOT_STARTED);
+    wait_for_parent(plan);
+    reset_signals(plan);
+    execute(plan);
+}

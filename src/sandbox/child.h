@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the child does between clone and exec. oomlab has threads, so a lock (malloc's, stdio's) may
+ * be held for ever in the child: only system calls on data prepared beforehand. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* The name of a process that has not executed its command yet; exec replaces it. */
+#define CHILD_HELD_NAME "oomlab-held"
+
+enum child_step {
+    CHILD_READY, /* not a failure: set up and held */
+    CHILD_STEP_DEATH_SIGNAL,
+    CHILD_STEP_DESCRIPTORS,
+    CHILD_STEP_MOUNTS,
+    CHILD_STEP_PROC,
+    CHILD_STEP_HOSTNAME,
+    CHILD_STEP_SESSION,
+    CHILD_STEP_DIRECTORY,
+    CHILD_STEP_OOM_SCORE,
+    CHILD_STEP_PRIVILEGES,
+    CHILD_STEP_SIGNALS,
+    CHILD_STEP_EXEC,
+};
+
+/* One message on the control socket. */
+struct child_report {
+    enum child_step step;
+    int errnum;
+    unsigned candidate; /* CHILD_STEP_EXEC: which one */
+};
+
+struct child_plan {
+    const char *const *argv;
+    const char *const *env;
+    char *const *candidates;
+    const char *directory; /* NULL: stay */
+    char hostname[65];
+    bool raise_oom_score; /* oomlab's own is negative: 0 for the child */
+    int control_fd;       /* SOCK_SEQPACKET, above 2, as are the next three */
+    int null_fd, stdout_fd, stderr_fd;
+    int descriptors_max; /* for kernels without close_range */
+};
+
+/* Runs in the child, all signals blocked. Waits for a byte on the control socket (the parent has
+ * attached and mapped it), sets up, reports CHILD_READY, waits for a second byte, executes. The
+ * socket's end means that oomlab is gone: exit. */
+_Noreturn void child_main(const struct child_plan *plan);

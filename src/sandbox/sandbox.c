@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A container after its start: signalled, killed, removed. */
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/duration.h"
+#include "sandbox/container.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+pid_t sandbox_pid(const struct sandbox *sandbox)
+{
+    return sandbox->pid;
+}
+
+int sandbox_pidfd(const struct sandbox *sandbox)
+{
+    return sandbox->pidfd;
+}
+
+const struct cgroup *sandbox_cgroup(const struct sandbox *sandbox)
+{
+    return &sandbox->cgroup;
+}
+
+int sandbox_signal(struct sandbox *sandbox, int signal_number)
+{
+    if (syscall(SYS_pidfd_send_signal, sandbox->pidfd, signal_number, NULL, 0) < 0)
+        return -errno;
+    return 0;
+}
+
+bool sandbox_was_born_inside(const struct sandbox *sandbox)
+{
+    return sandbox->in_cgroup;
+}
+
+int sandbox_wait_for_end(const struct sandbox *sandbox, int64_t deadline_ns)
+{
+    struct pollfd end = {.fd = sandbox->pidfd, .events = POLLIN};
+    for (;;) {
+        int64_t left_ns = deadline_ns - clock_monotonic_ns();
+        if (poll(&end, 1, left_ns > 0 ? (int)(left_ns / NS_PER_MS) + 1 : 0) == 1)
+            return 0;
+        if (left_ns <= 0)
+            return -ETIMEDOUT;
+    }
+}
+
+/* The main process is PID 1 of its namespace: its end takes all others with it, even those that
+ * left the cgroup. Then whatever the cgroup holds. */
+int sandbox_kill(struct sandbox *sandbox, struct error *err)
+{
+    int64_t deadline_ns = clock_monotonic_ns() + SANDBOX_KILL_WAIT_NS;
+    if (sandbox->pidfd >= 0)
+        sandbox_signal(sandbox, SIGKILL);
+    int r = 0;
+    if (sandbox->cgroup.dir_fd[CGROUP_MEMORY] >= 0)
+        r = cgroup_kill_all(&sandbox->cgroup, deadline_ns, err);
+    if (r == 0 && sandbox->pidfd >= 0 && sandbox_wait_for_end(sandbox, deadline_ns) < 0)
+        r = error_set(err, ETIMEDOUT, "its main process does not end");
+    return r < 0 ? error_wrap(err, "killing '%s'", sandbox->name) : 0;
+}
+
+void sandbox_free(struct sandbox *sandbox)
+{
+    if (!sandbox)
+        return;
+    struct error ignored; /* what stays is on the run's record */
+    sandbox_kill(sandbox, &ignored);
+    siginfo_t info;
+    if (sandbox->pidfd >= 0) /* ECHILD: whoever watched it has reaped it */
+        while (waitid(P_PIDFD, (id_t)sandbox->pidfd, &info, WEXITED | WNOHANG) < 0 &&
+               errno == EINTR)
+            ;
+    cgroup_remove(&sandbox->cgroup, &ignored);
+    cgroup_done(&sandbox->cgroup);
+    command_done(&sandbox->command);
+    close_fd(&sandbox->pidfd);
+    close_fd(&sandbox->control_fd);
+    free(sandbox);
+}
