@@ -54,7 +54,7 @@ struct cgroup {
 
 struct cgroup_limits {
     uint64_t memory_bytes; /* 0 = no limit */
-    bool forbid_swap;      /* v2 memory.swap.max=0; v1 memsw = limit where it exists */
+    bool forbid_swap;      /* v2 memory.swap.max=0; v1 memsw = limit + 1 page where it exists */
     bool oom_group;        /* v2 memory.oom.group=1; ignored on v1 */
     double cpu_cores;      /* 0 = no quota; period 100 ms */
     uint64_t pids_max;     /* 0 = no limit */

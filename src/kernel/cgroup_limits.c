@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #define CPU_PERIOD_US    100000
 #define CPU_QUOTA_MIN_US 1000 /* the kernel refuses less */
@@ -25,24 +26,28 @@ static int write_number(const struct cgroup *cgroup, enum cgroup_controller cont
 }
 
 /* memory+swap may never be below memory, so the order depends on the direction of the change. A new
- * cgroup has no limit yet: memory first. */
+ * cgroup has no limit yet: memory first.
+ *
+ * The kernel charges memory+swap first, and with both limits the same memory.failcnt, our only
+ * count of limit hits, never moves (6.18 counts nowhere then). One page more lets memory be hit
+ * first, at the price of one page that may be swapped. */
 static int set_memory_v1(const struct cgroup *cgroup, const struct cgroup_limits *limits,
                          struct error *err)
 {
     static const char memory[] = "memory.limit_in_bytes";
     static const char memory_swap[] = "memory.memsw.limit_in_bytes";
     int dir_fd = cgroup->dir_fd[CGROUP_MEMORY];
-    uint64_t bytes = limits->memory_bytes;
-    int r = write_number(cgroup, CGROUP_MEMORY, memory, bytes, err);
+    uint64_t with_swap = limits->memory_bytes + (uint64_t)sysconf(_SC_PAGESIZE);
+    int r = write_number(cgroup, CGROUP_MEMORY, memory, limits->memory_bytes, err);
     if (r == -EINVAL) { /* raised over the old memory+swap limit */
         char text[32];
-        snprintf(text, sizeof(text), "%" PRIu64, bytes);
+        snprintf(text, sizeof(text), "%" PRIu64, with_swap);
         file_write_text(dir_fd, memory_swap, text);
-        r = write_number(cgroup, CGROUP_MEMORY, memory, bytes, err);
+        r = write_number(cgroup, CGROUP_MEMORY, memory, limits->memory_bytes, err);
     }
     if (r < 0 || !limits->forbid_swap)
         return r;
-    r = write_number(cgroup, CGROUP_MEMORY, memory_swap, bytes, err);
+    r = write_number(cgroup, CGROUP_MEMORY, memory_swap, with_swap, err);
     if (r == -ENOENT || r == -EOPNOTSUPP) {
         /* No swap accounting: 0 keeps a v1 cgroup from swapping at all. */
         file_write_text(dir_fd, "memory.swappiness", "0");

@@ -24,6 +24,8 @@
 int suite_setup(void **state);
 int suite_teardown(void **state);
 const char *runtime_directory(void);
+/* fork(2); a failed assertion in the child ends the child, instead of going on with other tests. */
+pid_t fork_process(void);
 
 /* A root of its own for a test, named after this process and a counter. */
 struct sandbox_root *root_or_fail(void);
