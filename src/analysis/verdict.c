@@ -31,10 +31,16 @@
 #define RISING_TROUGHS 3
 /* Shares of the whole rise in its last third; 1/3 is steady. */
 #define LEVELLED_SHARE 0.15
-#define STEADY_SHARE   0.22
-/* The warm-up is called a cache from here on: it made the process half as large again. */
-#define CACHE_SHARE 0.5
-#define CACHE_BYTES (8 * MIB_BYTES)
+#define STEADY_SHARE   0.27
+/* And the last third against the middle one; 1 is steady. */
+#define STEADY_RATIO 0.75
+/* Growth must stand out of the floor's scatter about its line by this factor. */
+#define SCATTER_FACTOR 4
+/* Growth that stopped is called a cache rather than warm-up beyond the largest of these: of the
+ * limit, of the start level, in bytes. */
+#define CACHE_LIMIT_SHARE 0.1
+#define CACHE_BASE_SHARE  0.5
+#define CACHE_BYTES       (16 * MIB_BYTES)
 /* Page cache that grew by the larger of these is worth a word. */
 #define PAGE_CACHE_SHARE 0.1
 #define PAGE_CACHE_BYTES (8 * MIB_BYTES)
@@ -121,11 +127,12 @@ static void count_shape(struct shapes *shapes, struct shape shape)
     if (isnan(shape.half) || isnan(shape.late))
         return;
     shapes->known++;
-    if (shape.late < 0.3)
+    /* Hardly any growth in the second half, and yet a long way to the top at four fifths. */
+    if (shape.late < 0.3 || (shape.late < 0.6 && shape.late - shape.half < 0.15))
         shapes->burst++;
-    else if (shape.half > 0.8)
-        shapes->front++;
-    else if (shape.half >= 0.2 && shape.late >= 0.5 && shape.late > shape.half)
+    else if (shape.half > 0.65)
+        shapes->front++; /* slows down: a cache, or a demand that is nearly met */
+    else if (shape.half >= 0.25 && shape.late >= 0.5 && shape.late > shape.half)
         shapes->steady++;
 }
 
@@ -163,23 +170,40 @@ static void say_kills(const struct shapes *shapes, struct verdict *verdict)
         shapes->requests[1]);
 }
 
+/* A cache keeps nothing more once it has seen every request of a cycle: a lifetime whose second
+ * complete cycle added like the first had none. Growth without requests is no cache of theirs
+ * either. */
+static bool cache_ruled_out(const struct view *view)
+{
+    for (size_t i = 0; i < view->arm->count; i++) {
+        const struct profile *profile = &view->profiles[i];
+        if (profile->cycle_count >= 2 && profile->cycle_growth[1] > 0 &&
+            profile->cycle_growth[1] >= 0.5 * profile->cycle_growth[0])
+            return true;
+    }
+    return view->driver == DRIVER_TIME;
+}
+
 static void judge_killed_leak(const struct view *view, const struct shapes *shapes,
                               struct verdict *verdict)
 {
     const struct trend *trend = main_trend(view);
+    bool no_cache = cache_ruled_out(view), repeated = shapes->steady > 1;
     decide(verdict, VERDICT_LEAK, view->driver,
            level_weaker(view->weakest,
-                        shapes->steady > 1 ? LEVEL_CORRELATED : LEVEL_STRONGLY_SUGGESTED),
+                        repeated && no_cache ? LEVEL_CORRELATED : LEVEL_STRONGLY_SUGGESTED),
            succession(shapes->steady, shapes->lifetimes) * (1 - trend->p_value));
     say_kills(shapes, verdict);
     say(verdict->summary, "What it keeps grows steadily, ");
     say_rate(verdict->summary, &trend->slope, view_by_requests(view) ? "request" : "second");
-    say(verdict->summary,
-        "%s, up to the kill. More memory would delay it; only a cache larger than "
-        "the limit could look the same.",
+    say(verdict->summary, "%s, up to the kill.",
         view->driver == DRIVER_TIME       ? ", with or without requests"
         : view->driver == DRIVER_REQUESTS ? ", and not while idle"
                                           : "");
+    if (!no_cache)
+        say(verdict->summary,
+            " Only a cache that wants more than the limit could look the same; the "
+            "same work with more memory tells.");
 }
 
 static void judge_burst(const struct view *view, const struct shapes *shapes,
@@ -196,31 +220,17 @@ static void judge_burst(const struct view *view, const struct shapes *shapes,
         limit_words(view->arm->limit_bytes).text);
 }
 
-static void judge_killed(const struct view *view, struct verdict *verdict)
+static void leave_killed_open(const struct shapes *shapes, struct verdict *verdict)
 {
-    struct shapes shapes = shapes_of(view);
-    if (two_thirds(shapes.steady, shapes.known) && trend_rises(main_trend(view))) {
-        judge_killed_leak(view, &shapes, verdict);
-        return;
-    }
-    if (two_thirds(shapes.burst, shapes.known)) {
-        judge_burst(view, &shapes, verdict);
-        return;
-    }
-    undecided(verdict, level_weaker(view->weakest, LEVEL_INFERRED));
-    say_kills(&shapes, verdict);
-    if (shapes.known == 0) {
+    if (shapes->known == 0) {
         say(verdict->summary, "There are too few samples before the kills to see how memory rose.");
         say(verdict->would_settle,
             "A higher sampling rate, smaller requests or a higher limit: at least %d samples "
             "between "
             "readiness and the kill.",
             POINTS_MIN);
-    } else if (view->own_limit_deaths == 0 && !trend_rises(main_trend(view))) {
-        say(verdict->summary, "This container did not grow: somebody else used up the memory.");
-        say(verdict->would_settle, "The memory of its neighbours under the same enclosing limit.");
-    } else if (two_thirds(shapes.front, shapes.known)) {
-        say(verdict->summary, "Memory rises at once and then hardly any more until the kill.");
+    } else if (two_thirds(shapes->front, shapes->known)) {
+        say(verdict->summary, "Memory rises fast at first and slower and slower until the kill.");
         say(verdict->would_settle,
             "The same requests under a higher limit: a demand levels off below "
             "it, a leak goes on to the next kill.");
@@ -231,14 +241,39 @@ static void judge_killed(const struct view *view, struct verdict *verdict)
     }
 }
 
+static void judge_killed(const struct view *view, struct verdict *verdict)
+{
+    struct shapes shapes = shapes_of(view);
+    bool rises = trend_rises(main_trend(view));
+    if (rises && two_thirds(shapes.steady, shapes.known)) {
+        judge_killed_leak(view, &shapes, verdict);
+        return;
+    }
+    if (view->own_limit_deaths > 0 && two_thirds(shapes.burst, shapes.known)) {
+        judge_burst(view, &shapes, verdict);
+        return;
+    }
+    undecided(verdict, level_weaker(view->weakest, LEVEL_INFERRED));
+    say_kills(&shapes, verdict);
+    if (view->own_limit_deaths > 0 || rises) {
+        leave_killed_open(&shapes, verdict);
+        return;
+    }
+    say(verdict->summary, "Its own limit was not the cause, and it did not grow.");
+    say(verdict->would_settle,
+        "The memory of its neighbours under the same enclosing limit or host.");
+}
+
 /* --- not killed ----------------------------------------------------------------------------------
  */
 
 struct survival {
     double limit, material;
     double rise;    /* floor at the end over the baseline */
-    double late;    /* late_share() */
+    double settled; /* lowest floor after warm-up over the baseline */
+    struct thirds thirds;
     double p_value; /* of the drift */
+    double scatter; /* of the floor about its line */
     double cache_growth;
     unsigned cycles, growing_cycles; /* after the first */
     double growths[GROWTH_CYCLES_MAX];
@@ -251,36 +286,52 @@ static double page_cache_growth(const struct profile *profile)
     return count ? profile->cache[count - 1] - profile->cache[0] : NAN;
 }
 
-static void drift_of(const struct profile *profile, struct verdict *verdict, double *ret_p, int *rc)
+/* The floor's way along its line, with the test's p-value and the spread about the line. */
+static int drift_of(const struct profile *profile, struct verdict *verdict,
+                    struct survival *survival)
 {
+    const struct floor *floor = &profile->by_time;
     struct estimate slope;
-    *rc = trend_sen(profile->by_time.x, profile->by_time.y, profile->by_time.count, &slope, ret_p);
-    if (*rc || isnan(slope.value))
-        return;
-    double span = profile->by_time.x[profile->by_time.count - 1] - profile->by_time.x[0];
+    double rests[PROFILE_FLOOR_MAX];
+    int rc = trend_sen(floor->x, floor->y, floor->count, &slope, &survival->p_value);
+    if (rc || isnan(slope.value))
+        return rc;
+    double span = floor->x[floor->count - 1] - floor->x[0];
     verdict->drift_bytes =
         (struct estimate){slope.value * span, slope.low * span, slope.high * span};
+    for (size_t i = 0; i < floor->count; i++)
+        rests[i] = floor->y[i] - slope.value * floor->x[i];
+    double middle = median_of(rests, floor->count);
+    for (size_t i = 0; i < floor->count; i++)
+        rests[i] = fabs(rests[i] - middle);
+    survival->scatter = median_of(rests, floor->count);
+    return 0;
 }
 
-static struct survival survey(const struct view *view, const struct verdict *verdict,
-                              double p_value)
+static double lowest_of(const struct floor *floor)
+{
+    double low = floor->y[0];
+    for (size_t i = 1; i < floor->count; i++)
+        low = fmin(low, floor->y[i]);
+    return low;
+}
+
+static void survey(const struct view *view, const struct verdict *verdict,
+                   struct survival *survival)
 {
     const struct profile *profile = view->longest;
-    double limit = view->arm->limit_bytes, end = profile_end(profile, false);
-    struct survival survival = {
-        .limit = limit,
-        .material = larger_share(limit, MATERIAL_SHARE, MATERIAL_BYTES),
-        .rise = profile_floor_at(profile, false, end - 0.05 * (end - profile->t[0]), end) -
-                profile->baseline,
-        .late = late_share(profile, view_by_requests(view)),
-        .p_value = p_value,
-        .cache_growth = page_cache_growth(profile),
-        .releases = profile->releases,
-    };
+    double end = profile_end(profile, false), start = profile->t[0];
+    survival->limit = view->arm->limit_bytes;
+    survival->material = larger_share(survival->limit, MATERIAL_SHARE, MATERIAL_BYTES);
+    survival->rise =
+        profile_floor_at(profile, false, end - 0.05 * (end - start), end) - profile->baseline;
+    survival->settled = lowest_of(&profile->by_time) - profile->baseline;
+    survival->thirds = thirds_of(profile, view_by_requests(view));
+    survival->cache_growth = page_cache_growth(profile);
+    survival->releases = profile->releases;
     double per_cycle = verdict->drift_bytes.value / fmax(1, (double)profile->cycle_count - 1);
-    for (size_t i = 1; i < profile->cycle_count; i++, survival.cycles++)
-        survival.growing_cycles += profile->cycle_growth[i] > 0.5 * per_cycle && per_cycle > 0;
-    return survival;
+    for (size_t i = 1; i < profile->cycle_count; i++, survival->cycles++)
+        survival->growing_cycles += profile->cycle_growth[i] > 0.5 * per_cycle && per_cycle > 0;
 }
 
 /* Unbroken growth could still be a heap before its first collections; see COLLECTOR_BYTES. */
@@ -294,6 +345,12 @@ static bool beyond_a_collector(const struct survival *survival)
     return survival->rise >= larger_share(survival->limit, COLLECTOR_SHARE, COLLECTOR_BYTES);
 }
 
+static bool grows_steadily(const struct survival *survival)
+{
+    return survival->thirds.last >= STEADY_SHARE &&
+           survival->thirds.last >= STEADY_RATIO * survival->thirds.middle;
+}
+
 static double cycle_confidence(const struct survival *survival, unsigned agree)
 {
     return survival->cycles ? succession(agree, survival->cycles) : succession(1, 1);
@@ -304,16 +361,16 @@ static void judge_growing(const struct view *view, const struct survival *surviv
 {
     const struct trend *trend = main_trend(view);
     const char *unit = view_by_requests(view) ? "request" : "second";
-    if (survival->late <= LEVELLED_SHARE) {
+    if (survival->thirds.last <= LEVELLED_SHARE) {
         decide(verdict, VERDICT_BOUNDED_CACHE, view->driver, LEVEL_STRONGLY_SUGGESTED,
                cycle_confidence(survival, survival->cycles - survival->growing_cycles));
         say(verdict->summary, "Grew by %s and is levelling off: %.0f %% of that in the last third.",
-            bytes_words(survival->rise).text, 100 * fmax(0, survival->late));
+            bytes_words(survival->rise).text, 100 * fmax(0, survival->thirds.last));
         return;
     }
     say(verdict->summary, "What it keeps grew by %s, ", bytes_words(survival->rise).text);
     say_rate(verdict->summary, &trend->slope, unit);
-    if (survival->late >= STEADY_SHARE && beyond_a_collector(survival)) {
+    if (grows_steadily(survival) && beyond_a_collector(survival)) {
         decide(verdict, VERDICT_LEAK, view->driver,
                survival->cycles > 1 ? LEVEL_CORRELATED : LEVEL_STRONGLY_SUGGESTED,
                cycle_confidence(survival, survival->growing_cycles) * (1 - survival->p_value));
@@ -344,10 +401,12 @@ static void judge_flat(const struct view *view, const struct survival *survival,
             "Page cache grew by %s, which the kernel takes back when it needs it; the "
             "process itself kept %s.",
             bytes_words(survival->cache_growth).text, growth_words(drift->value).text);
-    } else if (survival->rise >= fmax(CACHE_BYTES, CACHE_SHARE * view->longest->baseline)) {
+    } else if (survival->settled >=
+               fmax(larger_share(survival->limit, CACHE_LIMIT_SHARE, CACHE_BYTES),
+                    CACHE_BASE_SHARE * view->longest->baseline)) {
         decide(verdict, VERDICT_BOUNDED_CACHE, view->driver, level, confidence);
         say(verdict->summary, "Grew by %s at first and then levelled off (%s after the warm-up).",
-            bytes_words(survival->rise).text, growth_words(drift->value).text);
+            bytes_words(survival->settled).text, growth_words(drift->value).text);
     } else {
         decide(verdict, VERDICT_STABLE, DRIVER_NONE, level, confidence);
         say(verdict->summary, "The retained floor is flat: %s after the warm-up (95 %% %s to %s).",
@@ -358,10 +417,8 @@ static void judge_flat(const struct view *view, const struct survival *survival,
 
 static int judge_survivor(const struct view *view, struct verdict *verdict)
 {
-    double p_value = NAN;
-    int rc = 0;
-    if (view->longest)
-        drift_of(view->longest, verdict, &p_value, &rc);
+    struct survival survival = {.p_value = NAN, .scatter = NAN};
+    int rc = view->longest ? drift_of(view->longest, verdict, &survival) : 0;
     if (rc)
         return rc;
     if (isnan(verdict->drift_bytes.value)) {
@@ -370,9 +427,10 @@ static int judge_survivor(const struct view *view, struct verdict *verdict)
         say(verdict->would_settle, "A longer run or a higher sampling rate.");
         return 0;
     }
-    struct survival survival = survey(view, verdict, p_value);
+    survey(view, verdict, &survival);
     const struct estimate *drift = &verdict->drift_bytes;
-    if (p_value < TREND_P && drift->low > 0 && drift->value >= survival.material) {
+    if (survival.p_value < TREND_P && drift->low > 0 && drift->value >= survival.material &&
+        drift->value >= SCATTER_FACTOR * survival.scatter) {
         judge_growing(view, &survival, verdict);
     } else if (drift->value >= 2 * survival.material &&
                drift->value >= larger_share(survival.limit, 0.05, 2 * MATERIAL_BYTES)) {
@@ -381,7 +439,7 @@ static int judge_survivor(const struct view *view, struct verdict *verdict)
             "The floor moved by %s after the warm-up, within its own scatter (95 %% %s to "
             "%s, p = %.2g).",
             growth_words(drift->value).text, growth_words(drift->low).text,
-            growth_words(drift->high).text, p_value);
+            growth_words(drift->high).text, survival.p_value);
         say(verdict->would_settle, "More cycles of the same requests.");
     } else {
         judge_flat(view, &survival, verdict);

@@ -10,6 +10,7 @@
 /* Growth in idle phases of at least this share of that in busy ones is driven by time. */
 #define TIME_SHARE       0.5
 #define SHAPE_POINTS_MIN 8
+#define SHAPE_RISE_MIN   1048576.0 /* less is the counters' own inaccuracy */
 
 bool cause_is_kernel_oom(enum end_cause cause)
 {
@@ -160,7 +161,7 @@ struct shape shape_of(const struct profile *profile, double limit_bytes, bool by
         top = limit_bytes;
     double start = by_requests ? 0 : profile->t[0];
     double way = profile_end(profile, by_requests) - start, rise = top - profile->baseline;
-    if (!(way > 0) || !(rise > 0))
+    if (!(way > 0) || !(rise > SHAPE_RISE_MIN))
         return shape;
     double half = profile_floor_at(profile, by_requests, start + 0.45 * way, start + 0.55 * way);
     double late = profile_floor_at(profile, by_requests, start + 0.75 * way, start + 0.85 * way);
@@ -169,15 +170,19 @@ struct shape shape_of(const struct profile *profile, double limit_bytes, bool by
     return shape;
 }
 
-double late_share(const struct profile *profile, bool by_requests)
+struct thirds thirds_of(const struct profile *profile, bool by_requests)
 {
+    struct thirds thirds = {NAN, NAN};
     double end = profile_end(profile, by_requests);
     double start = by_requests || profile->count == 0 ? 0 : profile->t[0];
     double way = end - start;
     if (isnan(end) || !(way > 0))
-        return NAN;
+        return thirds;
     double last = profile_floor_at(profile, by_requests, end - 0.05 * way, end);
-    double before = profile_floor_at(profile, by_requests, start + 0.62 * way, start + 0.70 * way);
+    double second = profile_floor_at(profile, by_requests, start + 0.62 * way, start + 0.70 * way);
+    double first = profile_floor_at(profile, by_requests, start + 0.28 * way, start + 0.36 * way);
     double rise = last - profile->baseline;
-    return rise > 0 ? (last - before) / rise : NAN;
+    if (rise > 0)
+        thirds = (struct thirds){(second - first) / rise, (last - second) / rise};
+    return thirds;
 }

@@ -44,6 +44,9 @@ bool view_by_requests(const struct view *view);
 /* `by_requests`: the way is counted in requests, else in seconds. */
 struct shape shape_of(const struct profile *profile, double limit_bytes, bool by_requests);
 
-/* The share of the whole rise (from the first request or sample to the end of the traffic) that
- * came in its last third: 1/3 for steady growth, 0 when it has levelled off. NAN: unknown. */
-double late_share(const struct profile *profile, bool by_requests);
+/* How the rise from the first request (or sample) to the end of the traffic falls on its thirds:
+ * 1/3 each for steady growth, the last near 0 when it has levelled off. NAN: unknown. */
+struct thirds {
+    double middle, last;
+};
+struct thirds thirds_of(const struct profile *profile, bool by_requests);

@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The verdict on processes of known truth (simulate.c), many seeds each, and on cases made by hand.
+ * OOMLAB_TEST_SEEDS=1000 looks longer than an ordinary run, OOMLAB_TEST_FIRST_SEED elsewhere. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "analysis/verdict.h"
+#include "base/clock.h"
+#include "simulate.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MIB 1048576.0
+
+static uint64_t from_environment(const char *name, uint64_t otherwise)
+{
+    const char *text = getenv(name);
+    return text ? strtoull(text, NULL, 10) : otherwise;
+}
+
+/* The class a model must get, in so many percent of the runs; `other` is as good. */
+static const struct truth {
+    enum verdict_class class, other;
+    unsigned percent;
+    enum driver driver; /* of the runs that got the class, in as many percent; DRIVER_NONE: any */
+} truths[MODEL_COUNT] = {
+    [MODEL_HEALTHY] = {VERDICT_STABLE, VERDICT_STABLE, 98},
+    [MODEL_NOISE] = {VERDICT_STABLE, VERDICT_STABLE, 95},
+    [MODEL_WARM_UP] = {VERDICT_STABLE, VERDICT_BOUNDED_CACHE, 98},
+    [MODEL_SPIKE] = {VERDICT_STABLE, VERDICT_STABLE, 98},
+    [MODEL_COLLECTOR] = {VERDICT_STABLE, VERDICT_STABLE, 95},
+    /* It cannot be told from a small leak, and the verdict has to say so. */
+    [MODEL_YOUNG_HEAP] = {VERDICT_INCONCLUSIVE, VERDICT_STABLE, 98},
+    [MODEL_CACHE] = {VERDICT_BOUNDED_CACHE, VERDICT_BOUNDED_CACHE, 98},
+    [MODEL_LRU] = {VERDICT_INCONCLUSIVE, VERDICT_BOUNDED_CACHE, 95},
+    [MODEL_PAGE_CACHE] = {VERDICT_RECLAIMABLE_CACHE, VERDICT_RECLAIMABLE_CACHE, 98},
+    [MODEL_EXITS] = {VERDICT_NOT_MEMORY, VERDICT_NOT_MEMORY, 98},
+    [MODEL_STARTUP] = {VERDICT_STARTUP_DEMAND, VERDICT_STARTUP_DEMAND, 98, DRIVER_STARTUP},
+    /* Killed before it could level off: from this arm alone it looks like a leak, and the verdict
+     * says that only more memory tells. */
+    [MODEL_LARGE_LRU] = {VERDICT_LEAK, VERDICT_INCONCLUSIVE, 95},
+    [MODEL_PEAK] = {VERDICT_PEAK_DEMAND, VERDICT_INCONCLUSIVE, 95},
+    [MODEL_LEAK] = {VERDICT_LEAK, VERDICT_LEAK, 95, DRIVER_REQUESTS},
+    [MODEL_LEAK_SHMEM] = {VERDICT_LEAK, VERDICT_LEAK, 95, DRIVER_REQUESTS},
+    [MODEL_LEAK_TIME] = {VERDICT_LEAK, VERDICT_LEAK, 95, DRIVER_TIME},
+    [MODEL_LEAK_TICKS] = {VERDICT_LEAK, VERDICT_LEAK, 95, DRIVER_TIME},
+    [MODEL_LEAK_COLLECTED] = {VERDICT_LEAK, VERDICT_LEAK, 95, DRIVER_REQUESTS},
+    [MODEL_LEAK_SLOW] = {VERDICT_LEAK, VERDICT_LEAK, 95, DRIVER_REQUESTS},
+    [MODEL_LEAK_SLOW_COLLECTED] = {VERDICT_LEAK, VERDICT_LEAK, 95, DRIVER_REQUESTS},
+    [MODEL_LEAK_SLOW_TIME] = {VERDICT_LEAK, VERDICT_LEAK, 95, DRIVER_TIME},
+};
+
+struct tally {
+    unsigned class[VERDICT_COUNT];
+    unsigned right, driven;
+    double confidence; /* sum over the runs with a class */
+};
+
+static void check_contract(const struct verdict *verdict)
+{
+    assert_true(verdict->confidence >= 0 && verdict->confidence <= 1);
+    assert_true(verdict->summary[0] != '\0');
+    bool open = verdict->class == VERDICT_INCONCLUSIVE;
+    assert_true(open == (verdict->would_settle[0] != '\0'));
+    assert_true(!open || verdict->confidence == 0);
+    assert_true(strlen(verdict->summary) < VERDICT_TEXT_MAX - 1); /* nothing was cut */
+    assert_true(verdict->class != VERDICT_LEAK || verdict->level >= LEVEL_CORRELATED);
+}
+
+static void run_once(enum model model, uint64_t seed, struct tally *tally)
+{
+    struct sim sim = sim_draw(model, seed);
+    struct arm_series arm = sim_run(&sim);
+    struct verdict verdict;
+    assert_int_equal(verdict_of_arm(&arm, &verdict), 0);
+    check_contract(&verdict);
+    const struct truth *truth = &truths[model];
+    tally->class[verdict.class]++;
+    tally->right += verdict.class == truth->class || verdict.class == truth->other;
+    tally->driven += verdict.class == truth->class && verdict.driver == truth->driver;
+    tally->confidence += verdict.confidence;
+    sim_done(&arm);
+}
+
+static void print_matrix(const struct tally tallies[MODEL_COUNT])
+{
+    print_message("%-36s", "truth \\ answer");
+    for (enum verdict_class class = 0; class < VERDICT_COUNT; class ++)
+        print_message(" %10.10s", verdict_class_name(class));
+    print_message("\n");
+    for (enum model model = 0; model < MODEL_COUNT; model++) {
+        print_message("%-36s", model_name(model));
+        for (enum verdict_class class = 0; class < VERDICT_COUNT; class ++)
+            print_message(" %10u", tallies[model].class[class]);
+        print_message("\n");
+    }
+}
+
+static bool is_leak(enum model model)
+{
+    return model >= MODEL_LEAK;
+}
+
+/* Alarms on models that do not leak; a cache over the limit is counted apart, for its sake the
+ * verdict has its reservation. Also: how often a decided verdict was right, against what its
+ * confidence says. */
+static void check_rates(const struct tally tallies[MODEL_COUNT], unsigned runs)
+{
+    unsigned alarms = 0, harmless = 0, decided = 0, right = 0;
+    double confidence = 0;
+    for (enum model model = 0; model < MODEL_COUNT; model++) {
+        const struct tally *tally = &tallies[model];
+        const struct truth *truth = &truths[model];
+        if (100 * tally->right < truth->percent * runs)
+            fail_msg("%s: %u of %u right", model_name(model), tally->right, runs);
+        if (truth->driver != DRIVER_NONE && 100 * tally->driven < truth->percent * runs)
+            fail_msg("%s: %u of %u with the right driver", model_name(model), tally->driven, runs);
+        decided += runs - tally->class[VERDICT_INCONCLUSIVE];
+        right += model == MODEL_LARGE_LRU ? 0 : tally->class[truth->class];
+        confidence += tally->confidence;
+        if (is_leak(model) || model == MODEL_LARGE_LRU)
+            continue;
+        alarms += tally->class[VERDICT_LEAK];
+        harmless += runs;
+        if (100 * tally->class[VERDICT_LEAK] > 3 * runs)
+            fail_msg("%s: %u of %u called a leak", model_name(model), tally->class[VERDICT_LEAK],
+                     runs);
+    }
+    print_message("called a leak without one: %u of %u; mean confidence of decided verdicts %.2f\n",
+                  alarms, harmless, confidence / decided);
+    assert_true(100 * alarms <= harmless);
+    assert_true(confidence <= right); /* not surer than right */
+}
+
+static void test_confusion_matrix(void **state)
+{
+    (void)state;
+    struct tally tallies[MODEL_COUNT] = {0};
+    uint64_t first = from_environment("OOMLAB_TEST_FIRST_SEED", 1);
+    unsigned runs = (unsigned)from_environment("OOMLAB_TEST_SEEDS", 60);
+    for (enum model model = 0; model < MODEL_COUNT; model++)
+        for (uint64_t seed = first; seed < first + runs; seed++)
+            run_once(model, seed, &tallies[model]);
+    print_matrix(tallies);
+    check_rates(tallies, runs);
+}
+
+/* The built-in lab's own figures: 3 MiB a request, 100 a second, killed after about 165 in 512 MiB.
+ */
+static struct sim built_in(double limit)
+{
+    struct sim sim = sim_draw(MODEL_LEAK, 1);
+    sim.limit = limit;
+    sim.rate = 100;
+    sim.hertz = 20;
+    sim.cycles = 5;
+    sim.per_cycle = 160;
+    sim.base = 6 * MIB;
+    sim.per_request = 3 * MIB;
+    sim.noise = sim.spread = 0;
+    return sim;
+}
+
+static void assert_built_in(double hertz)
+{
+    struct sim sim = built_in(512 * MIB);
+    sim.hertz = hertz;
+    struct arm_series arm = sim_run(&sim);
+    struct verdict verdict;
+    int64_t start = clock_monotonic_ns();
+    assert_int_equal(verdict_of_arm(&arm, &verdict), 0);
+    assert_true(clock_monotonic_ns() - start < INT64_C(2000000000));
+    assert_int_equal(verdict.class, VERDICT_LEAK);
+    assert_int_equal(verdict.driver, DRIVER_REQUESTS);
+    assert_int_equal(verdict.kills, 3);
+    assert_true(verdict.confidence >= 0.75);
+    assert_true(fabs(verdict.per_request.value / (3 * MIB) - 1) < 0.03);
+    assert_true(verdict.per_request.low < 3.05 * MIB && verdict.per_request.high > 2.95 * MIB);
+    sim_done(&arm);
+}
+
+static void test_built_in_lab(void **state)
+{
+    (void)state;
+    assert_built_in(20);
+}
+
+static void test_one_kilohertz(void **state)
+{
+    (void)state;
+    assert_built_in(500); /* the simulation's own step is 2 ms */
+}
+
+/* The level never exceeds that of the kills it rests on. */
+static void test_level_of_the_sources(void **state)
+{
+    (void)state;
+    struct sim sim = built_in(512 * MIB);
+    struct arm_series arm = sim_run(&sim);
+    struct lifetime_series *lifetimes = (struct lifetime_series *)arm.lifetimes;
+    struct verdict verdict;
+    lifetimes[1].level = LEVEL_INFERRED;
+    assert_int_equal(verdict_of_arm(&arm, &verdict), 0);
+    assert_int_equal(verdict.class, VERDICT_LEAK);
+    assert_int_equal(verdict.level, LEVEL_INFERRED);
+    sim_done(&arm);
+}
+
+/* Two lifetimes that went through complete cycles exclude a cache that is too large; three killed
+ * in their first cycle do not. */
+static void test_level_needs_cycles(void **state)
+{
+    (void)state;
+    struct sim sim = built_in(512 * MIB);
+    struct verdict few, many;
+    struct arm_series arm = sim_run(&sim);
+    assert_int_equal(verdict_of_arm(&arm, &few), 0);
+    sim_done(&arm);
+    sim.per_cycle = 40;
+    sim.cycles = 20;
+    arm = sim_run(&sim);
+    assert_int_equal(verdict_of_arm(&arm, &many), 0);
+    sim_done(&arm);
+    assert_int_equal(few.level, LEVEL_STRONGLY_SUGGESTED);
+    assert_non_null(strstr(few.summary, "cache"));
+    assert_int_equal(many.level, LEVEL_CORRELATED);
+    assert_null(strstr(many.summary, "cache"));
+}
+
+/* --- by hand -------------------------------------------------------------------------------------
+ */
+
+static struct point flat_points[100];
+
+static struct arm_series flat_arm(struct lifetime_series *lifetime, enum end_cause cause,
+                                  double level)
+{
+    for (size_t i = 0; i < 100; i++)
+        flat_points[i] = (struct point){.t_s = (double)i / 20,
+                                        .requests = (double)i,
+                                        .working_set = level + (double)(i % 3) * 4096,
+                                        .anon = NAN,
+                                        .file = NAN,
+                                        .inactive_file = NAN,
+                                        .shmem = NAN,
+                                        .kernel = NAN};
+    *lifetime = (struct lifetime_series){.index = 1,
+                                         .points = flat_points,
+                                         .count = 100,
+                                         .ready_s = 0,
+                                         .uptime_s = 5,
+                                         .requests_completed = 100,
+                                         .cause = cause,
+                                         .level = LEVEL_STRONGLY_SUGGESTED,
+                                         .peak_bytes = NAN};
+    return (struct arm_series){.limit_bytes = 100 * MIB, .lifetimes = lifetime, .count = 1};
+}
+
+static struct verdict flat_verdict(enum end_cause cause, double level)
+{
+    struct lifetime_series lifetime;
+    struct verdict verdict;
+    struct arm_series arm = flat_arm(&lifetime, cause, level);
+    assert_int_equal(verdict_of_arm(&arm, &verdict), 0);
+    check_contract(&verdict);
+    return verdict;
+}
+
+static void test_deaths_that_are_not_memory(void **state)
+{
+    (void)state;
+    assert_int_equal(flat_verdict(CAUSE_SIGNALLED, 30 * MIB).class, VERDICT_NOT_MEMORY);
+    assert_int_equal(flat_verdict(CAUSE_KILLED_EXTERNALLY, 30 * MIB).class, VERDICT_NOT_MEMORY);
+    assert_int_equal(flat_verdict(CAUSE_KILLED_EXTERNALLY, 30 * MIB).level,
+                     LEVEL_STRONGLY_SUGGESTED);
+    assert_int_equal(flat_verdict(CAUSE_KILLED_BY_PLATFORM, 30 * MIB).class, VERDICT_STABLE);
+    assert_int_equal(flat_verdict(CAUSE_RUNNING, 30 * MIB).class, VERDICT_STABLE);
+}
+
+static void test_a_death_near_the_limit_stays_open(void **state)
+{
+    (void)state;
+    struct verdict verdict = flat_verdict(CAUSE_KILLED_EXTERNALLY, 95 * MIB);
+    assert_int_equal(verdict.class, VERDICT_INCONCLUSIVE);
+    assert_non_null(strstr(verdict.would_settle, "OOM"));
+}
+
+/* An innocent container: killed for its neighbours' memory. */
+static void test_killed_for_others(void **state)
+{
+    (void)state;
+    struct verdict verdict = flat_verdict(CAUSE_OOM_ANCESTOR_LIMIT, 30 * MIB);
+    assert_int_equal(verdict.class, VERDICT_INCONCLUSIVE);
+    assert_non_null(strstr(verdict.would_settle, "neighbours"));
+    assert_int_equal(verdict.kills, 1);
+    assert_int_equal(flat_verdict(CAUSE_OOM_HOST, 30 * MIB).class, VERDICT_INCONCLUSIVE);
+}
+
+static void test_nothing_to_judge(void **state)
+{
+    (void)state;
+    struct verdict verdict;
+    struct arm_series none = {.limit_bytes = 100 * MIB};
+    assert_int_equal(verdict_of_arm(&none, &verdict), 0);
+    assert_int_equal(verdict.class, VERDICT_INCONCLUSIVE);
+    assert_int_equal(verdict.level, LEVEL_NOT_PROVEN);
+    assert_true(isnan(verdict.per_request.value) && isnan(verdict.peak_bytes));
+
+    struct lifetime_series lifetime;
+    struct arm_series arm = flat_arm(&lifetime, CAUSE_RUNNING, 30 * MIB);
+    for (lifetime.count = 0; lifetime.count < 8; lifetime.count++) {
+        assert_int_equal(verdict_of_arm(&arm, &verdict), 0);
+        assert_int_equal(verdict.class, VERDICT_INCONCLUSIVE);
+    }
+    lifetime.cause = CAUSE_OOM_CONTAINER_LIMIT;
+    lifetime.count = 3;
+    assert_int_equal(verdict_of_arm(&arm, &verdict), 0);
+    assert_int_equal(verdict.class, VERDICT_INCONCLUSIVE);
+    assert_non_null(strstr(verdict.would_settle, "sampling"));
+    assert_int_equal(verdict.kills, 1);
+}
+
+static void test_unknown_limit(void **state)
+{
+    (void)state;
+    struct lifetime_series lifetime;
+    struct verdict verdict;
+    struct arm_series arm = flat_arm(&lifetime, CAUSE_RUNNING, 30 * MIB);
+    arm.limit_bytes = NAN;
+    assert_int_equal(verdict_of_arm(&arm, &verdict), 0);
+    assert_int_equal(verdict.class, VERDICT_STABLE);
+}
+
+/* One kill at the start is less than three, and a lifetime that did start speaks against it. */
+static void test_startup_confidence(void **state)
+{
+    (void)state;
+    struct lifetime_series lifetimes[4];
+    for (size_t i = 0; i < 4; i++)
+        lifetimes[i] = (struct lifetime_series){.index = (unsigned)i + 1,
+                                                .ready_s = NAN,
+                                                .uptime_s = 1,
+                                                .cause = CAUSE_OOM_CONTAINER_LIMIT,
+                                                .level = LEVEL_OBSERVED,
+                                                .peak_bytes = 100 * MIB};
+    struct arm_series arm = {.limit_bytes = 100 * MIB, .lifetimes = lifetimes};
+    struct verdict one, three, mixed;
+    arm.count = 1;
+    assert_int_equal(verdict_of_arm(&arm, &one), 0);
+    arm.count = 3;
+    assert_int_equal(verdict_of_arm(&arm, &three), 0);
+    flat_arm(&lifetimes[3], CAUSE_RUNNING, 30 * MIB);
+    arm.count = 4;
+    assert_int_equal(verdict_of_arm(&arm, &mixed), 0);
+    assert_int_equal(one.class, VERDICT_STARTUP_DEMAND);
+    assert_int_equal(one.level, LEVEL_STRONGLY_SUGGESTED);
+    assert_int_equal(three.class, VERDICT_STARTUP_DEMAND);
+    assert_int_equal(three.level, LEVEL_CORRELATED);
+    assert_true(one.confidence < three.confidence && mixed.confidence < three.confidence);
+}
+
+static void test_growth_of_a_lifetime(void **state)
+{
+    (void)state;
+    struct sim sim = sim_draw(MODEL_LEAK_SLOW, 5);
+    sim.noise = sim.spread = 0;
+    struct arm_series arm = sim_run(&sim);
+    struct growth growth;
+    assert_int_equal(growth_of_lifetime(&arm.lifetimes[0], &growth), 0);
+    assert_true(fabs(growth.per_request.value / sim.per_request - 1) < 0.05);
+    assert_true(growth.per_second.value > 0);
+    assert_true(fabs(growth.idle_per_second.value) < 0.02 * growth.per_second.value);
+    assert_true(fabs(growth.baseline_bytes / sim.base - 1) < 0.1);
+    assert_int_equal(growth.cycle_count, sim.cycles);
+    for (size_t i = 0; i < growth.cycle_count; i++)
+        assert_true(fabs(growth.cycle_growth[i] / (sim.per_request * sim.per_cycle) - 1) < 0.1);
+    assert_true(growth.first_bytes < growth.last_bytes && growth.last_bytes <= growth.peak_bytes);
+    sim_done(&arm);
+
+    sim = sim_draw(MODEL_LEAK_SLOW_TIME, 5);
+    arm = sim_run(&sim);
+    assert_int_equal(growth_of_lifetime(&arm.lifetimes[0], &growth), 0);
+    assert_true(fabs(growth.idle_per_second.value / growth.per_second.value - 1) < 0.2);
+    sim_done(&arm);
+
+    assert_int_equal(growth_of_lifetime(&(struct lifetime_series){.ready_s = NAN}, &growth), 0);
+    assert_true(isnan(growth.per_request.value) && isnan(growth.first_bytes));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_confusion_matrix),
+        cmocka_unit_test(test_built_in_lab),
+        cmocka_unit_test(test_one_kilohertz),
+        cmocka_unit_test(test_level_of_the_sources),
+        cmocka_unit_test(test_level_needs_cycles),
+        cmocka_unit_test(test_deaths_that_are_not_memory),
+        cmocka_unit_test(test_a_death_near_the_limit_stays_open),
+        cmocka_unit_test(test_killed_for_others),
+        cmocka_unit_test(test_nothing_to_judge),
+        cmocka_unit_test(test_unknown_limit),
+        cmocka_unit_test(test_startup_confidence),
+        cmocka_unit_test(test_growth_of_a_lifetime),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
