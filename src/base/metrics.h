@@ -25,7 +25,8 @@
     X(PERCPU, "percpu_bytes", "v2 percpu")                                                         \
     X(SWAP, "swap_bytes", "v1 total_swap, v2 memory.swap.current")                                 \
     X(PEAK, "peak_bytes", "v1 memory.max_usage_in_bytes, v2 memory.peak (5.19+)")                  \
-    X(LIMIT_HITS, "limit_hits", "count: v1 memory.failcnt, v2 max in memory.events")               \
+    X(LIMIT_HITS, "limit_hits",                                                                    \
+      "count: v1 memory.failcnt + memory.memsw.failcnt, v2 max in memory.events")                  \
     X(OOM, "oom", "count: v2 oom in memory.events; absent on v1")                                  \
     X(OOM_KILL, "oom_kill", "count: v1 oom_kill in memory.oom_control, v2 in memory.events")       \
     X(OOM_GROUP_KILL, "oom_group_kill", "count: v2 oom_group_kill in memory.events (5.17+)")       \

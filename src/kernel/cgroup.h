@@ -96,19 +96,20 @@ void cgroup_done(struct cgroup *cgroup);
 
 /* Descriptors kept open for sampling; nothing here allocates. */
 enum cgroup_file {
-    CGROUP_FILE_USAGE,        /* memory.current | memory.usage_in_bytes */
-    CGROUP_FILE_STAT,         /* memory.stat */
-    CGROUP_FILE_EVENTS,       /* memory.events | memory.oom_control */
-    CGROUP_FILE_EVENTS_LOCAL, /* v2 memory.events.local */
-    CGROUP_FILE_FAILCNT,      /* v1 memory.failcnt */
-    CGROUP_FILE_PEAK,         /* memory.peak | memory.max_usage_in_bytes */
-    CGROUP_FILE_KERNEL,       /* v1 memory.kmem.usage_in_bytes */
-    CGROUP_FILE_SOCK,         /* v1 memory.kmem.tcp.usage_in_bytes */
-    CGROUP_FILE_SWAP,         /* v2 memory.swap.current */
-    CGROUP_FILE_PRESSURE,     /* v2 memory.pressure */
-    CGROUP_FILE_CPU,          /* cpu.stat */
-    CGROUP_FILE_CPUACCT,      /* v1 cpuacct.usage */
-    CGROUP_FILE_PIDS,         /* pids.current */
+    CGROUP_FILE_USAGE,         /* memory.current | memory.usage_in_bytes */
+    CGROUP_FILE_STAT,          /* memory.stat */
+    CGROUP_FILE_EVENTS,        /* memory.events | memory.oom_control */
+    CGROUP_FILE_EVENTS_LOCAL,  /* v2 memory.events.local */
+    CGROUP_FILE_FAILCNT,       /* v1 memory.failcnt */
+    CGROUP_FILE_MEMSW_FAILCNT, /* v1 memory.memsw.failcnt */
+    CGROUP_FILE_PEAK,          /* memory.peak | memory.max_usage_in_bytes */
+    CGROUP_FILE_KERNEL,        /* v1 memory.kmem.usage_in_bytes */
+    CGROUP_FILE_SOCK,          /* v1 memory.kmem.tcp.usage_in_bytes */
+    CGROUP_FILE_SWAP,          /* v2 memory.swap.current */
+    CGROUP_FILE_PRESSURE,      /* v2 memory.pressure */
+    CGROUP_FILE_CPU,           /* cpu.stat */
+    CGROUP_FILE_CPUACCT,       /* v1 cpuacct.usage */
+    CGROUP_FILE_PIDS,          /* pids.current */
     CGROUP_FILES
 };
 

@@ -25,6 +25,7 @@ static const struct source v1_sources[CGROUP_FILES] = {
     [CGROUP_FILE_STAT] = {"memory.stat", CGROUP_MEMORY},
     [CGROUP_FILE_EVENTS] = {"memory.oom_control", CGROUP_MEMORY},
     [CGROUP_FILE_FAILCNT] = {"memory.failcnt", CGROUP_MEMORY},
+    [CGROUP_FILE_MEMSW_FAILCNT] = {"memory.memsw.failcnt", CGROUP_MEMORY},
     [CGROUP_FILE_PEAK] = {"memory.max_usage_in_bytes", CGROUP_MEMORY},
     [CGROUP_FILE_KERNEL] = {"memory.kmem.usage_in_bytes", CGROUP_MEMORY},
     [CGROUP_FILE_SOCK] = {"memory.kmem.tcp.usage_in_bytes", CGROUP_MEMORY},
@@ -101,6 +102,25 @@ static void read_number(const struct cgroup_reader *reader, enum cgroup_file fil
         metrics_put(metrics, metric, value);
 }
 
+/* A charge goes to memory+swap first: where that has the same limit, it is the counter that hits it
+ * (mm/memcontrol.c, try_charge_memcg), and memory.failcnt stays at 0. */
+static void read_limit_hits_v1(const struct cgroup_reader *reader, struct metrics *metrics)
+{
+    static const enum cgroup_file files[] = {CGROUP_FILE_FAILCNT, CGROUP_FILE_MEMSW_FAILCNT};
+    uint64_t hits = 0;
+    bool known = false;
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        char text[NUMBER_BYTES];
+        uint64_t value;
+        if (!read_once(reader, files[i], text, sizeof(text)) || !cgroup_parse_number(text, &value))
+            continue;
+        hits += value;
+        known = true;
+    }
+    if (known)
+        metrics_put(metrics, METRIC_LIMIT_HITS, hits);
+}
+
 static void read_events(const struct cgroup_reader *reader, struct metrics *metrics)
 {
     char text[EVENTS_BYTES];
@@ -110,7 +130,7 @@ static void read_events(const struct cgroup_reader *reader, struct metrics *metr
         else
             cgroup_parse_events_v2(text, metrics);
     }
-    read_number(reader, CGROUP_FILE_FAILCNT, METRIC_LIMIT_HITS, metrics);
+    read_limit_hits_v1(reader, metrics);
 }
 
 static void put_working_set(struct metrics *metrics)
