@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests in virtual machines share: the build, a machine, and the suites that run inside."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TREE = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("BUILD_DIR", TREE / "build")).resolve()
+sys.path.insert(0, str(TREE / "tests"))
+
+import cmocka  # noqa: E402
+
+UNAVAILABLE = 77
+
+
+class Machine:
+    """A command for one boot: uml.py or qemu.py with its options."""
+
+    def __init__(self, script: str, *options: str):
+        self.argv = [sys.executable, str(TREE / "tests" / "vm" / script), "run", *options]
+
+    def run(self, share: Path, command: list[str], deadline_s: int, env: dict | None = None):
+        """Boot and run; a skip (with its reason) when this machine cannot boot the guest."""
+        settings = {"OOMLAB_MUST_WORK": os.environ.get("OOMLAB_MUST_WORK", "0"), **(env or {})}
+        argv = [*self.argv, "--share", str(share), "--deadline", str(deadline_s)]
+        argv += [f"--env={key}={value}" for key, value in settings.items()]
+        done = subprocess.run([*argv, "--", *command], capture_output=True, text=True, check=False)
+        if done.returncode == UNAVAILABLE and "guest:" in done.stderr:
+            pytest.skip(done.stderr.strip().splitlines()[-1])
+        print(done.stdout + done.stderr)
+        return done
+
+
+def kernel_tests() -> list[dict]:
+    """The meson tests of suite `kernel`: what a system test of the C parts is."""
+    listing = subprocess.run(
+        ["meson", "introspect", str(BUILD), "--tests"], capture_output=True, text=True, check=True
+    )
+    return [test for test in json.loads(listing.stdout) if "oomlab:kernel" in test["suite"]]
+
+
+def run_kernel_tests(machine: Machine, share: Path, deadline_s: int) -> dict[str, cmocka.Result]:
+    """All of them in one boot, one after the other. Name → result."""
+    tests = kernel_tests()
+    script = []
+    for number, test in enumerate(tests):
+        env = [f"{key}={value}" for key, value in test["env"].items()]
+        command = shlex.join(["timeout", str(test["timeout"]), "env", *env, *test["cmd"]])
+        script.append(f"{command} > /mnt/share/{number}.log 2>&1")
+        script.append(f"echo $? > /mnt/share/{number}.status")
+        script.append(f"echo {test['name']} done")
+    (share / "run").write_text("\n".join(script), encoding="utf-8")
+    done = machine.run(share, ["sh", "/mnt/share/run"], deadline_s)
+    assert done.returncode == 0, "the guest did not finish"
+    results = {}
+    for number, test in enumerate(tests):
+        output = (share / f"{number}.log").read_text(encoding="utf-8", errors="replace")
+        status = int((share / f"{number}.status").read_text(encoding="ascii"))
+        results[test["name"]] = cmocka.parse(test["name"], output, status)
+        if results[test["name"]].failed:
+            print(output)
+    return results
+
+
+def report_cases(result: cmocka.Result, record_property) -> None:
+    """Hand the cases to the runner that counts them, and fail for those that failed."""
+    for name in result.passed:
+        record_property("passed_case", name)
+    for name, reason in result.skipped:
+        record_property("skipped_case", f"{name}: {reason}")
+    if result.skipped and not result.passed and not result.failed:
+        pytest.skip(result.skipped[0][1])
+    assert not result.failed
