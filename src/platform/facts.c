@@ -17,6 +17,11 @@ void life_facts_init(struct life_facts *facts)
     facts->initial_pid_ns = stat("/proc/self/ns/pid", &own) == 0 && own.st_ino == PROC_PID_INIT_INO;
 }
 
+void life_facts_add_kill(struct life_facts *facts, const struct observation *kill)
+{
+    facts->last_kill_ns = kill->at_ns;
+}
+
 /* Is `path` a proper ancestor of `below` in the cgroup tree? */
 static bool is_ancestor(const char *path, const char *below)
 {
@@ -105,6 +110,8 @@ void life_facts_fill(const struct life_facts *facts, const struct observation *e
                 .start = end->end.ancestor_oom[0],
                 .end = end->end.ancestor_oom[1],
             },
+        .kill_age_known = facts->last_kill_ns != 0,
+        .kill_age_ns = facts->last_kill_ns != 0 ? end->at_ns - facts->last_kill_ns : 0,
         .platform_kill = facts->platform_kill,
         .platform_sent_sigkill = facts->platform_sent_sigkill,
         .kernel_log_readable = facts->kernel_log_readable,

@@ -20,10 +20,14 @@ struct life_facts {
     bool platform_sent_sigkill;
     enum kernel_log_scope kernel_log;
     bool victim_is_main, group_kill;
-    bool oom_child_told; /* the event oom-child was written */
+    bool oom_child_told;  /* the event oom-child was written */
+    int64_t last_kill_ns; /* monotonic: when oom_kill last went up; 0 never */
 };
 
 void life_facts_init(struct life_facts *facts);
+
+/* Take in an increase of oom_kill. */
+void life_facts_add_kill(struct life_facts *facts, const struct observation *kill);
 
 /* Take in a kernel log line about this container. */
 void life_facts_add_kmsg(struct life_facts *facts, const struct kmsg_oom *oom);

@@ -484,6 +484,7 @@ void replica_observe(struct replica *replica, const struct observation *observat
 {
     switch (observation->kind) {
     case OBSERVATION_KILL:
+        life_facts_add_kill(&replica->facts, observation);
         commit_kill(replica, observation, committed_ns);
         break;
     case OBSERVATION_KMSG:
