@@ -123,7 +123,8 @@ struct traffic_progress {
 
 struct traffic;
 /* Start a thread that sends the plan, whose offset 0 is `start_ns` (monotonic; requests due in the
- * past are sent at once, in order). The plan is borrowed until traffic_free().
+ * past are sent at once, in order). The plan is borrowed until traffic_free(). The thread takes the
+ * lowest real-time priority where it may, so that busy processors do not make requests late.
  *
  * A request is sent at most once: curl's silent second try on a kept connection that died is
  * suppressed, for it would put one planned request into two lifetimes. Redirects are not followed, no
