@@ -243,39 +243,49 @@ int kill_stops_parse(const char *text, struct kill_stops *ret, struct error *err
     return 0;
 }
 
+/* kubelet's own: 10 s doubling to 300 s, forgotten after 10 min. */
+static struct backoff_spec kubernetes_backoff(double scale)
+{
+    return (struct backoff_spec){
+        .first_ns = (int64_t)(10e9 * scale),
+        .max_ns = (int64_t)(300e9 * scale),
+        .reset_ns = (int64_t)(600e9 * scale),
+        .scale = scale,
+    };
+}
+
+/* Two durations of one's own; the reset stays kubelet's. */
+static int backoff_times(const char *text, struct backoff_spec *spec, struct error *err)
+{
+    char first[sizeof(spec->name)], max[sizeof(spec->name)];
+    const char *at = text;
+    next_element(&at, first, sizeof(first));
+    if (!next_element(&at, max, sizeof(max)) || at)
+        return error_usage(
+            err, "'%s' is no back-off; it is kubernetes, fast or FIRST,MAX as in 1s,30s", text);
+    int r = duration_parse(first, &spec->first_ns, err);
+    if (r == 0)
+        r = duration_parse(max, &spec->max_ns, err);
+    if (r == 0 && spec->first_ns > spec->max_ns)
+        r = error_usage(err, "'%s' starts above its maximum; write FIRST,MAX as in 1s,30s", text);
+    return r;
+}
+
 int backoff_parse(const char *text, struct backoff_spec *ret, struct error *err)
 {
-    struct backoff_spec spec = {.first_ns = 10 * NS_PER_S,
-                                .max_ns = 300 * NS_PER_S,
-                                .reset_ns = 600 * NS_PER_S,
-                                .scale = 1};
-    char first[sizeof(spec.name)], max[sizeof(spec.name)];
-    const char *at = text;
+    struct backoff_spec spec = kubernetes_backoff(1);
+    int r = 0;
     if (strlen(text) >= sizeof(spec.name))
         return error_usage(err, "'%.40s' is no back-off; it is kubernetes, fast or FIRST,MAX",
                            text);
+    if (strcmp(text, "fast") == 0)
+        spec = kubernetes_backoff(1.0 / 20);
+    else if (strcmp(text, "kubernetes") != 0)
+        r = backoff_times(text, &spec, err);
     snprintf(spec.name, sizeof(spec.name), "%s", text);
-    if (strcmp(text, "fast") == 0) {
-        spec.scale = 1.0 / 20;
-    } else if (strcmp(text, "kubernetes") != 0) {
-        if (!strchr(text, ','))
-            return error_usage(
-                err, "'%s' is no back-off; it is kubernetes, fast or FIRST,MAX as in 1s,30s", text);
-        next_element(&at, first, sizeof(first));
-        next_element(&at, max, sizeof(max));
-        if (at)
-            return error_usage(err, "'%s' is no back-off: FIRST,MAX are two durations", text);
-        int r = duration_parse(first, &spec.first_ns, err);
-        if (r == 0)
-            r = duration_parse(max, &spec.max_ns, err);
-        if (r < 0)
-            return r;
-        if (spec.first_ns > spec.max_ns)
-            return error_usage(err, "'%s' starts above its maximum; write FIRST,MAX as in 1s,30s",
-                               text);
-    }
-    *ret = spec;
-    return 0;
+    if (r == 0)
+        *ret = spec;
+    return r;
 }
 
 int name_check(const char *text, struct error *err)

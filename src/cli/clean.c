@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* oomlab clean: remove runs. */
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "cli/result.h"
+#include "cli/state.h"
+#include "cli/verb.h"
+#include "lab/plan_value.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+struct clean_arguments {
+    const char *keep, *format;
+    bool yes;
+};
+
+/* The chosen runs; those that are being written are left alone. */
+struct chosen {
+    struct run_directory *runs;
+    size_t count;
+};
+
+static void chosen_done(struct chosen *chosen)
+{
+    for (size_t i = 0; i < chosen->count; i++)
+        run_directory_unlock(&chosen->runs[i]);
+    free(chosen->runs);
+}
+
+static bool already_chosen(const struct chosen *chosen, const struct run_directory *run)
+{
+    for (size_t i = 0; i < chosen->count; i++) {
+        if (strcmp(chosen->runs[i].path, run->path) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int choose(struct chosen *chosen, struct run_directory *run, struct error *err)
+{
+    if (already_chosen(chosen, run))
+        return 0;
+    int r = run_directory_lock(run, err);
+    if (r == -EBUSY) {
+        log_warning("%s: left alone", err->text);
+        return 0;
+    }
+    if (r == 0)
+        chosen->runs[chosen->count++] = *run;
+    return r;
+}
+
+static int choose_named(const struct invocation *invocation, struct chosen *chosen,
+                        struct error *err)
+{
+    for (size_t i = 0; i < invocation->operand_count; i++) {
+        struct run_directory run;
+        int r = run_directory_find(invocation->operands[i], &run, err);
+        if (r == 0)
+            r = choose(chosen, &run, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int choose_old(char *const *ids, uint64_t keep, struct chosen *chosen, struct error *err)
+{
+    size_t count = strv_length(ids);
+    for (size_t i = 0; i + keep < count; i++) {
+        struct run_directory run;
+        int r = run_directory_of_id(ids[i], &run, err);
+        if (r == 0)
+            r = choose(chosen, &run, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* Ask on the terminal; where there is none, --yes has to say it. */
+static int confirm(const struct chosen *chosen, bool *ret_yes, struct error *err)
+{
+    char answer[16] = "";
+    if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+        return error_usage(err, "there is no terminal to ask on; say --yes to remove %zu runs",
+                           chosen->count);
+    for (size_t i = 0; i < chosen->count; i++)
+        fprintf(stderr, "  %s\n", chosen->runs[i].path);
+    fprintf(stderr, "Remove %s %zu run%s? [y/N] ", chosen->count == 1 ? "this" : "these",
+            chosen->count, chosen->count == 1 ? "" : "s");
+    if (!fgets(answer, sizeof(answer), stdin))
+        fputc('\n', stderr);
+    *ret_yes = answer[0] == 'y' || answer[0] == 'Y';
+    return 0;
+}
+
+static int remove_all(const struct chosen *chosen, bool json, struct error *err)
+{
+    CLEANUP(json_cleanup) json_t *removed = json_array();
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < chosen->count; i++) {
+        r = run_directory_remove(&chosen->runs[i], err);
+        if (r == 0)
+            json_array_append_new(removed, json_string(chosen->runs[i].path));
+        if (r == 0 && !json)
+            printf("removed %s\n", chosen->runs[i].path);
+    }
+    if (r == 0 && json)
+        return json_print(json_pack("{s:s, s:O}", "schema", "oomlab.clean/1", "removed", removed),
+                          stdout, err);
+    return r;
+}
+
+static int choose_runs(const struct invocation *invocation, struct chosen *chosen,
+                       struct error *err)
+{
+    const struct clean_arguments *arguments = invocation->arguments;
+    CLEANUP(strv_cleanup) char **ids = NULL;
+    uint64_t keep = 0;
+    if (arguments->keep && count_parse(arguments->keep, 0, 1000000, &keep, err) < 0)
+        return error_wrap(err, "--keep");
+    if (arguments->keep && invocation->operand_count > 0)
+        return error_usage(err, "--keep is for all runs; leave it or the RUNs out");
+    int r = invocation->operand_count > 0 ? 0 : run_ids_list(&ids, err);
+    if (r < 0)
+        return r;
+    chosen->runs = calloc(strv_length(ids) + invocation->operand_count + 1, sizeof(*chosen->runs));
+    if (!chosen->runs)
+        return error_errno(err, ENOMEM, "choosing the runs");
+    if (invocation->operand_count > 0)
+        return choose_named(invocation, chosen, err);
+    return choose_old(ids, keep, chosen, err);
+}
+
+static int run_clean(const struct invocation *invocation, struct error *err)
+{
+    const struct clean_arguments *arguments = invocation->arguments;
+    CLEANUP(chosen_done) struct chosen chosen = {0};
+    bool json = false;
+    bool yes = arguments->yes;
+    int r = format_parse(arguments->format, &json, err);
+    if (r == 0)
+        r = choose_runs(invocation, &chosen, err);
+    if (r == 0 && !yes && chosen.count > 0)
+        r = confirm(&chosen, &yes, err);
+    if (r < 0)
+        return r;
+    if (chosen.count == 0 && !json) {
+        puts("There is nothing to remove.");
+        return STATUS_DONE;
+    }
+    if (!yes && chosen.count > 0)
+        chosen_done(&chosen), chosen = (struct chosen){0};
+    return remove_all(&chosen, json, err);
+}
+
+static const struct option_spec OPTIONS[] = {
+    {.name = "keep",
+     .kind = OPTION_TEXT,
+     .argument = "N",
+     .help = "keep the newest N runs (default: none)",
+     .offset = offsetof(struct clean_arguments, keep)},
+    {.name = "yes",
+     .letter = 'y',
+     .kind = OPTION_FLAG,
+     .help = "do not ask",
+     .offset = offsetof(struct clean_arguments, yes)},
+    OPTION_FORMAT(struct clean_arguments),
+    {.name = NULL},
+};
+
+const struct verb VERB_CLEAN = {
+    .name = "clean",
+    .summary = "remove runs: the named ones, or all but the newest",
+    .operands = "[RUN...]",
+    .operand_values = "@run",
+    .details =
+        "RUN is a run's id or the beginning of one, its directory, or 'last'. Without RUNs all "
+        "runs are removed but those that --keep spares. A run that is going on is left "
+        "alone.",
+    .operands_max = 10000,
+    .options = OPTIONS,
+    .arguments_bytes = sizeof(struct clean_arguments),
+    .run = run_clean,
+};

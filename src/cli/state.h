@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where runs live: $XDG_STATE_HOME/oomlab/runs/<id>/, or any directory that --output named. */
+#pragma once
+
+#include "base/error.h"
+
+#include <limits.h>
+#include <stdbool.h>
+
+#define RUN_ID_MAX 80
+
+/* The directory of all runs; it need not exist. Usage error without XDG_STATE_HOME and HOME. */
+int state_runs_directory(char ret[static PATH_MAX], struct error *err);
+
+/* "20261122-131502-<name>-4f1a": sorts by time (UTC), the random end makes it unique. */
+int run_id_make(const char *name, char ret[static RUN_ID_MAX], struct error *err);
+
+/* A run's directory while it is being written: others see the lock and leave it alone. */
+struct run_directory {
+    char id[RUN_ID_MAX];
+    char path[PATH_MAX]; /* absolute */
+    int lock_fd;         /* -1 when not held */
+};
+
+/* Make and lock the directory of a new run; `output`: this one, which must be new or empty (usage
+ * error otherwise). Missing parents of the default place are made, those of `output` are not. */
+int run_directory_make(const char *name, const char *output, struct run_directory *ret,
+                       struct error *err);
+void run_directory_unlock(struct run_directory *run);
+
+/* Find a run by "last", by its id or the unique beginning of one, or by its directory. Usage error
+ * when there is none, with the nearest id. Not locked. */
+int run_directory_find(const char *text, struct run_directory *ret, struct error *err);
+
+/* The ids of all runs, oldest first, NULL-terminated; free with strv_free() (lab/plan_value.h). */
+int run_ids_list(char ***ret, struct error *err);
+/* The run of this id, which need not exist. */
+int run_directory_of_id(const char *id, struct run_directory *ret, struct error *err);
+
+/* True while another process writes it. */
+bool run_directory_busy(const struct run_directory *run);
+/* Lock it: -EBUSY (a usage error) while it is being written. */
+int run_directory_lock(struct run_directory *run, struct error *err);
+/* Remove the directory and everything in it, without following links. */
+int run_directory_remove(const struct run_directory *run, struct error *err);
