@@ -9,11 +9,22 @@
 #include <jansson.h>
 #include <stdio.h>
 
+#define REPORT_SCHEMA "oomlab.result/1"
+
 /* The contract object, "schema": "oomlab.result/1" (docs/result.schema.json). New reference. */
 int report_result(struct store *store, json_t **ret, struct error *err);
 
-/* Write result.json, report.md, report.html, events.ndjson into the directory, then MANIFEST.sha256 over all files. */
+/* Write a result as text: indented, with the precision that the files have. */
+int report_dump(const json_t *result, FILE *out, struct error *err);
+
+/* The lifecycle events, one JSON object a line, with Azure Container Apps' fields; what Azure
+ * cannot say stands under "oomlab". */
+int report_events(struct store *store, FILE *out, struct error *err);
+
+/* Write result.json, report.md, report.html, events.ndjson into the directory, then MANIFEST.sha256
+ * over all files. Seals the store (store_seal()): the writer must have been stopped. */
 int report_write_all(struct store *store, const char *directory, struct error *err);
 
-/* The verdict for a terminal: a table of arms, the gates, the verdict, the recommendation. */
+/* The verdict for a terminal, at most 100 columns: tables of arms, the gates, the predictions, the
+ * verdict, the recommendation, and the counters that prove the kills. */
 int report_print_summary(const json_t *result, FILE *out, struct error *err);

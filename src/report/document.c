@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "report/document.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct document *document_new(const char *title)
+{
+    struct document *document = calloc(1, sizeof(*document));
+    if (!document)
+        return NULL;
+    document->title = strdup(title);
+    document->failed = !document->title;
+    return document;
+}
+
+static void block_done(struct block *block)
+{
+    free(block->text);
+    free(block->extra);
+    free(block->svg);
+    for (size_t i = 0; i < block->cell_count; i++)
+        free(block->cells[i]);
+    free(block->cells);
+}
+
+void document_free(struct document *document)
+{
+    if (!document)
+        return;
+    for (size_t i = 0; i < document->count; i++)
+        block_done(&document->blocks[i]);
+    free(document->blocks);
+    free(document->title);
+    free(document);
+}
+
+/* A new block at the end; NULL after a failed allocation. */
+static struct block *add(struct document *document, enum block_kind kind)
+{
+    if (document->count == document->capacity) {
+        size_t capacity = document->capacity ? 2 * document->capacity : 64;
+        struct block *blocks = realloc(document->blocks, capacity * sizeof(*blocks));
+        if (!blocks) {
+            document->failed = true;
+            return NULL;
+        }
+        document->blocks = blocks;
+        document->capacity = capacity;
+    }
+    struct block *block = &document->blocks[document->count++];
+    *block = (struct block){.kind = kind};
+    return block;
+}
+
+static char *format_text(struct document *document, const char *format, va_list args)
+{
+    char *text = NULL;
+    if (vasprintf(&text, format, args) >= 0)
+        return text;
+    document->failed = true;
+    return NULL;
+}
+
+#define ADD_TEXT(document, kind, format, block)                                                    \
+    struct block *block = add(document, kind);                                                     \
+    if (block) {                                                                                   \
+        va_list args;                                                                              \
+        va_start(args, format);                                                                    \
+        block->text = format_text(document, format, args);                                         \
+        va_end(args);                                                                              \
+    }
+
+void document_section(struct document *document, const char *title)
+{
+    struct block *block = add(document, BLOCK_SECTION);
+    if (block && !(block->text = strdup(title)))
+        document->failed = true;
+}
+
+void document_subsection(struct document *document, const char *format, ...)
+{
+    ADD_TEXT(document, BLOCK_SUBSECTION, format, block)
+}
+
+void document_paragraph(struct document *document, const char *format, ...)
+{
+    ADD_TEXT(document, BLOCK_PARAGRAPH, format, block)
+}
+
+void document_note(struct document *document, enum tone tone, const char *format, ...)
+{
+    ADD_TEXT(document, BLOCK_NOTE, format, block)
+    if (block)
+        block->tone = tone;
+}
+
+void document_code(struct document *document, const char *text)
+{
+    struct block *block = add(document, BLOCK_CODE);
+    if (block && !(block->text = strdup(text)))
+        document->failed = true;
+}
+
+static void add_cell(struct document *document, struct block *block, char *text)
+{
+    if (block->cell_count == block->cell_capacity) {
+        size_t capacity = block->cell_capacity ? 2 * block->cell_capacity : 16;
+        char **cells = realloc(block->cells, capacity * sizeof(*cells));
+        if (!cells) {
+            document->failed = true;
+            free(text);
+            return;
+        }
+        block->cells = cells;
+        block->cell_capacity = capacity;
+    }
+    block->cells[block->cell_count++] = text;
+}
+
+static struct block *last_of(struct document *document, enum block_kind kind)
+{
+    if (document->count == 0 || document->blocks[document->count - 1].kind != kind)
+        return NULL;
+    return &document->blocks[document->count - 1];
+}
+
+void document_item(struct document *document, const char *format, ...)
+{
+    struct block *block = last_of(document, BLOCK_LIST);
+    if (!block)
+        block = add(document, BLOCK_LIST);
+    if (!block)
+        return;
+    block->columns = 1;
+    va_list args;
+    va_start(args, format);
+    char *text = format_text(document, format, args);
+    va_end(args);
+    if (text)
+        add_cell(document, block, text);
+}
+
+void document_table(struct document *document, const char *const *headings)
+{
+    struct block *block = add(document, BLOCK_TABLE);
+    while (block && *headings && block->columns < DOCUMENT_COLUMNS_MAX) {
+        block->right[block->columns++] = **headings == '>';
+        char *text = strdup(*headings + (**headings == '>'));
+        if (!text)
+            document->failed = true;
+        else
+            add_cell(document, block, text);
+        headings++;
+    }
+}
+
+void document_cell(struct document *document, const char *format, ...)
+{
+    struct block *block = last_of(document, BLOCK_TABLE);
+    if (!block)
+        return;
+    va_list args;
+    va_start(args, format);
+    char *text = format_text(document, format, args);
+    va_end(args);
+    if (text)
+        add_cell(document, block, text);
+}
+
+void document_figure(struct document *document, char *svg, const char *title,
+                     const char *description)
+{
+    struct block *block = add(document, BLOCK_FIGURE);
+    if (!block) {
+        free(svg);
+        return;
+    }
+    block->svg = svg;
+    block->text = strdup(title);
+    block->extra = strdup(description);
+    if (!block->svg || !block->text || !block->extra)
+        document->failed = true;
+}

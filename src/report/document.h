@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The report as a sequence of blocks, which the Markdown and the HTML back-ends write out. The text
+ * is written once.
+ *
+ * Inline marks are control characters, put around text with the macros below. Foreign text cannot
+ * hold any (rows.h cleans it), so it never becomes markup, in whichever format. A failed allocation
+ * is remembered; check document_failed() at the end. */
+#pragma once
+
+#include "base/buffer.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define STRONG(text) "\001" text "\002"
+#define CODE(text)   "\003" text "\004"
+#define REF(id)      "\005" id "\006" /* an evidence id: E12 */
+#define GOOD(text)   "\016" text "\020"
+#define BAD(text)    "\017" text "\020"
+
+enum mark {
+    MARK_STRONG = 1,
+    MARK_STRONG_END,
+    MARK_CODE,
+    MARK_CODE_END,
+    MARK_REF,
+    MARK_REF_END,
+    MARK_GOOD = 14,
+    MARK_BAD,
+    MARK_BADGE_END,
+};
+
+enum tone { TONE_NEUTRAL, TONE_GOOD, TONE_BAD };
+
+enum block_kind {
+    BLOCK_SECTION,
+    BLOCK_SUBSECTION,
+    BLOCK_PARAGRAPH,
+    BLOCK_NOTE,
+    BLOCK_LIST,
+    BLOCK_TABLE,
+    BLOCK_CODE,
+    BLOCK_FIGURE,
+};
+
+#define DOCUMENT_COLUMNS_MAX 12
+
+struct block {
+    enum block_kind kind;
+    enum tone tone;
+    char *text;  /* heading, paragraph, note, code, or a figure's title */
+    char *extra; /* a figure's description */
+    char *svg;
+    size_t columns;                   /* of a table; 1 for a list */
+    bool right[DOCUMENT_COLUMNS_MAX]; /* right-aligned */
+    char **cells;                     /* row by row; a table's first row are its headings */
+    size_t cell_count, cell_capacity;
+};
+
+struct document {
+    char *title;
+    struct block *blocks;
+    size_t count, capacity;
+    bool failed;
+};
+
+struct document *document_new(const char *title);
+void document_free(struct document *document);
+static inline bool document_failed(const struct document *document)
+{
+    return !document || document->failed;
+}
+
+#define DOCUMENT_PRINTF(position, first) __attribute__((format(printf, position, first)))
+
+void document_section(struct document *document, const char *title);
+void document_subsection(struct document *document, const char *format, ...) DOCUMENT_PRINTF(2, 3);
+void document_paragraph(struct document *document, const char *format, ...) DOCUMENT_PRINTF(2, 3);
+void document_note(struct document *document, enum tone tone, const char *format, ...)
+    DOCUMENT_PRINTF(3, 4);
+/* Items in a row make one list. */
+void document_item(struct document *document, const char *format, ...) DOCUMENT_PRINTF(2, 3);
+/* Preformatted text. */
+void document_code(struct document *document, const char *text);
+/* Start a table; headings end with NULL, and a leading '>' aligns a column to the right. Then one
+ * call of document_cell() for each cell, row by row. */
+void document_table(struct document *document, const char *const *headings);
+void document_cell(struct document *document, const char *format, ...) DOCUMENT_PRINTF(2, 3);
+/* A figure; the description says in words what it shows, for those who cannot see it. Takes `svg`
+ * over (NULL marks the document as failed). */
+void document_figure(struct document *document, char *svg, const char *title,
+                     const char *description);
+
+/* The back-ends. */
+void markdown_write(const struct document *document, struct buffer *out);
+void html_write(const struct document *document, struct buffer *out);
+
+/* Text for HTML and SVG: & < > " ' escaped. */
+void html_escape(struct buffer *out, const char *text);

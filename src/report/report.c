@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Writes what a run leaves for people and programs. */
+#include "report/report.h"
+
+#include "base/buffer.h"
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "report/manifest.h"
+#include "report/story.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+int report_dump(const json_t *result, FILE *out, struct error *err)
+{
+    if (json_dumpf(result, out, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) < 0 ||
+        fputc('\n', out) == EOF)
+        return error_errno(err, errno ? errno : EIO, "writing the result");
+    return 0;
+}
+
+static int write_stream(int dir_fd, const char *name, struct error *err,
+                        int (*produce)(const void *what, FILE *out, struct error *err),
+                        const void *what)
+{
+    AUTO_FREE char *text = NULL;
+    size_t length = 0;
+    FILE *out = open_memstream(&text, &length);
+    if (!out)
+        return error_errno(err, errno, "writing '%s'", name);
+    int r = produce(what, out, err);
+    if (fclose(out) != 0 && r == 0)
+        r = error_errno(err, errno, "writing '%s'", name);
+    return r < 0 ? r : file_replace(dir_fd, name, text, length, err);
+}
+
+static int produce_result(const void *what, FILE *out, struct error *err)
+{
+    return report_dump(what, out, err);
+}
+
+static int produce_events(const void *what, FILE *out, struct error *err)
+{
+    return report_events((struct store *)what, out, err);
+}
+
+static int write_document(int dir_fd, const char *name, const struct document *document,
+                          void (*write)(const struct document *document, struct buffer *out),
+                          struct error *err)
+{
+    AUTO_BUFFER out = {0};
+    write(document, &out);
+    if (out.failed)
+        return error_errno(err, ENOMEM, "writing '%s'", name);
+    return file_replace(dir_fd, name, buffer_text(&out), out.length, err);
+}
+
+static int write_report(struct store *store, const json_t *result, int dir_fd, struct error *err)
+{
+    struct document *document = NULL;
+    int r = story_write(store, result, &document, err);
+    if (r == 0)
+        r = write_document(dir_fd, "report.md", document, markdown_write, err);
+    if (r == 0)
+        r = write_document(dir_fd, "report.html", document, html_write, err);
+    document_free(document);
+    return r;
+}
+
+int report_write_all(struct store *store, const char *directory, struct error *err)
+{
+    AUTO_CLOSE int dir_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir_fd < 0)
+        return error_errno(err, errno, "opening '%s'", directory);
+    json_t *result = NULL;
+    int r = report_result(store, &result, err);
+    if (r == 0)
+        r = write_stream(dir_fd, "result.json", err, produce_result, result);
+    if (r == 0)
+        r = write_stream(dir_fd, "events.ndjson", err, produce_events, store);
+    if (r == 0)
+        r = write_report(store, result, dir_fd, err);
+    json_decref(result);
+    /* Before the checksums: the file's bytes must not change any more. A reader that is in the way
+     * (busy) does no harm, all content is in the file by then. */
+    if (r == 0 && (r = store_seal(store, err)) == -EBUSY)
+        r = 0;
+    return r < 0 ? r : manifest_write(directory, err);
+}

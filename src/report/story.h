@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The report's sections, written into a document. What they say comes from the result object and,
+ * for what that does not carry, from the evidence file. */
+#pragma once
+
+#include "report/document.h"
+#include "store/store.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#define CITE_MAX 512
+
+struct story {
+    struct document *document;
+    struct store *store;
+    const json_t *result;
+    const json_t *run, *arms, *verdict, *gates, *predictions, *evidence;
+    bool service; /* one's own command: no built-in scenarios, perhaps no revert */
+    unsigned charts;
+};
+
+/* Build the whole report. */
+int story_write(struct store *store, const json_t *result, struct document **ret,
+                struct error *err);
+
+/* Values by dotted path: "requests.completed". Missing or null: NULL, NAN, false. */
+const json_t *value_at(const json_t *object, const char *path);
+const char *text_at(const json_t *object, const char *path);
+double number_at(const json_t *object, const char *path);
+bool flag_at(const json_t *object, const char *path);
+/* The same with a fallback for missing text. */
+const char *text_or(const json_t *object, const char *path, const char *fallback);
+bool is_text(const json_t *object, const char *path, const char *expected);
+
+/* " [E3] [E4] (Measured)": the evidence and its weakest level. For a list of ids; or for a row of
+ * the file, whose evidence is looked up (without any: " (row 7 of lifetime_end)"). */
+const char *cite_ids(const struct story *story, const json_t *ids, char text[static CITE_MAX]);
+const char *cite_row(const struct story *story, const char *table, double row,
+                     char text[static CITE_MAX]);
+
+/* The arm of a scenario by name; NULL. */
+const json_t *find_arm(const struct story *story, const char *scenario, const char *name);
+/* The first arm of its scenario. */
+bool is_first_of_scenario(const struct story *story, size_t arm_index);
+/* Kills over all arms. */
+double total_kills(const struct story *story);
+/* Gates that pass; *ret_all is how many there are. */
+size_t passing_gates(const struct story *story, size_t *ret_all);
+/* The first arm whose verdict is `class`; NULL. */
+const json_t *first_arm_of_class(const struct story *story, const char *class);
+
+/* The sections, in order. Those that read the file can fail. */
+void story_summary(struct story *story);
+int story_question(struct story *story, struct error *err);
+void story_setup(struct story *story);
+void story_hypothesis(struct story *story);
+void story_prediction(struct story *story);
+void story_experiment(struct story *story);
+int story_execution(struct story *story, struct error *err);
+int story_observation(struct story *story, struct error *err);
+void story_measurement(struct story *story);
+void story_analysis(struct story *story);
+void story_conclusion(struct story *story);
+void story_falsification(struct story *story);
+int story_evidence(struct story *story, struct error *err);
+void story_solution(struct story *story);
+void story_prevention(struct story *story);
+void story_takeaway(struct story *story);
+void story_support(struct story *story);
+void story_cleanup(struct story *story);

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What to do and what to remember: the summary on top and the sections after the evidence. */
+#include "report/story.h"
+
+#include "report/text.h"
+#include "report/words.h"
+
+#include <math.h>
+#include <string.h>
+
+static enum tone tone_of(const struct story *story)
+{
+    size_t all = 0;
+    size_t passing = passing_gates(story, &all);
+    if (flag_at(story->run, "interrupted"))
+        return TONE_BAD;
+    if (all > 0)
+        return passing == all ? TONE_GOOD : TONE_BAD;
+    return words_class_is_bad(text_at(story->verdict, "class")) ? TONE_BAD : TONE_GOOD;
+}
+
+/* Ends that the kernel itself proves. */
+static unsigned proven_kills(const struct story *story)
+{
+    unsigned proven = 0;
+    size_t index;
+    size_t inner;
+    json_t *arm;
+    json_t *lifetime;
+    json_array_foreach((json_t *)story->arms, index, arm)
+    {
+        json_array_foreach(json_object_get(arm, "lifetimes"), inner, lifetime)
+        {
+            const char *cause = text_or(lifetime, "end.cause", "");
+            proven +=
+                (strcmp(cause, "oom-container-limit") == 0 ||
+                 strcmp(cause, "oom-ancestor-limit") == 0 || strcmp(cause, "oom-host") == 0) &&
+                (is_text(lifetime, "end.level", "Measured") ||
+                 is_text(lifetime, "end.level", "Observed"));
+        }
+    }
+    return proven;
+}
+
+static void summary_figures(struct story *story)
+{
+    struct document *document = story->document;
+    size_t all = 0;
+    size_t passing = passing_gates(story, &all);
+    char kills[FIGURE_TEXT_MAX];
+    char duration[FIGURE_TEXT_MAX];
+    document_item(document, "%s kills for memory in %zu arms, %u of them proven by the kernel.",
+                  figure_number(total_kills(story), 0, kills), json_array_size(story->arms),
+                  proven_kills(story));
+    if (all > 0)
+        document_item(document, "%zu of %zu gates hold.%s", passing, all,
+                      passing == all ? " " GOOD("PASS") : " " BAD("FAIL"));
+    document_item(document, STRONG("%s.") " %s",
+                  words_action(text_at(story->result, "recommendation.action")),
+                  text_or(story->result, "recommendation.reason", ""));
+    document_item(document, "Run " CODE("%s") ", started %s, took %s.",
+                  text_or(story->run, "id", "?"), text_or(story->run, "started_at", "?"),
+                  figure_seconds(number_at(story->run, "duration_s"), duration));
+}
+
+void story_summary(struct story *story)
+{
+    const char *class = text_or(story->verdict, "class", "inconclusive");
+    if (flag_at(story->run, "interrupted"))
+        document_note(story->document, TONE_BAD,
+                      STRONG("This run was interrupted;") " what follows is what was recorded.");
+    document_note(story->document, tone_of(story), STRONG("Verdict: %s.") " %s", words_class(class),
+                  text_or(story->verdict, "summary", ""));
+    summary_figures(story);
+}
+
+static void solution_arm(const struct story *story, const json_t *arm)
+{
+    struct document *document = story->document;
+    char completed[FIGURE_TEXT_MAX];
+    char planned[FIGURE_TEXT_MAX];
+    char kills[FIGURE_TEXT_MAX];
+    char limit[FIGURE_TEXT_MAX];
+    char cited[CITE_MAX];
+    document_item(document, CODE("%s/%s") " (%s): %s, %s kills, %s of %s requests completed.%s",
+                  text_or(arm, "scenario", "?"), text_or(arm, "name", "?"),
+                  figure_limit(number_at(arm, "memory_limit_bytes"), limit),
+                  text_or(arm, "health_state", "health not recorded"),
+                  figure_number(number_at(arm, "oom_kills"), 0, kills),
+                  figure_number(number_at(arm, "requests.completed"), 0, completed),
+                  figure_number(number_at(arm, "requests.planned"), 0, planned),
+                  cite_ids(story, value_at(arm, "verdict.because"), cited));
+}
+
+void story_solution(struct story *story)
+{
+    struct document *document = story->document;
+    double memory = number_at(story->result, "recommendation.memory_bytes");
+    char size[FIGURE_TEXT_MAX];
+    document_section(document, "Solution");
+    document_paragraph(document, STRONG("%s.") " %s",
+                       words_action(text_at(story->result, "recommendation.action")),
+                       text_or(story->result, "recommendation.reason", ""));
+    if (isfinite(memory))
+        document_paragraph(document, "Suggested limit: %s.", figure_bytes(memory, size));
+    else
+        document_paragraph(
+            document, "No memory size is suggested%s.",
+            is_text(story->verdict, "class", "leak") ? ": no size is enough for a leak" : "");
+    bool tried = false;
+    size_t index;
+    json_t *arm;
+    json_array_foreach((json_t *)story->arms, index, arm) tried =
+        tried || is_text(arm, "name", "patch") || is_text(arm, "name", "fix");
+    document_paragraph(document, "%s",
+                       tried ? "What was tried, and what came of it:"
+                             : "No fix was tried in this run.");
+    json_array_foreach((json_t *)story->arms, index, arm)
+    {
+        if (is_text(arm, "name", "patch") || is_text(arm, "name", "fix"))
+            solution_arm(story, arm);
+    }
+}
+
+/* The highest sample of an arm that was not killed: what the healthy service needs. */
+static const json_t *healthy_peak(const struct story *story, double *ret_peak)
+{
+    const json_t *found = NULL;
+    *ret_peak = (double)NAN;
+    size_t index;
+    size_t inner;
+    json_t *arm;
+    json_t *lifetime;
+    json_array_foreach((json_t *)story->arms, index, arm)
+    {
+        if (found || number_at(arm, "oom_kills") > 0 ||
+            !(is_text(arm, "name", "patch") || is_text(arm, "name", "fix")))
+            continue;
+        json_array_foreach(json_object_get(arm, "lifetimes"), inner, lifetime) *ret_peak =
+            fmax(*ret_peak, number_at(lifetime, "working_set.peak_bytes"));
+        found = isfinite(*ret_peak) ? arm : NULL;
+    }
+    return found;
+}
+
+void story_prevention(struct story *story)
+{
+    struct document *document = story->document;
+    double peak = 0;
+    const json_t *healthy = healthy_peak(story, &peak);
+    char text[FIGURE_TEXT_MAX];
+    document_section(document, "Prevention");
+    if (healthy)
+        document_item(
+            document,
+            "Give the service a memory budget in CI. Under this traffic " CODE(
+                "%s/%s") " peaked at %s (Measured, table " CODE("sample") "); a build that needs "
+                                                                          "much more "
+                                                                          "has changed.",
+            text_or(healthy, "scenario", "?"), text_or(healthy, "name", "?"),
+            figure_bytes(peak, text));
+    document_item(
+        document,
+        "Run " CODE("oomlab run --memory LIMIT -- COMMAND") " in CI: exit status 3 says that "
+                                                            "the service leaks or does not fit.");
+    document_item(
+        document,
+        "Alert on the trend of the working set, not only on its level: a working set that "
+        "rises with every cycle of equal work predicts the kill long before the limit.");
+    document_item(
+        document,
+        "Alert on the kernel's kill counter (" CODE("container_oom_events_total") ", or " CODE(
+            "oom_kill") " in " CODE("memory.events") "), not on exit code 137 and not on "
+                                                     "CrashLoopBackOff.");
+    document_item(document,
+                  "Bound every cache and every queue, and release what a request allocated "
+                  "on all of its paths, the error paths too.");
+}
+
+void story_takeaway(struct story *story)
+{
+    struct document *document = story->document;
+    const char *class = text_or(story->verdict, "class", "inconclusive");
+    char kills[FIGURE_TEXT_MAX];
+    document_section(document, "Takeaway");
+    document_paragraph(document, STRONG("%s") " %s kills for memory were recorded in this run.",
+                       words_class_meaning(class), figure_number(total_kills(story), 0, kills));
+}
+
+void story_support(struct story *story)
+{
+    struct document *document = story->document;
+    document_section(document, "Support takeaway");
+    document_item(document,
+                  "Exit code 137 is a question, not an answer. Ask for the kernel's counter or "
+                  "the kernel log before you say \"out of memory\".");
+    document_item(document,
+                  "Ask whether it dies at the start or after traffic, and whether more memory "
+                  "made it die later or not at all. That tells a limit from a leak.");
+    document_item(document,
+                  "Count kills, not rows: a platform may tell one kill twice, and repeat it.");
+    document_item(document,
+                  "No restart loop does not mean no kill: a process that lives for more than 10 "
+                  "minutes resets the back-off each time.");
+    if (first_arm_of_class(story, "leak"))
+        document_item(document,
+                      "Raising the limit buys time for the fix. Say so, and do not close the "
+                      "case with it.");
+    document_item(document, "Hand over this directory: " CODE(
+                                "MANIFEST.sha256") " lets anybody check "
+                                                   "that it is complete and unchanged.");
+}
+
+static unsigned open_lifetimes(const struct story *story, unsigned *ret_all)
+{
+    unsigned open = 0;
+    *ret_all = 0;
+    size_t index;
+    size_t inner;
+    json_t *arm;
+    json_t *lifetime;
+    json_array_foreach((json_t *)story->arms, index, arm)
+    {
+        json_array_foreach(json_object_get(arm, "lifetimes"), inner, lifetime)
+        {
+            (*ret_all)++;
+            open += json_is_null(value_at(lifetime, "end.at"));
+        }
+    }
+    return open;
+}
+
+void story_cleanup(struct story *story)
+{
+    struct document *document = story->document;
+    unsigned all = 0;
+    unsigned open = open_lifetimes(story, &all);
+    document_section(document, "Clean up");
+    if (open == 0)
+        document_paragraph(
+            document,
+            "The end of every one of the %u processes is on record (Measured, table " CODE(
+                "lifetime_end") "); their cgroups are removed when a run ends.",
+            all);
+    else
+        document_paragraph(
+            document,
+            "The end of %u of %u processes is not on record. Processes die with oomlab, and "
+            "the next start removes the cgroups that were left behind.",
+            open, all);
+    document_paragraph(
+        document, "What remains is this directory. " CODE("oomlab clean") " removes old runs.");
+}

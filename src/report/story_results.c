@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What happened and what was measured. */
+#include "report/story.h"
+
+#include "base/cleanup.h"
+#include "report/rows.h"
+#include "report/text.h"
+#include "report/words.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LIFETIMES_SHOWN 20
+
+static int execution_times(struct story *story, double arm_row, double *ret_start,
+                           double *ret_duration, struct error *err)
+{
+    AUTO_ROWS rows = {0};
+    *ret_start = *ret_duration = (double)NAN;
+    int r = rows_query(&rows, story->store,
+                       "SELECT (a.started_ns - r.monotonic_zero_ns) / 1e9,"
+                       " (a.ended_ns - a.started_ns) / 1e9 FROM arm a, run r WHERE a.id = ?1",
+                       (int64_t)arm_row, err);
+    if (r == 0)
+        r = rows_next(&rows, err);
+    if (r == 1) {
+        *ret_start = row_real(&rows, 0);
+        *ret_duration = row_real(&rows, 1);
+    }
+    return r < 0 ? r : 0;
+}
+
+static int execution_row(struct story *story, const json_t *arm, struct error *err)
+{
+    struct document *document = story->document;
+    char text[FIGURE_TEXT_MAX];
+    double start = 0;
+    double duration = 0;
+    int r = execution_times(story, number_at(arm, "row"), &start, &duration, err);
+    document_cell(document, CODE("%s/%s"), text_or(arm, "scenario", "?"),
+                  text_or(arm, "name", "?"));
+    document_cell(document, CODE("%s"), text_or(arm, "revision", "?"));
+    document_cell(document, "%s", figure_seconds(start, text));
+    document_cell(document, "%s", figure_seconds(duration, text));
+    document_cell(document, "%zu", json_array_size(json_object_get(arm, "lifetimes")));
+    document_cell(document, "%s", words_ended(text_at(arm, "ended_because")));
+    document_cell(document, "%s", text_or(arm, "health_state", "not recorded"));
+    return r;
+}
+
+static int execution_events(struct story *story, struct error *err)
+{
+    AUTO_ROWS rows = {0};
+    int r = rows_query(&rows, story->store,
+                       "SELECT reason, type, sum(count) FROM event GROUP BY reason, type"
+                       " ORDER BY min(id)",
+                       0, err);
+    if (r == 0)
+        r = rows_next(&rows, err);
+    if (r <= 0)
+        return r;
+    struct document *document = story->document;
+    document_paragraph(document, "The platform told this in Azure Container Apps' words (" CODE(
+                                     "events.ndjson") "). One "
+                                                      "kill "
+                                                      "makes two "
+                                                      "rows,"
+                                                      " " CODE("C"
+                                                               "o"
+                                                               "n"
+                                                               "t"
+                                                               "a"
+                                                               "i"
+                                                               "n"
+                                                               "e"
+                                                               "r"
+                                                               "T"
+                                                               "e"
+                                                               "r"
+                                                               "m"
+                                                               "i"
+                                                               "n"
+                                                               "a"
+                                                               "t"
+                                                               "e"
+                                                               "d") " and " CODE("Proces"
+                                                                                 "sExite"
+                                                                                 "d") ":"
+                                                                                      " "
+                                                                                      "c"
+                                                                                      "o"
+                                                                                      "u"
+                                                                                      "n"
+                                                                                      "t"
+                                                                                      " "
+                                                                                      "k"
+                                                                                      "i"
+                                                                                      "l"
+                                                                                      "l"
+                                                                                      "s"
+                                                                                      ","
+                                                                                      " "
+                                                                                      "n"
+                                                                                      "o"
+                                                                                      "t"
+                                                                                      " "
+                                                                                      "r"
+                                                                                      "o"
+                                                                                      "w"
+                                                                                      "s"
+                                                                                      ".");
+    document_table(document, (const char *const[]){"Reason", "Type", ">Count", NULL});
+    for (; r == 1; r = rows_next(&rows, err)) {
+        AUTO_FREE char *reason = row_text(&rows, 0);
+        AUTO_FREE char *type = row_text(&rows, 1);
+        document_cell(document, CODE("%s"), reason ? reason : "");
+        document_cell(document, "%s", type ? type : "");
+        document_cell(document, "%lld", (long long)row_integer(&rows, 2));
+    }
+    return r;
+}
+
+int story_execution(struct story *story, struct error *err)
+{
+    struct document *document = story->document;
+    char duration[FIGURE_TEXT_MAX];
+    document_section(document, "Execution");
+    if (flag_at(story->run, "interrupted"))
+        document_note(document, TONE_BAD,
+                      STRONG("This run was interrupted.") " What was recorded until then is below; "
+                                                          "what is missing was not measured.");
+    document_paragraph(document, "The run took %s. The arms ran one after another:",
+                       figure_seconds(number_at(story->run, "duration_s"), duration));
+    document_table(document, (const char *const[]){"Arm", "Revision", ">Began after", ">Took",
+                                                   ">Processes", "Ended because", "Health", NULL});
+    int r = 0;
+    size_t index;
+    json_t *arm;
+    json_array_foreach((json_t *)story->arms, index, arm)
+    {
+        if (r == 0)
+            r = execution_row(story, arm, err);
+    }
+    return r < 0 ? r : execution_events(story, err);
+}
+
+static void arm_row(const struct story *story, const json_t *arm)
+{
+    struct document *document = story->document;
+    char text[FIGURE_TEXT_MAX];
+    double peak = (double)NAN;
+    size_t index;
+    json_t *lifetime;
+    json_array_foreach(json_object_get(arm, "lifetimes"), index, lifetime) peak =
+        fmax(peak, number_at(lifetime, "working_set.peak_bytes"));
+    document_cell(document, CODE("%s/%s"), text_or(arm, "scenario", "?"),
+                  text_or(arm, "name", "?"));
+    document_cell(document, "%s", figure_limit(number_at(arm, "memory_limit_bytes"), text));
+    document_cell(document, "%s", figure_bytes(peak, text));
+    document_cell(document, "%s", figure_number(number_at(arm, "oom_kills"), 0, text));
+    document_cell(document, "%s", figure_number(number_at(arm, "restarts"), 0, text));
+    document_cell(document, "%s", figure_number(number_at(arm, "requests.planned"), 0, text));
+    document_cell(document, "%s", figure_number(number_at(arm, "requests.completed"), 0, text));
+    document_cell(document, "%s", figure_number(number_at(arm, "requests.failed"), 0, text));
+}
+
+static void lifetime_row(const struct story *story, const json_t *lifetime)
+{
+    struct document *document = story->document;
+    char text[FIGURE_TEXT_MAX];
+    char peak[FIGURE_TEXT_MAX];
+    char cited[CITE_MAX];
+    double growth = number_at(lifetime, "growth.bytes_per_request");
+    double ready = number_at(lifetime, "ready_after_s");
+    double code = number_at(lifetime, "end.exit_code");
+    document_cell(document, "%s", figure_number(number_at(lifetime, "index"), 0, text));
+    document_cell(document, "%s", isfinite(ready) ? figure_seconds(ready, text) : "never");
+    document_cell(document, "%s", figure_seconds(number_at(lifetime, "uptime_s"), text));
+    document_cell(document, "%s",
+                  figure_number(number_at(lifetime, "requests_completed"), 0, text));
+    document_cell(document, "%s",
+                  figure_bytes(number_at(lifetime, "working_set.first_bytes"), text));
+    document_cell(document, "%s",
+                  figure_bytes(number_at(lifetime, "working_set.peak_bytes"), peak));
+    if (isfinite(growth))
+        document_cell(document, "%s", figure_growth(growth, text));
+    else
+        document_cell(document, "-");
+    document_cell(document, "%s", isfinite(code) ? figure_number(code, 0, text) : "-");
+    document_cell(document, "%s%s (%s)", words_cause(text_at(lifetime, "end.cause")),
+                  cite_row(story, "lifetime_end", number_at(lifetime, "row"), cited),
+                  text_or(lifetime, "end.level", "Not Proven"));
+}
+
+static void measurement_of_arm(const struct story *story, const json_t *arm)
+{
+    struct document *document = story->document;
+    const json_t *lifetimes = json_object_get(arm, "lifetimes");
+    document_subsection(document, "Processes of %s/%s", text_or(arm, "scenario", "?"),
+                        text_or(arm, "name", "?"));
+    if (json_array_size(lifetimes) == 0) {
+        document_paragraph(document, "No process was started.");
+        return;
+    }
+    document_table(document, (const char *const[]){">No.", ">Ready after", ">Lived", ">Requests",
+                                                   ">First", ">Peak", ">Growth per request",
+                                                   ">Exit code", "End", NULL});
+    size_t index;
+    json_t *lifetime;
+    json_array_foreach((json_t *)lifetimes, index, lifetime)
+    {
+        if (index < LIFETIMES_SHOWN)
+            lifetime_row(story, lifetime);
+    }
+    if (json_array_size(lifetimes) > LIFETIMES_SHOWN)
+        document_paragraph(
+            document, "The first %d of %zu processes; the rest are in " CODE("result.json") ".",
+            LIFETIMES_SHOWN, json_array_size(lifetimes));
+}
+
+/* How fast the kernel's kills were seen and stored. */
+static void measurement_of_detection(const struct story *story)
+{
+    double slowest = -INFINITY;
+    unsigned counted = 0;
+    size_t index;
+    size_t inner;
+    json_t *arm;
+    json_t *lifetime;
+    json_array_foreach((json_t *)story->arms, index, arm)
+    {
+        json_array_foreach(json_object_get(arm, "lifetimes"), inner, lifetime)
+        {
+            double after = number_at(lifetime, "end.detected_after_ms");
+            counted += isfinite(after);
+            slowest = isfinite(after) ? fmax(slowest, after) : slowest;
+        }
+    }
+    if (counted > 0)
+        document_paragraph(story->document,
+                           "Of %u kills the kernel log holds the moment; the slowest was noticed "
+                           "%.2f ms after it. (Measured, table " CODE("kill") ")",
+                           counted, slowest);
+}
+
+void story_measurement(struct story *story)
+{
+    struct document *document = story->document;
+    document_section(document, "Measurement");
+    document_paragraph(
+        document,
+        STRONG(
+            "Working set") " is the memory that counts against the limit and cannot "
+                           "simply be dropped: usage minus inactive file cache, as Kubernetes and "
+                           "Azure "
+                           "show it. Peak is the highest sample. A request is completed when it "
+                           "got an "
+                           "answer below status 500; without an answer, or with an error of the "
+                           "server, "
+                           "it failed. Once an arm has seen enough kills, the rest is not sent.");
+    document_table(document, (const char *const[]){"Arm", ">Limit", ">Peak", ">Kills", ">Restarts",
+                                                   ">Planned", ">Completed", ">Failed", NULL});
+    size_t index;
+    json_t *arm;
+    json_array_foreach((json_t *)story->arms, index, arm) arm_row(story, arm);
+    measurement_of_detection(story);
+    json_array_foreach((json_t *)story->arms, index, arm) measurement_of_arm(story, arm);
+}

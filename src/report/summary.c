@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The verdict for a terminal. */
+#include "base/table.h"
+#include "base/terminal.h"
+#include "report/report.h"
+#include "report/story.h"
+#include "report/text.h"
+#include "report/words.h"
+#include "report/wrap.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CELL_MAX 24
+
+static const char *paint(FILE *out, enum colour colour)
+{
+    return terminal_colour(fileno(out), colour);
+}
+
+static void heading(FILE *out, const char *text)
+{
+    fprintf(out, "\n%s%s%s\n", paint(out, COLOUR_BOLD), text, paint(out, COLOUR_NONE));
+}
+
+static int add_arm(struct table *table, const json_t *arm)
+{
+    char limit[FIGURE_TEXT_MAX];
+    char cpu[FIGURE_TEXT_MAX];
+    char kills[FIGURE_TEXT_MAX];
+    char restarts[FIGURE_TEXT_MAX];
+    char completed[FIGURE_TEXT_MAX];
+    char failed[FIGURE_TEXT_MAX];
+    char name[CELL_MAX + 1];
+    snprintf(name, sizeof(name), "%s", text_or(arm, "name", "?"));
+    return table_add(table, (const char *const[]){
+                                name,
+                                figure_limit(number_at(arm, "memory_limit_bytes"), limit),
+                                figure_cores(number_at(arm, "cpu_cores"), cpu),
+                                figure_number(number_at(arm, "oom_kills"), 0, kills),
+                                figure_number(number_at(arm, "restarts"), 0, restarts),
+                                figure_number(number_at(arm, "requests.completed"), 0, completed),
+                                figure_number(number_at(arm, "requests.failed"), 0, failed),
+                                text_or(arm, "health_state", "-"),
+                                text_or(arm, "verdict.class", "-"),
+                            });
+}
+
+static int print_scenario(const json_t *arms, const char *scenario, FILE *out)
+{
+    struct table *table =
+        table_new((const char *const[]){"ARM", ">LIMIT", ">CPU", ">KILLS", ">RESTARTS", ">DONE",
+                                        ">FAILED", "HEALTH", "VERDICT", NULL});
+    int r = table ? 0 : -ENOMEM;
+    size_t index;
+    json_t *arm;
+    json_array_foreach((json_t *)arms, index, arm)
+    {
+        if (r == 0 && is_text(arm, "scenario", scenario))
+            r = add_arm(table, arm);
+    }
+    char title[128];
+    snprintf(title, sizeof(title), "Scenario %.80s", scenario);
+    heading(out, title);
+    if (r == 0)
+        table_print(table, out);
+    table_free(table);
+    return r;
+}
+
+static bool is_first(const json_t *arms, size_t index)
+{
+    const char *scenario = text_or(json_array_get(arms, index), "scenario", "?");
+    for (size_t i = 0; i < index; i++) {
+        if (is_text(json_array_get(arms, i), "scenario", scenario))
+            return false;
+    }
+    return true;
+}
+
+static void print_check(const json_t *check, FILE *out)
+{
+    bool pass = flag_at(check, "pass");
+    wrap_print(out, 6, "%s %s: %s (must be: %s)", pass ? "+" : "!", text_or(check, "id", "?"),
+               text_or(check, "observed", "not measured"), text_or(check, "threshold", "?"));
+}
+
+/* A gate that holds needs its observed figures only; one that fails says which check and why. */
+static void print_gate(const json_t *gate, FILE *out)
+{
+    bool pass = flag_at(gate, "pass");
+    fprintf(out, "%s%s%s  ", paint(out, pass ? COLOUR_GREEN : COLOUR_RED), pass ? "PASS" : "FAIL",
+            paint(out, COLOUR_NONE));
+    fprintf(out, "%.80s\n", text_or(gate, "id", "?"));
+    AUTO_BUFFER figures = {0};
+    size_t index;
+    json_t *check;
+    json_array_foreach(json_object_get(gate, "checks"), index, check)
+    {
+        if (!pass)
+            print_check(check, out);
+        buffer_printf(&figures, "%s%s", index ? "; " : "", text_or(check, "observed", "-"));
+    }
+    if (pass && figures.length > 0)
+        wrap_print(out, 6, "%s", buffer_text(&figures));
+    if (!pass)
+        wrap_print(out, 6, "Hypothesis: %s", text_or(gate, "hypothesis", "not recorded"));
+}
+
+static void print_gates(const json_t *gates, FILE *out)
+{
+    if (json_array_size(gates) == 0)
+        return;
+    heading(out, "Gates (what this lab says must happen)");
+    size_t index;
+    json_t *gate;
+    json_array_foreach((json_t *)gates, index, gate) print_gate(gate, out);
+}
+
+static void print_predictions(const json_t *predictions, FILE *out)
+{
+    if (json_array_size(predictions) == 0)
+        return;
+    heading(out, "Predictions (stored before the arm ran)");
+    size_t index;
+    json_t *prediction;
+    json_array_foreach((json_t *)predictions, index, prediction)
+    {
+        char low[FIGURE_TEXT_MAX];
+        char high[FIGURE_TEXT_MAX];
+        char observed[FIGURE_TEXT_MAX];
+        const json_t *holds = json_object_get(prediction, "holds");
+        wrap_print(out, 2, "%s/%s, if it is %s: %s to %s %s; observed %s: %s",
+                   text_or(prediction, "scenario", "?"), text_or(prediction, "for_arm", "?"),
+                   text_or(prediction, "hypothesis", "?"),
+                   figure_number(number_at(prediction, "low"), 1, low),
+                   figure_number(number_at(prediction, "high"), 1, high),
+                   words_metric(text_at(prediction, "metric")),
+                   figure_number(number_at(prediction, "observed"), 1, observed),
+                   json_is_true(holds)    ? "holds"
+                   : json_is_false(holds) ? "refuted"
+                                          : "not tested");
+    }
+}
+
+static void print_verdict(const json_t *result, FILE *out)
+{
+    const char *class = text_or(result, "verdict.class", "inconclusive");
+    const char *settle = text_at(result, "verdict.would_settle");
+    const char *action = text_at(result, "recommendation.action");
+    fprintf(out, "\n%sVERDICT: %s%s\n", paint(out, COLOUR_BOLD), words_class(class),
+            paint(out, COLOUR_NONE));
+    wrap_print(out, 2, "%s", text_or(result, "verdict.summary", ""));
+    wrap_print(out, 2, "%s", words_class_meaning(class));
+    if (settle && *settle)
+        wrap_print(out, 2, "What would settle it: %s", settle);
+    fprintf(out, "\n%sWHAT TO DO: %s%s\n", paint(out, COLOUR_BOLD), words_action(action),
+            paint(out, COLOUR_NONE));
+    wrap_print(out, 2, "%s", text_or(result, "recommendation.reason", ""));
+}
+
+/* Of each arm's kills the first: its counter and its exit code. */
+static unsigned print_proof_of(const json_t *arm, FILE *out)
+{
+    size_t index;
+    json_t *lifetime;
+    json_array_foreach(json_object_get(arm, "lifetimes"), index, lifetime)
+    {
+        const char *cause = text_or(lifetime, "end.cause", "");
+        if (strncmp(cause, "oom-", 4) != 0)
+            continue;
+        const json_t *proof = value_at(lifetime, "end.proof");
+        const char *counter = json_string_value(json_array_get(proof, 0));
+        wrap_print(out, 2, "%s/%s, process %.0f: %s; exit code %.0f", text_or(arm, "scenario", "?"),
+                   text_or(arm, "name", "?"), number_at(lifetime, "index"),
+                   counter ? counter : "no counter was read", number_at(lifetime, "end.exit_code"));
+        return 1;
+    }
+    return 0;
+}
+
+static void print_proof(const json_t *arms, FILE *out)
+{
+    double kills = 0;
+    size_t index;
+    json_t *arm;
+    json_array_foreach((json_t *)arms, index, arm) kills += number_at(arm, "oom_kills");
+    if (!(kills > 0))
+        return;
+    heading(out, "Proof (the kernel raises oom_kill only when it kills for memory)");
+    unsigned shown = 0;
+    json_array_foreach((json_t *)arms, index, arm) shown += print_proof_of(arm, out);
+    if (kills > shown)
+        wrap_print(out, 2, "and %.0f more kills, each with its counters, in result.json",
+                   kills - shown);
+}
+
+int report_print_summary(const json_t *result, FILE *out, struct error *err)
+{
+    const json_t *arms = json_object_get(result, "arms");
+    char duration[FIGURE_TEXT_MAX];
+    int r = 0;
+    wrap_print(out, 0, "oomlab %s: lab %s, run %s, duration %s", text_or(result, "run.tool_version", "?"),
+               text_or(result, "run.lab", "?"), text_or(result, "run.id", "?"),
+               figure_seconds(number_at(result, "run.duration_s"), duration));
+    if (flag_at(result, "run.interrupted"))
+        wrap_print(out, 0, "%sThis run was interrupted; what follows is what was recorded.%s",
+                   paint(out, COLOUR_YELLOW), paint(out, COLOUR_NONE));
+    size_t index;
+    json_t *arm;
+    json_array_foreach((json_t *)arms, index, arm)
+    {
+        if (r == 0 && is_first(arms, index))
+            r = print_scenario(arms, text_or(arm, "scenario", "?"), out);
+    }
+    if (r < 0)
+        return error_errno(err, -r, "printing the summary");
+    print_gates(json_object_get(result, "gates"), out);
+    print_predictions(json_object_get(result, "predictions"), out);
+    print_proof(arms, out);
+    print_verdict(result, out);
+    return ferror(out) ? error_errno(err, EIO, "printing the summary") : 0;
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "report/text.h"
+
+#include "base/duration.h"
+#include "base/size.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define REPLACEMENT "\xEF\xBF\xBD"
+
+/* The length of the UTF-8 sequence at `s` and its code point; 0 when it is malformed (overlong,
+ * surrogate, out of range, cut). RFC 3629. */
+static size_t decode(const unsigned char *s, uint32_t *ret)
+{
+    size_t length = s[0] < 0x80 ? 1 : s[0] < 0xC2 ? 0 : s[0] < 0xE0 ? 2 : s[0] < 0xF0 ? 3 : 4;
+    if (length == 0 || s[0] > 0xF4)
+        return 0;
+    uint32_t point = length == 1 ? s[0] : s[0] & (0xFFU >> (length + 1));
+    for (size_t i = 1; i < length; i++) {
+        if ((s[i] & 0xC0) != 0x80)
+            return 0;
+        point = point << 6 | (s[i] & 0x3FU);
+    }
+    bool overlong = (length == 3 && point < 0x800) || (length == 4 && point < 0x10000);
+    if (overlong || (point >= 0xD800 && point <= 0xDFFF) || point > 0x10FFFF)
+        return 0;
+    *ret = point;
+    return length;
+}
+
+static bool is_harmful(uint32_t point)
+{
+    if (point < 0x20)
+        return point != '\t' && point != '\n';
+    return (point >= 0x7F && point < 0xA0) || point == 0x200E || point == 0x200F ||
+           (point >= 0x2028 && point <= 0x202E) || (point >= 0x2066 && point <= 0x2069) ||
+           point == 0xFEFF || (point & 0xFFFE) == 0xFFFE;
+}
+
+void text_append_clean(struct buffer *out, const char *text)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    while (*s) {
+        uint32_t point = 0;
+        size_t length = decode(s, &point);
+        if (length == 0 || is_harmful(point))
+            buffer_puts(out, REPLACEMENT);
+        else
+            buffer_append(out, s, length);
+        s += length ? length : 1;
+    }
+}
+
+static const char *not_measured(char text[static FIGURE_TEXT_MAX])
+{
+    snprintf(text, FIGURE_TEXT_MAX, "not measured");
+    return text;
+}
+
+const char *figure_bytes(double bytes, char text[static FIGURE_TEXT_MAX])
+{
+    if (!isfinite(bytes))
+        return not_measured(text);
+    char size[SIZE_TEXT_MAX];
+    snprintf(text, FIGURE_TEXT_MAX, "%s%s", bytes < 0 ? "-" : "",
+             size_format((uint64_t)llround(fabs(bytes)), size));
+    return text;
+}
+
+const char *figure_growth(double bytes, char text[static FIGURE_TEXT_MAX])
+{
+    if (!isfinite(bytes))
+        return not_measured(text);
+    char size[FIGURE_TEXT_MAX - 4];
+    char unsigned_text[FIGURE_TEXT_MAX];
+    snprintf(size, sizeof(size), "%.40s", figure_bytes(fabs(bytes), unsigned_text));
+    snprintf(text, FIGURE_TEXT_MAX, "%s%s", bytes < 0 ? "-" : "+", size);
+    return text;
+}
+
+const char *figure_seconds(double seconds, char text[static FIGURE_TEXT_MAX])
+{
+    if (!isfinite(seconds))
+        return not_measured(text);
+    char duration[DURATION_TEXT_MAX];
+    snprintf(text, FIGURE_TEXT_MAX, "%s%s", seconds < 0 ? "-" : "",
+             duration_format(llround(fabs(seconds) * 1e9), duration));
+    return text;
+}
+
+const char *figure_number(double value, int places, char text[static FIGURE_TEXT_MAX])
+{
+    if (!isfinite(value))
+        return not_measured(text);
+    snprintf(text, FIGURE_TEXT_MAX, "%.*f", places, value);
+    if (strchr(text, '.')) {
+        size_t length = strlen(text);
+        while (text[length - 1] == '0')
+            text[--length] = '\0';
+        if (text[length - 1] == '.')
+            text[length - 1] = '\0';
+    }
+    if (strcmp(text, "-0") == 0)
+        snprintf(text, FIGURE_TEXT_MAX, "0");
+    return text;
+}
+
+const char *figure_cores(double cores, char text[static FIGURE_TEXT_MAX])
+{
+    if (isfinite(cores))
+        return figure_number(cores, 3, text);
+    snprintf(text, FIGURE_TEXT_MAX, "no limit");
+    return text;
+}
+
+const char *figure_limit(double bytes, char text[static FIGURE_TEXT_MAX])
+{
+    if (!isfinite(bytes) || bytes < 0)
+        return not_measured(text);
+    char size[SIZE_TEXT_MAX];
+    snprintf(text, FIGURE_TEXT_MAX, "%s", size_format_quantity((uint64_t)llround(bytes), size));
+    return text;
+}
