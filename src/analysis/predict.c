@@ -21,9 +21,14 @@
  */
 #define LEVEL_SHARE 0.01
 
+static double known_or(double value, double otherwise)
+{
+    return isnan(value) ? otherwise : value;
+}
+
+/* What one killed lifetime predicts for the new limit. */
 struct sample {
-    double requests, seconds; /* the way to the old limit, and to the new one: scaled */
-    double scaled_requests, scaled_seconds;
+    double requests, seconds;
     double request_slack, second_slack; /* quantisation and the unsure start level */
 };
 
@@ -42,13 +47,38 @@ static double longest_plateau(const struct profile *profile, double rise)
     return longest;
 }
 
-static double longest_idle(const struct lifetime_series *lifetime)
+/* The traffic's own rhythm as this lifetime saw it. */
+struct rhythm {
+    double first_request_s; /* NAN: none seen */
+    double busy_s;          /* of its life, within cycles */
+    double pause_share;     /* pause for each second within cycles, over the whole traffic */
+    double pause_s;         /* the longest */
+};
+
+static struct rhythm rhythm_of(const struct profile *profile)
 {
-    double longest = 0;
-    for (size_t i = 0; i < lifetime->span_count; i++)
-        if (lifetime->spans[i].kind == SPAN_GAP || lifetime->spans[i].kind == SPAN_IDLE)
-            longest = fmax(longest, lifetime->spans[i].end_s - lifetime->spans[i].start_s);
-    return longest;
+    const struct lifetime_series *lifetime = profile->lifetime;
+    struct rhythm rhythm = {.first_request_s = NAN};
+    double pauses = 0, cycles = 0;
+    for (size_t i = 0; i < profile->count && isnan(rhythm.first_request_s); i++)
+        if (profile->requests[i] > 0)
+            rhythm.first_request_s = profile->t[i];
+    for (size_t i = 0; i < lifetime->span_count; i++) {
+        const struct span *span = &lifetime->spans[i];
+        double length = span->end_s - span->start_s;
+        double from = fmax(span->start_s, known_or(rhythm.first_request_s, 0));
+        if (span->kind == SPAN_CYCLE) {
+            cycles += length;
+            rhythm.busy_s += fmax(0, fmin(span->end_s, lifetime->uptime_s) - from);
+        } else if (span->kind == SPAN_GAP) {
+            pauses += length;
+            rhythm.pause_s = fmax(rhythm.pause_s, length);
+        }
+    }
+    if (lifetime->span_count == 0)
+        rhythm.busy_s = lifetime->uptime_s - known_or(rhythm.first_request_s, 0);
+    rhythm.pause_share = cycles > 0 ? pauses / cycles : 0;
+    return rhythm;
 }
 
 /* The start level by the line through the floor (its value at no request) rather than by the first
@@ -88,20 +118,22 @@ static struct sample sample_of(const struct view *view, const struct profile *pr
         stretch_of(base, intercept(&profile->by_requests, 0, base), limit, new_limit);
     struct stretch by_time =
         stretch_of(base, intercept(&profile->by_time, start_s, base), limit, new_limit);
-    struct sample sample = {.requests = lifetime->requests_completed,
-                            .seconds = lifetime->uptime_s};
-    sample.scaled_requests = sample.requests * by_requests.factor;
+    struct sample sample = {.requests = lifetime->requests_completed * by_requests.factor};
     /* One request more or less at either kill, and those in flight that allocate without
      * completing. */
-    sample.request_slack = 1 + by_requests.factor + sample.requests * by_requests.slack;
-    double way = sample.seconds - start_s, plateau = longest_plateau(profile, limit - base);
+    sample.request_slack =
+        1 + by_requests.factor + lifetime->requests_completed * by_requests.slack;
     if (view->driver == DRIVER_TIME || sample.requests <= 0) {
-        sample.scaled_seconds = start_s + way * by_time.factor;
-        sample.second_slack = plateau * (1 + by_time.factor) + way * by_time.slack;
-    } else { /* as long as the additional requests take at the rate seen, pauses included */
-        sample.scaled_seconds = start_s + way * by_requests.factor;
-        sample.second_slack = way / sample.requests * sample.request_slack +
-                              longest_idle(lifetime) * (1 + by_requests.factor);
+        double way = lifetime->uptime_s - start_s;
+        sample.seconds = start_s + way * by_time.factor;
+        sample.second_slack =
+            longest_plateau(profile, limit - base) * (1 + by_time.factor) + way * by_time.slack;
+    } else { /* as long as that many requests take: the pace seen, with the traffic's pauses */
+        struct rhythm rhythm = rhythm_of(profile);
+        double pace = rhythm.busy_s / lifetime->requests_completed * (1 + rhythm.pause_share);
+        double wait_s = rhythm_of(&view->profiles[0]).first_request_s; /* as the next arm will */
+        sample.seconds = known_or(wait_s, start_s) + pace * sample.requests;
+        sample.second_slack = pace * sample.request_slack + 2 * rhythm.pause_s;
     }
     return sample;
 }
@@ -149,8 +181,8 @@ static size_t predict_leak(const struct view *view, double new_limit, double *va
         if (!usable(&view->arm->lifetimes[i]) || isnan(view->profiles[i].baseline))
             continue;
         struct sample sample = sample_of(view, &view->profiles[i], new_limit);
-        requests[used] = sample.scaled_requests;
-        seconds[used++] = sample.scaled_seconds;
+        requests[used] = sample.requests;
+        seconds[used++] = sample.seconds;
         request_slack = fmax(request_slack, sample.request_slack);
         second_slack = fmax(second_slack, sample.second_slack);
     }

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "analysis/verdict.h"
+
+#include <math.h>
+#include <string.h>
+
+#define MIB 1048576.0
+
+static struct recommendation advise(enum verdict_class class, unsigned kills, double peak,
+                                    const struct verdict *raised)
+{
+    struct verdict trigger = {.class = class, .kills = kills, .peak_bytes = peak * MIB};
+    struct recommendation advice;
+    if (class == VERDICT_INCONCLUSIVE)
+        strcpy(trigger.would_settle, "More cycles.");
+    recommend(&trigger, raised, 512 * MIB, &advice);
+    assert_true(advice.reason[0] != '\0');
+    return advice;
+}
+
+static struct verdict raised(enum verdict_class class, unsigned kills, double peak)
+{
+    return (struct verdict){.class = class, .kills = kills, .peak_bytes = peak * MIB};
+}
+
+static void test_a_leak_gets_no_size(void **state)
+{
+    (void)state;
+    struct recommendation advice = advise(VERDICT_LEAK, 3, 512, NULL);
+    assert_int_equal(advice.action, ADVISE_FIX_LEAK);
+    assert_true(isnan(advice.memory_bytes));
+    struct verdict again = raised(VERDICT_LEAK, 2, 1024);
+    advice = advise(VERDICT_LEAK, 3, 512, &again);
+    assert_int_equal(advice.action, ADVISE_FIX_LEAK);
+    assert_non_null(strstr(advice.reason, "killed again"));
+    advice = advise(VERDICT_INCONCLUSIVE, 3, 512, &again); /* more memory showed what it was */
+    assert_int_equal(advice.action, ADVISE_FIX_LEAK);
+}
+
+/* max(peak + 100 MiB, 1.2 peak), from the need that was seen under more memory. */
+static void test_size_after_a_demand(void **state)
+{
+    (void)state;
+    struct verdict cured = raised(VERDICT_STABLE, 0, 606);
+    struct recommendation advice = advise(VERDICT_STARTUP_DEMAND, 3, 512, &cured);
+    assert_int_equal(advice.action, ADVISE_RAISE_LIMIT);
+    assert_true(fabs(advice.memory_bytes - 727.2 * MIB) < 1); /* 1.2 x 606 is above 706 */
+    advice = advise(VERDICT_STARTUP_DEMAND, 3, 512, NULL);
+    assert_int_equal(advice.action, ADVISE_RAISE_LIMIT);
+    assert_true(fabs(advice.memory_bytes - 614.4 * MIB) < 1); /* 1.2 x 512 */
+    cured.class = VERDICT_BOUNDED_CACHE;
+    advice = advise(VERDICT_PEAK_DEMAND, 1, 512, &cured);
+    assert_int_equal(advice.action, ADVISE_RAISE_LIMIT);
+}
+
+/* What looked like a leak, and levelled off with more memory, was none. */
+static void test_raise_refutes_a_leak(void **state)
+{
+    (void)state;
+    struct verdict cured = raised(VERDICT_BOUNDED_CACHE, 0, 700);
+    struct recommendation advice = advise(VERDICT_LEAK, 3, 512, &cured);
+    assert_int_equal(advice.action, ADVISE_RAISE_LIMIT);
+    assert_true(fabs(advice.memory_bytes - 840 * MIB) < 1);
+    struct verdict open = raised(VERDICT_INCONCLUSIVE, 0, 700); /* not killed, but still growing */
+    assert_int_equal(advise(VERDICT_LEAK, 3, 512, &open).action, ADVISE_FIX_LEAK);
+}
+
+static void test_survivors(void **state)
+{
+    (void)state;
+    struct recommendation advice = advise(VERDICT_STABLE, 0, 100, NULL);
+    assert_int_equal(advice.action, ADVISE_KEEP_LIMIT);
+    assert_true(advice.memory_bytes == 512 * MIB);
+    advice = advise(VERDICT_STABLE, 0, 500, NULL); /* 1.15 x 500 is over the limit */
+    assert_int_equal(advice.action, ADVISE_RAISE_LIMIT);
+    assert_true(fabs(advice.memory_bytes - 575 * MIB) < 1);
+    advice = advise(VERDICT_RECLAIMABLE_CACHE, 0, 510, NULL);
+    assert_int_equal(advice.action, ADVISE_KEEP_LIMIT);
+}
+
+static void test_others(void **state)
+{
+    (void)state;
+    assert_int_equal(advise(VERDICT_NOT_MEMORY, 0, 100, NULL).action, ADVISE_KEEP_LIMIT);
+    struct recommendation advice = advise(VERDICT_INCONCLUSIVE, 1, 512, NULL);
+    assert_int_equal(advice.action, ADVISE_INVESTIGATE);
+    assert_true(isnan(advice.memory_bytes));
+    assert_non_null(strstr(advice.reason, "More cycles."));
+}
+
+static void test_unknown_limit(void **state)
+{
+    (void)state;
+    struct verdict trigger = {.class = VERDICT_STABLE, .peak_bytes = NAN};
+    struct recommendation advice;
+    recommend(&trigger, NULL, NAN, &advice);
+    assert_int_equal(advice.action, ADVISE_KEEP_LIMIT);
+    assert_true(isnan(advice.memory_bytes));
+}
+
+static void test_names(void **state)
+{
+    (void)state;
+    assert_string_equal(recommendation_action_name(ADVISE_FIX_LEAK), "fix-leak");
+    assert_string_equal(recommendation_action_name(ADVISE_RAISE_LIMIT), "raise-limit");
+    assert_string_equal(recommendation_action_name(ADVISE_KEEP_LIMIT), "keep-limit");
+    assert_string_equal(recommendation_action_name(ADVISE_INVESTIGATE), "investigate");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_leak_gets_no_size),
+        cmocka_unit_test(test_size_after_a_demand),
+        cmocka_unit_test(test_raise_refutes_a_leak),
+        cmocka_unit_test(test_survivors),
+        cmocka_unit_test(test_others),
+        cmocka_unit_test(test_unknown_limit),
+        cmocka_unit_test(test_names),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
