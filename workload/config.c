@@ -124,13 +124,13 @@ static int parse_value(const struct setting *setting, const char *name, const ch
         *(const char **)field = text;
         return *text ? 0 : error_usage(err, "%s is empty", name);
     case UNIT_PORT:
-        return parse_number(name, text, 65535, field, err);
+        return parse_number(name, text, UINT16_MAX, field, err);
     case UNIT_SIZE:
         return parse_size_of(name, text, field, err);
     case UNIT_SECONDS:
         return parse_seconds(name, text, field, err);
     case UNIT_MIB:
-        r = parse_number(name, text, 16 * 1024 * 1024, &number, err);
+        r = parse_number(name, text, UINT64_C(16) << 20, &number, err);
         *(uint64_t *)field = number * MIB;
         return r;
     case UNIT_MS:

@@ -254,13 +254,15 @@ static int listen_on(const struct config *config, int *ret_fd, struct error *err
 
 static uint16_t port_of(int fd)
 {
-    struct sockaddr_storage address;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } address = {0};
     socklen_t length = sizeof(address);
-    if (getsockname(fd, (struct sockaddr *)&address, &length) < 0)
+    if (getsockname(fd, &address.any, &length) < 0)
         return 0;
-    if (address.ss_family == AF_INET6)
-        return ntohs(((const struct sockaddr_in6 *)&address)->sin6_port);
-    return ntohs(((const struct sockaddr_in *)&address)->sin_port);
+    return ntohs(address.any.sa_family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port);
 }
 
 int workload_http_start(struct app *app, struct http **ret, uint16_t *ret_port, struct error *err)

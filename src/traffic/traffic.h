@@ -2,7 +2,8 @@
 /* Open-loop HTTP traffic from a deterministic plan.
  *
  * Every request has a due time that does not depend on any answer: a server that is slow, dead or
- * restarting costs failed requests and lateness, never a stalled schedule (no coordinated omission). */
+ * restarting costs failed requests and lateness, never a stalled schedule (no coordinated
+ * omission). */
 #pragma once
 
 #include "base/error.h"
@@ -14,12 +15,12 @@
 
 /* One kind of request. Strings are owned by whoever owns the spec. */
 struct traffic_request {
-    const char *method;          /* "GET" */
-    const char *path;            /* "/leak?bytes=1048576", percent-encoded as it goes on the wire */
-    const char *const *headers;  /* NULL-terminated "Name: value", may be NULL */
-    const char *body;            /* may be NULL */
+    const char *method;         /* "GET" */
+    const char *path;           /* "/leak?bytes=1048576", percent-encoded as it goes on the wire */
+    const char *const *headers; /* NULL-terminated "Name: value", may be NULL */
+    const char *body;           /* may be NULL */
     size_t body_bytes;
-    double weight;               /* share among the kinds; > 0 */
+    double weight; /* share among the kinds; > 0 */
 };
 
 enum traffic_arrival { TRAFFIC_UNIFORM, TRAFFIC_POISSON };
@@ -37,11 +38,11 @@ struct traffic_spec {
 enum traffic_phase { TRAFFIC_IDLE, TRAFFIC_CYCLE, TRAFFIC_GAP, TRAFFIC_COOLDOWN };
 const char *traffic_phase_name(enum traffic_phase phase);
 
-/* Parse "GET /path", "/path" (GET), "POST /path BODY" or "POST /path @FILE" (the body is the contents
- * of a regular file of at most 16 MiB, relative to the working directory) into a newly allocated
- * request of weight 1. Methods: GET HEAD POST PUT PATCH DELETE OPTIONS; GET and HEAD take no body. A
- * body that begins with { or [ gets "Content-Type: application/json". Usage error that names the
- * fault. */
+/* Parse "GET /path", "/path" (GET), "POST /path BODY" or "POST /path @FILE" (the body is the
+ * contents of a regular file of at most 16 MiB, relative to the working directory) into a newly
+ * allocated request of weight 1. Methods: GET HEAD POST PUT PATCH DELETE OPTIONS; GET and HEAD take
+ * no body. A body that begins with { or [ gets "Content-Type: application/json". Usage error that
+ * names the fault. */
 int traffic_request_parse(const char *text, struct traffic_request *ret, struct error *err);
 /* Free what traffic_request_parse() made. */
 void traffic_request_done(struct traffic_request *request);
@@ -55,14 +56,14 @@ void traffic_requests_free(struct traffic_request *requests, size_t count);
 
 /* A plan: the requests of one cycle in a fixed order with their offsets, repeated identically.
  *
- * Each kind gets its share of a cycle by weight, exact to one request (largest remainder); the order
- * is shuffled with the seed. A cycle lasts per_cycle / rate. Uniform arrivals are evenly spaced in
- * it; Poisson arrivals are independent and uniform over it, sorted: a Poisson process given its
- * number of arrivals. Only integers are drawn, so a plan is the same on every machine. */
+ * Each kind gets its share of a cycle by weight, exact to one request (largest remainder); the
+ * order is shuffled with the seed. A cycle lasts per_cycle / rate. Uniform arrivals are evenly
+ * spaced in it; Poisson arrivals are independent and uniform over it, sorted: a Poisson process
+ * given its number of arrivals. Only integers are drawn, so a plan is the same on every machine. */
 struct traffic_plan;
-/* The plan copies the spec. cycles = 0 makes a plan without requests (idle and cool-down only). Usage
- * error for what cannot be planned: no kinds, weights or rates not above 0, negative times, more than
- * ten million requests, more than 100 years. */
+/* The plan copies the spec. cycles = 0 makes a plan without requests (idle and cool-down only).
+ * Usage error for what cannot be planned: no kinds, weights or rates not above 0, negative times,
+ * more than ten million requests, more than 100 years. */
 int traffic_plan_new(const struct traffic_spec *spec, struct traffic_plan **ret, struct error *err);
 void traffic_plan_free(struct traffic_plan *plan);
 size_t traffic_plan_requests(const struct traffic_plan *plan); /* in total */
@@ -76,41 +77,45 @@ struct traffic_planned {
 };
 struct traffic_planned traffic_plan_at(const struct traffic_plan *plan, size_t seq);
 
-/* The canonical text of the sequence, one line a request: "offset_ns method path body-sha256", "-" for
- * no body, and a fifth field, the SHA-256 of the header lines, where there are headers. Byte for byte
- * the same for the same spec and seed. free() it; NULL on failed allocation. */
+/* The canonical text of the sequence, one line a request: "offset_ns method path body-sha256", "-"
+ * for no body, and a fifth field, the SHA-256 of the header lines, where there are headers. Byte
+ * for byte the same for the same spec and seed. free() it; NULL on failed allocation. */
 char *traffic_plan_text(const struct traffic_plan *plan);
 
 struct traffic_phase_span {
     enum traffic_phase phase;
-    unsigned cycle; /* 1.. for cycle and gap */
+    unsigned cycle;           /* 1.. for cycle and gap */
     int64_t start_ns, end_ns; /* offsets from the plan's start */
 };
 /* All phases in order, without those that last no time; borrowed. */
-const struct traffic_phase_span *traffic_plan_phases(const struct traffic_plan *plan, size_t *ret_count);
+const struct traffic_phase_span *traffic_plan_phases(const struct traffic_plan *plan,
+                                                     size_t *ret_count);
 
 /* What became of one request, as it leaves through the ring. */
 struct traffic_outcome {
-    uint32_t arm_id;   /* from the options, passed through */
+    uint32_t arm_id; /* from the options, passed through */
     uint32_t seq;
     uint32_t cycle;
-    int32_t status;    /* HTTP status of a response that arrived in full; 0: none did */
-    int64_t due_ns;    /* monotonic, like the next two */
-    int64_t sent_ns;   /* when it was handed to the connection; 0: could not be sent at all */
+    int32_t status;  /* HTTP status of a response that arrived in full; 0: none did */
+    int64_t due_ns;  /* monotonic, like the next two */
+    int64_t sent_ns; /* when it was handed to the connection; 0: could not be sent at all */
     int64_t done_ns;
-    char error[48];    /* curl's words (the system's for a failed connect), cut; "" with a response */
+    char error[48]; /* curl's words (the system's for a failed connect), cut; "" with a response */
 };
 
 struct traffic_options {
-    const char *base_url;      /* "http://127.0.0.1:8000": http or https, host, optional port; copied */
-    bool insecure;             /* accept any certificate */
-    int64_t timeout_ns;        /* per request, connecting included; default 10 s */
-    unsigned max_in_flight;    /* a due request beyond it fails with "too many in flight"; default 512 */
+    const char *base_url; /* "http://127.0.0.1:8000": http or https, host, optional port; copied */
+    bool insecure;        /* accept any certificate */
+    int64_t timeout_ns;   /* per request, connecting included; default 10 s */
+    /* A due request beyond so many fails with "too many in flight"; default 512. */
+    unsigned max_in_flight;
     uint32_t arm_id;
-    /* Of struct traffic_outcome; borrowed; may be NULL. Sending neither waits for the reader nor loses
-     * an outcome, so the ring must hold the whole plan: traffic_start() refuses a smaller one. */
+    /* Of struct traffic_outcome; borrowed; may be NULL. Sending neither waits for the reader nor
+     * loses an outcome, so the ring must hold the whole plan: traffic_start() refuses a smaller
+     * one. */
     struct ring *outcomes;
-    /* Called in the traffic thread once, when all requests are done and the cool-down has passed; may be NULL. */
+    /* Called in the traffic thread once, when all requests are done and the cool-down has passed;
+     * may be NULL. */
     void (*on_done)(void *context);
     void *context;
 };
@@ -127,8 +132,8 @@ struct traffic;
  * lowest real-time priority where it may, so that busy processors do not make requests late.
  *
  * A request is sent at most once: curl's silent second try on a kept connection that died is
- * suppressed, for it would put one planned request into two lifetimes. Redirects are not followed, no
- * proxy is used, responses are read in full and discarded. */
+ * suppressed, for it would put one planned request into two lifetimes. Redirects are not followed,
+ * no proxy is used, responses are read in full and discarded. */
 int traffic_start(const struct traffic_plan *plan, const struct traffic_options *options,
                   int64_t start_ns, struct traffic **ret, struct error *err);
 void traffic_progress(const struct traffic *traffic, struct traffic_progress *ret);

@@ -258,7 +258,7 @@ static void test_plan_owns_its_copy(void **state)
     struct traffic_spec spec = {
         .requests = &request, .request_count = 1, .cycles = 1, .per_cycle = 1, .rate_per_s = 1};
     AUTO_PLAN *plan = make_plan(&spec);
-    memcpy(path, "/other", 6);
+    strcpy(path, "/other");
     AUTO_FREE char *text = traffic_plan_text(plan);
     assert_string_equal(text, "0 GET /first -\n");
 }
