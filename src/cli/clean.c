@@ -86,8 +86,8 @@ static int confirm(const struct chosen *chosen, bool *ret_yes, struct error *err
 {
     char answer[16] = "";
     if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
-        return error_usage(err, "there is no terminal to ask on; say --yes to remove %zu runs",
-                           chosen->count);
+        return error_usage(err, "there is no terminal to ask on; say --yes to remove %zu run%s",
+                           chosen->count, chosen->count == 1 ? "" : "s");
     for (size_t i = 0; i < chosen->count; i++)
         fprintf(stderr, "  %s\n", chosen->runs[i].path);
     fprintf(stderr, "Remove %s %zu run%s? [y/N] ", chosen->count == 1 ? "this" : "these",
