@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A thin front for meson: 'make run' and 'make test' on a fresh machine; 'make help' for the rest.
 BUILD ?= build
+export LC_ALL ?= C.UTF-8
 FUZZ_SECONDS ?= 60
 SOURCES = $(shell git ls-files '*.c' '*.h')
 

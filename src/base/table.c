@@ -24,6 +24,8 @@ void table_free(struct table *table)
 
 int table_add(struct table *table, const char *const *cells)
 {
+    if (table->columns == 0)
+        return 0;
     size_t old = table->rows * table->columns;
     char **grown = realloc(table->cells, (old + table->columns) * sizeof(*grown));
     if (!grown)

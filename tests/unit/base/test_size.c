@@ -43,7 +43,7 @@ static void test_units(void **state)
     assert_size("512MiB", 512 * MIB);
     assert_size("2Gi", 2 * GIB);
     assert_size("1Ti", 1024 * GIB);
-    assert_size("1Pi", 1024 * 1024 * GIB);
+    assert_size("1Pi", GIB * 1024 * 1024);
     assert_size("100k", 100000);
     assert_size("100K", 100000);
     assert_size("100KB", 100000);
