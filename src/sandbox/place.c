@@ -104,6 +104,27 @@ static int find_v2(const struct cgroup_host *host, bool in_scope, struct place *
     return refuse_v2(host, err);
 }
 
+static int find(const struct cgroup_host *host, bool in_scope, struct place *place,
+                struct error *err)
+{
+    place->needs_self = false;
+    if (host->version == CGROUP_V2)
+        return find_v2(host, in_scope, place, err);
+    if (!host->available[CGROUP_MEMORY])
+        return refuse_v1(host->own[CGROUP_MEMORY], err);
+    return cgroup_open_own(host, &place->parent, err);
+}
+
+static bool in_own_leaf(const struct cgroup_host *host)
+{
+    const char *own = host->own[CGROUP_MEMORY];
+    const char *last = strrchr(own, '/');
+    size_t length = strlen(own);
+    size_t suffix = strlen(ROOT_SELF_SUFFIX);
+    return host->version == CGROUP_V2 && last && strncmp(last, "/oomlab-", 8) == 0 &&
+           length > suffix && strcmp(own + length - suffix, ROOT_SELF_SUFFIX) == 0;
+}
+
 int place_find(const char *scope_name, struct place *ret, struct error *err)
 {
     AUTO_FREE struct cgroup_host *host = malloc(sizeof(*host));
@@ -112,19 +133,18 @@ int place_find(const char *scope_name, struct place *ret, struct error *err)
     int r = cgroup_host_detect(host, err);
     if (r < 0)
         return r;
-    /* v1 cannot be delegated to an ordinary user: no need to ask. */
-    bool in_scope = scope_needed() && (host->version == CGROUP_V2 || geteuid() == 0);
-    if (in_scope) {
-        r = scope_enter(scope_name, err);
-        if (r == 0)
-            r = cgroup_host_detect(host, err);
-        if (r < 0)
-            return r;
-    }
-    ret->needs_self = false;
-    if (host->version == CGROUP_V2)
-        return find_v2(host, in_scope, ret, err);
-    if (!host->available[CGROUP_MEMORY])
-        return refuse_v1(host->own[CGROUP_MEMORY], err);
-    return cgroup_open_own(host, &ret->parent, err);
+    /* v1 cannot be delegated to an ordinary user: no need to ask. Nor where another root of this
+     * process has a scope already: a second one would empty it, and systemd would remove it. */
+    bool ordinary = geteuid() != 0;
+    if (!scope_needed() || (ordinary && host->version == CGROUP_V1) || in_own_leaf(host))
+        return find(host, false, ret, err);
+    r = scope_enter(scope_name, err);
+    if (r == 0)
+        r = cgroup_host_detect(host, err);
+    if (r == 0)
+        return find(host, true, ret, err);
+    /* No manager, but perhaps a cgroup that was delegated all the same: a service with
+     * Delegate=yes. */
+    struct error ignored;
+    return ordinary && find(host, false, ret, &ignored) == 0 ? 0 : r;
 }

@@ -6,6 +6,7 @@
 #include "base/duration.h"
 #include "base/file.h"
 #include "kernel/cgroup.h"
+#include "sandbox/root.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -207,7 +208,7 @@ static void read_leftover(char *text, const char *base, struct leftover *leftove
         const char *word = strsep(&path, " ");
         if (!path)
             continue;
-        if (strcmp(word, "self") == 0 && is_ours(path, base, ".self"))
+        if (strcmp(word, "self") == 0 && is_ours(path, base, ROOT_SELF_SUFFIX))
             take_self(leftover, path);
         for (int i = 0; i < CGROUP_CONTROLLERS; i++)
             if (strcmp(word, cgroup_controller_name((enum cgroup_controller)i)) == 0 &&

@@ -15,8 +15,8 @@
 #include <unistd.h>
 
 #define KILL_WAIT_NS (10 * NS_PER_S)
+#define SELF_MEMBERS 64 /* oomlab, and what it may have forked */
 #define RUN_ID_MAX   64
-#define SELF_SUFFIX  ".self"
 #define NAME_BYTES   (RUN_ID_MAX + 32)
 
 bool root_has_capability(int capability)
@@ -43,7 +43,7 @@ static int check_run_id(const char *run_id, struct error *err)
 /* Write down what is about to be made. */
 static int record_paths(const struct sandbox_root *root, const char *name, struct error *err)
 {
-    char path[CGROUP_PATH_MAX + NAME_BYTES + sizeof(SELF_SUFFIX)];
+    char path[CGROUP_PATH_MAX + NAME_BYTES + sizeof(ROOT_SELF_SUFFIX)];
     for (int i = 0; i < CGROUP_CONTROLLERS; i++) {
         if (root->parent.dir_fd[i] < 0)
             continue;
@@ -55,15 +55,15 @@ static int record_paths(const struct sandbox_root *root, const char *name, struc
     }
     if (!root->has_self)
         return 0;
-    snprintf(path, sizeof(path), "%s/%s" SELF_SUFFIX, root->parent.path[CGROUP_MEMORY], name);
+    snprintf(path, sizeof(path), "%s/%s" ROOT_SELF_SUFFIX, root->parent.path[CGROUP_MEMORY], name);
     return record_add(&root->record, "self", path, err);
 }
 
 /* Leave `parent` for a leaf of our own, so that it can hand out controllers. */
 static int move_to_leaf(struct sandbox_root *root, const char *name, struct error *err)
 {
-    char leaf[NAME_BYTES + sizeof(SELF_SUFFIX)];
-    snprintf(leaf, sizeof(leaf), "%s" SELF_SUFFIX, name);
+    char leaf[NAME_BYTES + sizeof(ROOT_SELF_SUFFIX)];
+    snprintf(leaf, sizeof(leaf), "%s" ROOT_SELF_SUFFIX, name);
     int r = cgroup_create(&root->parent, leaf, &root->self, err);
     if (r == 0)
         r = cgroup_attach(&root->self, getpid(), err);
@@ -72,13 +72,27 @@ static int move_to_leaf(struct sandbox_root *root, const char *name, struct erro
     return r;
 }
 
+static bool is_inside(const struct cgroup *cgroup)
+{
+    pid_t pids[SELF_MEMBERS];
+    int count = cgroup_members(cgroup, pids, SELF_MEMBERS);
+    for (int i = 0; i < count; i++)
+        if (pids[i] == getpid())
+            return true;
+    return false;
+}
+
 /* Undo it: possible again once nothing below `parent` uses a controller. */
 static int leave_leaf(struct sandbox_root *root)
 {
     struct error ignored;
-    cgroup_disable_controllers(&root->parent);
-    int r = cgroup_attach(&root->parent, getpid(), &ignored);
-    return r < 0 ? r : cgroup_remove(&root->self, &ignored);
+    if (is_inside(&root->self)) {
+        cgroup_disable_controllers(&root->parent);
+        int r = cgroup_attach(&root->parent, getpid(), &ignored);
+        if (r < 0)
+            return r;
+    }
+    return cgroup_remove(&root->self, &ignored);
 }
 
 static int build(struct sandbox_root *root, const char *name, struct error *err)

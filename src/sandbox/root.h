@@ -8,6 +8,9 @@
 
 #include <stdbool.h>
 
+/* The name of the leaf that oomlab itself may have to live in: oomlab-<run id>.self. */
+#define ROOT_SELF_SUFFIX ".self"
+
 struct sandbox_root {
     struct cgroup parent; /* where the run's cgroup stands */
     struct cgroup cgroup; /* oomlab-<run id>: only containers' cgroups in it */

@@ -138,6 +138,13 @@ static int receive_report(const struct sandbox *sandbox, struct child_report *re
     return n == (ssize_t)sizeof(*ret);
 }
 
+/* Whether the child reported or ended already: then that is why it could not be moved or mapped. */
+static bool has_spoken(const struct sandbox *sandbox)
+{
+    struct pollfd answer = {.fd = sandbox->control_fd, .events = POLLIN};
+    return poll(&answer, 1, 0) == 1;
+}
+
 /* From the clone to the held child. */
 static int bring_up(struct sandbox *sandbox, struct error *err)
 {
@@ -146,7 +153,7 @@ static int bring_up(struct sandbox *sandbox, struct error *err)
         r = cgroup_attach(&sandbox->cgroup, sandbox->pid, err);
     if (r == 0 && sandbox->new_user)
         r = spawn_map_user(sandbox->pid, err);
-    if (r < 0)
+    if (r < 0 && !has_spoken(sandbox))
         return r;
     send_go(sandbox);
     struct child_report report;

@@ -57,6 +57,16 @@ int suite_setup(void **state)
     return r;
 }
 
+static void list_records(void)
+{
+    DIR *dir = opendir(records);
+    for (struct dirent *entry; dir && (entry = readdir(dir));)
+        if (entry->d_name[0] != '.')
+            fprintf(stderr, "left behind: %s/%s\n", records, entry->d_name);
+    if (dir)
+        closedir(dir);
+}
+
 /* A failed test leaves what it had: let go of everything and sweep it. */
 int suite_teardown(void **state)
 {
@@ -64,6 +74,7 @@ int suite_teardown(void **state)
     if (rmdir(records) == 0)
         return 0;
     struct error err;
+    list_records();
     close_range(STDERR_FILENO + 1, ~0U, 0);
     sandbox_sweep(&err);
     rmdir(records);

@@ -127,9 +127,10 @@ static void test_cpu_quota(void **state)
     box_wait(&box);
     int cpu_ms = 0;
     assert_int_equal(sscanf(output, "cpu %d ms", &cpu_ms), 1);
-    if (cpu_ms > 450)
+    /* Only a quota throttles; how much CPU is left is coarse on a busy or emulated machine. */
+    assert_true(box_metric(&box, METRIC_CPU_THROTTLED) > 200 * (uint64_t)NS_PER_MS);
+    if (cpu_ms > 800)
         fail_msg("%d ms of CPU in a second at a fifth of a core", cpu_ms);
-    assert_true(box_metric(&box, METRIC_CPU_THROTTLED) > 0);
     assert_true(box_metric(&box, METRIC_CPU) > 50 * (uint64_t)NS_PER_MS);
     box_done(&box);
     sandbox_root_free(root);
