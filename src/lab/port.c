@@ -47,7 +47,7 @@ int port_check_free(uint16_t port, struct error *err)
     if (fd == -EADDRINUSE)
         return error_usage(err,
                            "port %u is in use by another process; stop it, or choose another port "
-                           "with --port (0 finds a free one and passes it as $PORT)",
+                           "with --port (auto finds a free one and passes it as $PORT)",
                            port);
     if (fd < 0)
         return error_errno(err, -fd, "port %u cannot be used", port);

@@ -372,6 +372,9 @@ static void terminated_events(struct replica *replica, const struct death *death
         EVENT(replica, "Warning", "ContainerTerminated", json,
               "Container '%s' was terminated with exit code '%d' and reason 'ProcessExited'", app,
               exit_code);
+        /* Azure tells the same end twice: whoever reads events must count ends, not rows. */
+        EVENT(replica, "Warning", "ProcessExited", NULL,
+              "Container '%s' was terminated with exit code '%d'", app, exit_code);
     }
 }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from conftest import PYTHON, SERVERS, mounts, oomlab_binary, own_cgroups
 
-SHORT = ("run", "--memory", "48Mi", "--raise", "64Mi", "--port", "0", "--request", "GET /work", "--rate", "100/s",
+SHORT = ("run", "--memory", "48Mi", "--raise", "64Mi", "--port", "auto", "--request", "GET /work", "--rate", "100/s",
          "--cycles", "1", "--per-cycle", "60", "--idle", "0", "--gap", "0", "--cooldown", "0",
          "--ready", "http:/health", "--kills", "1", "--format", "json",
          "--env", "MODE=leak-per-request", "--env", "LEAK_BYTES_PER_REQUEST=4194304")
@@ -89,7 +89,7 @@ def test_no_descriptor_reaches_the_container(oomlab, tmp_path):
     script = tmp_path / "fds.py"
     script.write_text("import os; print(sorted(os.listdir('/proc/self/fd'), key=int), flush=True)\n")
     directory = tmp_path / "run"
-    oomlab("run", "--memory", "64Mi", "--port", "0", "--output", directory, "--", PYTHON, script)
+    oomlab("run", "--memory", "64Mi", "--port", "auto", "--output", directory, "--", PYTHON, script)
     log = next(directory.glob("console-*.log")).read_text(encoding="utf-8")
     # 0, 1, 2 and the descriptor of the listing itself.
     assert "['0', '1', '2', '3']" in log
