@@ -25,6 +25,9 @@ static double known_or(double value, double otherwise)
 {
     return isnan(value) ? otherwise : value;
 }
+/* A request that is answered so much later than it allocates is in flight at the kill; on a busy
+ * machine that is so long (seen: a twentieth of the requests to the kill). */
+#define IN_FLIGHT_S 0.1
 
 /* What one killed lifetime predicts for the new limit. */
 struct sample {
@@ -119,18 +122,19 @@ static struct sample sample_of(const struct view *view, const struct profile *pr
     struct stretch by_time =
         stretch_of(base, intercept(&profile->by_time, start_s, base), limit, new_limit);
     struct sample sample = {.requests = lifetime->requests_completed * by_requests.factor};
-    /* One request more or less at either kill, and those in flight that allocate without
-     * completing. */
-    sample.request_slack =
-        1 + by_requests.factor + lifetime->requests_completed * by_requests.slack;
+    struct rhythm rhythm = rhythm_of(profile);
+    double pace = rhythm.busy_s / lifetime->requests_completed; /* seconds for each */
+    /* One request more or less at either kill, and those in flight that have allocated already and
+     * never complete. */
+    sample.request_slack = 1 + by_requests.factor + IN_FLIGHT_S / pace +
+                           lifetime->requests_completed * by_requests.slack;
     if (view->driver == DRIVER_TIME || sample.requests <= 0) {
         double way = lifetime->uptime_s - start_s;
         sample.seconds = start_s + way * by_time.factor;
         sample.second_slack =
             longest_plateau(profile, limit - base) * (1 + by_time.factor) + way * by_time.slack;
     } else { /* as long as that many requests take: the pace seen, with the traffic's pauses */
-        struct rhythm rhythm = rhythm_of(profile);
-        double pace = rhythm.busy_s / lifetime->requests_completed * (1 + rhythm.pause_share);
+        pace *= 1 + rhythm.pause_share;
         double wait_s = rhythm_of(&view->profiles[0]).first_request_s; /* as the next arm will */
         sample.seconds = known_or(wait_s, start_s) + pace * sample.requests;
         sample.second_slack = pace * sample.request_slack + 2 * rhythm.pause_s;
@@ -138,15 +142,16 @@ static struct sample sample_of(const struct view *view, const struct profile *pr
     return sample;
 }
 
-/* Student's t prediction interval for one new observation, widened by `slack` on both sides. */
+/* Student's t prediction interval for one new observation, widened by the independent `slack`. */
 static void interval(const double *values, size_t count, double slack, struct prediction *ret)
 {
     double mean = mean_of(values, count), half = SINGLE_SHARE * fabs(mean);
     if (count > 1)
         half = student_975((double)count - 1) * deviation_of(values, count) *
                sqrt(1 + 1 / (double)count);
-    ret->low = fmax(0, mean - half - slack);
-    ret->high = mean + half + slack;
+    half = hypot(half, slack);
+    ret->low = fmax(0, mean - half);
+    ret->high = mean + half;
 }
 
 static void name_prediction(struct prediction *prediction, const char *hypothesis,

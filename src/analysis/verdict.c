@@ -165,9 +165,11 @@ static bool trend_rises(const struct trend *trend)
 
 static void say_kills(const struct shapes *shapes, struct verdict *verdict)
 {
-    say(verdict->summary, "Killed for memory %u time%s after %.0f to %.0f requests. ",
-        shapes->lifetimes, shapes->lifetimes == 1 ? "" : "s", shapes->requests[0],
-        shapes->requests[1]);
+    say(verdict->summary, "Killed for memory %u time%s after %.0f", shapes->lifetimes,
+        shapes->lifetimes == 1 ? "" : "s", shapes->requests[0]);
+    if (shapes->requests[1] > shapes->requests[0])
+        say(verdict->summary, " to %.0f", shapes->requests[1]);
+    say(verdict->summary, " requests. ");
 }
 
 /* A cache keeps nothing more once it has seen every request of a cycle: a lifetime whose second

@@ -117,9 +117,10 @@ static void check_rates(const struct tally tallies[MODEL_COUNT], unsigned runs)
     for (enum model model = 0; model < MODEL_COUNT; model++) {
         const struct tally *tally = &tallies[model];
         const struct truth *truth = &truths[model];
-        if (100 * tally->right < truth->percent * runs)
+        unsigned allowed = ((100 - truth->percent) * runs + 99) / 100;
+        if (runs - tally->right > allowed)
             fail_msg("%s: %u of %u right", model_name(model), tally->right, runs);
-        if (truth->driver != DRIVER_NONE && 100 * tally->driven < truth->percent * runs)
+        if (truth->driver != DRIVER_NONE && runs - tally->driven > allowed)
             fail_msg("%s: %u of %u with the right driver", model_name(model), tally->driven, runs);
         decided += runs - tally->class[VERDICT_INCONCLUSIVE];
         right += model == MODEL_LARGE_LRU ? 0 : tally->class[truth->class];
