@@ -21,6 +21,7 @@ struct chart_point {
 struct chart_lifetime {
     int64_t index;
     double start_s, ready_s, end_s; /* end_s: the arm's end while it ran on */
+    double killed_s;                /* when the kernel killed it; its memory goes only afterwards */
     double backoff_s;
     bool ended, oom_killed;
     struct chart_point *points;

@@ -71,15 +71,18 @@ static int load_head(struct store *store, struct chart_arm *arm, struct error *e
 static int load_lifetimes(struct store *store, struct chart_arm *arm, struct error *err)
 {
     AUTO_ROWS rows = {0};
-    int r = rows_query(&rows, store,
-                       "SELECT l.idx, (l.started_ns - a.started_ns) / 1e9,"
-                       " (l.ready_ns - a.started_ns) / 1e9, (e.ended_ns - a.started_ns) / 1e9,"
-                       " l.backoff_ns / 1e9, e.lifetime_id IS NOT NULL,"
-                       " coalesce(e.cause, '') IN ('oom-container-limit', 'oom-ancestor-limit',"
-                       " 'oom-host') FROM lifetime l JOIN arm a ON a.id = l.arm_id"
-                       " LEFT JOIN lifetime_end e ON e.lifetime_id = l.id"
-                       " WHERE l.arm_id = ?1 ORDER BY l.id",
-                       arm->arm_id, err);
+    int r = rows_query(
+        &rows, store,
+        "SELECT l.idx, (l.started_ns - a.started_ns) / 1e9,"
+        " (l.ready_ns - a.started_ns) / 1e9, (e.ended_ns - a.started_ns) / 1e9,"
+        " l.backoff_ns / 1e9, e.lifetime_id IS NOT NULL,"
+        " coalesce(e.cause, '') IN ('oom-container-limit', 'oom-ancestor-limit',"
+        " 'oom-host'), (coalesce((SELECT max(min(noticed_ns,"
+        "  coalesce(kernel_ns, noticed_ns))) FROM kill WHERE lifetime_id = l.id),"
+        "  e.ended_ns) - a.started_ns) / 1e9 FROM lifetime l JOIN arm a ON a.id = l.arm_id"
+        " LEFT JOIN lifetime_end e ON e.lifetime_id = l.id"
+        " WHERE l.arm_id = ?1 ORDER BY l.id",
+        arm->arm_id, err);
     while (r >= 0 && (r = rows_next(&rows, err)) == 1) {
         struct chart_lifetime *lifetime =
             grow((void **)&arm->lifetimes, &arm->lifetime_count, sizeof(*lifetime));
@@ -92,6 +95,7 @@ static int load_lifetimes(struct store *store, struct chart_arm *arm, struct err
         lifetime->end_s = lifetime->ended ? row_real(&rows, 3) : arm->duration_s;
         lifetime->backoff_s = row_real(&rows, 4);
         lifetime->oom_killed = row_integer(&rows, 6) != 0;
+        lifetime->killed_s = lifetime->oom_killed ? row_real(&rows, 7) : (double)NAN;
         arm->duration_s = fmax(arm->duration_s, lifetime->end_s);
     }
     return r;

@@ -65,6 +65,15 @@ static void draw_line(const struct scale *scale, const struct chart_lifetime *li
     buffer_puts(out, "\"/>\n");
 }
 
+/* The last sample before a moment: after a kill the memory is on its way back to the kernel. */
+static double bytes_at(const struct chart_lifetime *lifetime, double t_s)
+{
+    double bytes = lifetime->count ? lifetime->points[0].bytes : 0;
+    for (size_t i = 0; i < lifetime->count && lifetime->points[i].t_s <= t_s; i++)
+        bytes = lifetime->points[i].bytes;
+    return bytes;
+}
+
 void scale_draw_lifetimes(const struct scale *scale, const struct chart_arm *arm, bool label_kills,
                           struct buffer *out)
 {
@@ -76,14 +85,14 @@ void scale_draw_lifetimes(const struct scale *scale, const struct chart_arm *arm
             draw_line(scale, lifetime, out);
         if (!lifetime->ended)
             continue;
-        double x = scale_x(scale, lifetime->end_s);
-        double last = lifetime->count ? lifetime->points[lifetime->count - 1].bytes : 0;
         if (!lifetime->oom_killed) {
-            svg_end(out, x, scale_y(scale, last));
+            svg_end(out, scale_x(scale, lifetime->end_s),
+                    scale_y(scale, bytes_at(lifetime, lifetime->end_s)));
             continue;
         }
         kills++;
-        double y = scale_y(scale, fmin(last, arm->limit_bytes));
+        double x = scale_x(scale, lifetime->killed_s);
+        double y = scale_y(scale, fmin(bytes_at(lifetime, lifetime->killed_s), arm->limit_bytes));
         svg_line(out, x, scale->top, x, scale->top + scale->height, "kill-line");
         svg_kill(out, x, y);
         if (label_kills && x - last_label >= LABEL_DISTANCE) {

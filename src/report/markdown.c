@@ -54,7 +54,8 @@ static void put_code_span(struct buffer *out, const char *text, size_t length, b
 static size_t put_start(struct buffer *out, const char *text)
 {
     size_t digits = strspn(text, "0123456789");
-    if (digits > 0 && (text[digits] == '.' || text[digits] == ')')) {
+    if (digits > 0 && digits < 10 && text[digits] != '\0' && strchr(".)", text[digits]) &&
+        (text[digits + 1] == ' ' || text[digits + 1] == '\0')) {
         buffer_append(out, text, digits);
         buffer_puts(out, "\\");
         buffer_append(out, text + digits, 1);
@@ -67,7 +68,7 @@ static size_t put_start(struct buffer *out, const char *text)
 
 static void put_inline(struct buffer *out, const char *text, bool in_table)
 {
-    for (const char *at = text + put_start(out, text); *at; at++) {
+    for (const char *at = text + (in_table ? 0 : put_start(out, text)); *at; at++) {
         switch ((unsigned char)*at) {
         case MARK_STRONG:
         case MARK_STRONG_END:
@@ -77,10 +78,10 @@ static void put_inline(struct buffer *out, const char *text, bool in_table)
             buffer_puts(out, "**");
             break;
         case MARK_REF:
-            buffer_puts(out, "\\[");
+            buffer_puts(out, "["); /* no link: nothing defines one */
             break;
         case MARK_REF_END:
-            buffer_puts(out, "\\]");
+            buffer_puts(out, "]");
             break;
         case MARK_CODE: {
             const char *end = strchr(at, MARK_CODE_END);

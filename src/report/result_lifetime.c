@@ -91,6 +91,25 @@ static void add_counter_proof(json_t *proof, const struct rows *rows)
     }
 }
 
+/* The same as numbers: [start, end] each, null where the kernel has no such counter. */
+static json_t *counters_json(const struct rows *rows)
+{
+    static const char *const keys[] = {"oom_kill", "oom", "oom_group_kill", "limit_hits",
+                                       "ancestor_oom"};
+    bool failed = false;
+    json_t *counters = json_object();
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        int start = COLUMN_COUNTERS + 2 * (int)i;
+        bool known = !row_is_null(rows, start) && !row_is_null(rows, start + 1);
+        result_set(counters, keys[i],
+                   known ? json_pack("[o, o]", row_json_integer(rows, start),
+                                     row_json_integer(rows, start + 1))
+                         : json_null(),
+                   &failed);
+    }
+    return counters;
+}
+
 static int add_kernel_log_proof(struct store *store, int64_t lifetime_id, json_t *proof,
                                 struct error *err)
 {
@@ -182,6 +201,7 @@ static int end_json(struct store *store, const struct run_clock *clock, const st
     result_set(end, "detected_after_ms", detected ? detected : json_null(), &failed);
     result_set(end, "committed_after_ms", row_json_real(rows, COLUMN_COMMITTED_AFTER_MS), &failed);
     result_set(end, "platform_kill", row_json_text(rows, COLUMN_PLATFORM_KILL), &failed);
+    result_set(end, "counters", counters_json(rows), &failed);
     result_set(end, "proof", proof, &failed);
     *ret = end;
     return r < 0 ? r : failed ? no_memory(err) : 0;

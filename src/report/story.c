@@ -80,7 +80,7 @@ static void cite(struct citation *citation, const char *id, const char *level)
                                        " " REF("%.24s"), id);
 }
 
-static void cite_end(struct citation *citation)
+static void cite_close(struct citation *citation)
 {
     char *end = citation->text + citation->used;
     size_t room = CITE_MAX - citation->used;
@@ -111,27 +111,48 @@ const char *cite_ids(const struct story *story, const json_t *ids, char text[sta
     json_t *id;
     json_array_foreach((json_t *)ids, index, id)
         cite(&citation, json_string_value(id), text_at(evidence_by_id(story, id), "level"));
-    cite_end(&citation);
+    cite_close(&citation);
     return text;
+}
+
+static unsigned cite_source(const struct story *story, const char *table, double row,
+                            struct citation *citation)
+{
+    char key[32];
+    snprintf(key, sizeof(key), "%.0f", row);
+    size_t index;
+    json_t *item;
+    json_array_foreach((json_t *)story->evidence, index, item)
+    {
+        if (is_text(item, "source.table", table) && is_text(item, "source.row", key))
+            cite(citation, text_or(item, "id", "?"), text_at(item, "level"));
+    }
+    return citation->count;
 }
 
 const char *cite_row(const struct story *story, const char *table, double row,
                      char text[static CITE_MAX])
 {
     struct citation citation = {.text = text};
-    char key[32];
-    snprintf(key, sizeof(key), "%.0f", row);
     text[0] = '\0';
-    size_t index;
-    json_t *item;
-    json_array_foreach((json_t *)story->evidence, index, item)
-    {
-        if (is_text(item, "source.table", table) && is_text(item, "source.row", key))
-            cite(&citation, text_or(item, "id", "?"), text_at(item, "level"));
+    if (cite_source(story, table, row, &citation) == 0)
+        snprintf(text, CITE_MAX, " (row %.0f of " CODE("%s") ")", row, table);
+    cite_close(&citation);
+    return text;
+}
+
+const char *cite_end(const struct story *story, const json_t *lifetime, char text[static CITE_MAX])
+{
+    struct citation citation = {.text = text};
+    double row = number_at(lifetime, "row");
+    text[0] = '\0';
+    if (cite_source(story, "lifetime_end", row, &citation) == 0) {
+        snprintf(text, CITE_MAX, " (%s, row %.0f of " CODE("lifetime_end") ")",
+                 text_or(lifetime, "end.level", "Not Proven"), row);
+        return text;
     }
-    cite_end(&citation);
-    if (citation.count == 0)
-        snprintf(text, CITE_MAX, " (row %s of " CODE("%s") ")", key, table);
+    citation.level = level_of(text_at(lifetime, "end.level"));
+    cite_close(&citation);
     return text;
 }
 
@@ -164,6 +185,29 @@ double total_kills(const struct story *story)
     json_t *arm;
     json_array_foreach((json_t *)story->arms, index, arm) kills += number_at(arm, "oom_kills");
     return kills;
+}
+
+bool is_proven_kill(const json_t *lifetime)
+{
+    const json_t *counter = value_at(lifetime, "end.counters.oom_kill");
+    return strncmp(text_or(lifetime, "end.cause", ""), "oom-", 4) == 0 &&
+           json_integer_value(json_array_get(counter, 1)) >
+               json_integer_value(json_array_get(counter, 0));
+}
+
+unsigned proven_kills(const json_t *arms)
+{
+    unsigned proven = 0;
+    size_t index;
+    size_t inner;
+    json_t *arm;
+    json_t *lifetime;
+    json_array_foreach((json_t *)arms, index, arm)
+    {
+        json_array_foreach(json_object_get(arm, "lifetimes"), inner, lifetime) proven +=
+            is_proven_kill(lifetime);
+    }
+    return proven;
 }
 
 size_t passing_gates(const struct story *story, size_t *ret_all)

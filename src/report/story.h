@@ -38,6 +38,8 @@ bool is_text(const json_t *object, const char *path, const char *expected);
 const char *cite_ids(const struct story *story, const json_t *ids, char text[static CITE_MAX]);
 const char *cite_row(const struct story *story, const char *table, double row,
                      char text[static CITE_MAX]);
+/* The same where the level is known: that of the end of a process. */
+const char *cite_end(const struct story *story, const json_t *lifetime, char text[static CITE_MAX]);
 
 /* The arm of a scenario by name; NULL. */
 const json_t *find_arm(const struct story *story, const char *scenario, const char *name);
@@ -45,6 +47,9 @@ const json_t *find_arm(const struct story *story, const char *scenario, const ch
 bool is_first_of_scenario(const struct story *story, size_t arm_index);
 /* Kills over all arms. */
 double total_kills(const struct story *story);
+/* A kill during which the kernel's own counter went up. */
+bool is_proven_kill(const json_t *lifetime);
+unsigned proven_kills(const json_t *arms);
 /* Gates that pass; *ret_all is how many there are. */
 size_t passing_gates(const struct story *story, size_t *ret_all);
 /* The first arm whose verdict is `class`; NULL. */

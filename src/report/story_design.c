@@ -178,8 +178,7 @@ void story_hypothesis(struct story *story)
 static void prediction_row(const struct story *story, const json_t *prediction)
 {
     struct document *document = story->document;
-    char low[FIGURE_TEXT_MAX];
-    char high[FIGURE_TEXT_MAX];
+    char range[WORDS_RANGE_MAX];
     char before[FIGURE_TEXT_MAX];
     char cited[CITE_MAX];
     double lead = number_at(prediction, "made_before_arm_s");
@@ -187,8 +186,9 @@ static void prediction_row(const struct story *story, const json_t *prediction)
                   text_or(prediction, "for_arm", "?"));
     document_cell(document, "%s", text_or(prediction, "hypothesis", "?"));
     document_cell(document, "%s", words_metric(text_at(prediction, "metric")));
-    document_cell(document, "%s to %s", figure_number(number_at(prediction, "low"), 1, low),
-                  figure_number(number_at(prediction, "high"), 1, high));
+    document_cell(document, "%s",
+                  words_range(text_at(prediction, "metric"), number_at(prediction, "low"),
+                              number_at(prediction, "high"), range));
     if (isfinite(lead))
         document_cell(document, "%s, %s before the arm", text_or(prediction, "made_at", "?"),
                       figure_seconds(lead, before));

@@ -29,7 +29,7 @@ static void describe_kills(const struct chart_arm *arm, struct buffer *text)
     for (size_t i = 0; i < arm->lifetime_count && named < KILLS_NAMED; i++) {
         if (arm->lifetimes[i].oom_killed)
             buffer_printf(text, "%s %s", named++ ? "," : "",
-                          figure_seconds(arm->lifetimes[i].end_s, seconds));
+                          figure_seconds(arm->lifetimes[i].killed_s, seconds));
     }
     buffer_puts(text, kills > named ? " and later." : ".");
 }

@@ -39,18 +39,20 @@ static void analysis_row(const struct story *story, const json_t *arm)
 static void prediction_outcome(const struct story *story, const json_t *prediction)
 {
     struct document *document = story->document;
-    char low[FIGURE_TEXT_MAX];
-    char high[FIGURE_TEXT_MAX];
-    char observed[FIGURE_TEXT_MAX];
+    char range[WORDS_RANGE_MAX];
+    char observed[WORDS_RANGE_MAX];
+    const char *metric = text_at(prediction, "metric");
     char cited[CITE_MAX];
     const json_t *holds = json_object_get(prediction, "holds");
     document_cell(document, CODE("%s/%s"), text_or(prediction, "scenario", "?"),
                   text_or(prediction, "for_arm", "?"));
     document_cell(document, "%s", text_or(prediction, "hypothesis", "?"));
-    document_cell(document, "%s", words_metric(text_at(prediction, "metric")));
-    document_cell(document, "%s to %s", figure_number(number_at(prediction, "low"), 1, low),
-                  figure_number(number_at(prediction, "high"), 1, high));
-    document_cell(document, "%s", figure_number(number_at(prediction, "observed"), 1, observed));
+    document_cell(document, "%s", words_metric(metric));
+    document_cell(
+        document, "%s",
+        words_range(metric, number_at(prediction, "low"), number_at(prediction, "high"), range));
+    document_cell(document, "%s",
+                  words_observed(metric, number_at(prediction, "observed"), observed));
     document_cell(document, "%s%s",
                   json_is_true(holds)    ? GOOD("holds")
                   : json_is_false(holds) ? BAD("refuted")
@@ -123,14 +125,14 @@ static void analysis_of_raising(const struct story *story)
     if (isfinite(per_request))
         document_paragraph(document, "Here " CODE("%s/%s") " kept about %s for each request.%s",
                            text_or(trigger, "scenario", "?"), text_or(trigger, "name", "?"),
-                           figure_growth(per_request, growth),
+                           figure_bytes(per_request, growth),
                            cite_ids(story, value_at(trigger, "verdict.because"), cited));
     if (!raise || !(number_at(raise, "oom_kills") > 0))
         return;
     document_paragraph(
         document,
-        "Killed processes had served %s requests (median) under %s and %s under %s; the "
-        "number was " CODE("oom_kill") " again, not another cause.%s",
+        "Killed processes had served %s requests (median) under %s and %s under %s; each time the "
+        "kernel's own counter says why they died.%s",
         figure_number(median_requests_to_kill(trigger), 1, requests),
         figure_limit(number_at(trigger, "memory_limit_bytes"), limit),
         figure_number(median_requests_to_kill(raise), 1, later),
@@ -186,8 +188,7 @@ static void analysis_of_backoff(const struct story *story)
                                    "every process is still killed.%s",
                       text_or(arm, "scenario", "?"), text_or(arm, "name", "?"),
                       figure_seconds(number_at(lifetime, "uptime_s"), text),
-                      figure_seconds(reset_s, limit),
-                      cite_row(story, "lifetime_end", number_at(lifetime, "row"), cited));
+                      figure_seconds(reset_s, limit), cite_end(story, lifetime, cited));
         return;
     }
     arm = first_arm_of_class(story, "leak");
@@ -207,7 +208,7 @@ static void analysis_of_backoff(const struct story *story)
                                                                  "CrashLoopBackOff would vanish "
                                                                  "from the status, with the leak "
                                                                  "intact. (Inferred from%s)",
-        text_or(arm, "scenario", "?"), text_or(arm, "name", "?"), figure_growth(per_s, text),
+        text_or(arm, "scenario", "?"), text_or(arm, "name", "?"), figure_bytes(per_s, text),
         figure_bytes(base + BACKOFF_RESET_S * per_s, limit),
         cite_ids(story, value_at(arm, "verdict.because"), cited));
 }

@@ -188,9 +188,8 @@ static void lifetime_row(const struct story *story, const json_t *lifetime)
     else
         document_cell(document, "-");
     document_cell(document, "%s", isfinite(code) ? figure_number(code, 0, text) : "-");
-    document_cell(document, "%s%s (%s)", words_cause(text_at(lifetime, "end.cause")),
-                  cite_row(story, "lifetime_end", number_at(lifetime, "row"), cited),
-                  text_or(lifetime, "end.level", "Not Proven"));
+    document_cell(document, "%s%s", words_cause(text_at(lifetime, "end.cause")),
+                  cite_end(story, lifetime, cited));
 }
 
 static void measurement_of_arm(const struct story *story, const json_t *arm)

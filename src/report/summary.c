@@ -87,26 +87,26 @@ static void print_check(const json_t *check, FILE *out)
                text_or(check, "observed", "not measured"), text_or(check, "threshold", "?"));
 }
 
-/* A gate that holds needs its observed figures only; one that fails says which check and why. */
+/* A gate that holds needs its observed figures only; one that fails says of each check what was
+ * wanted. */
 static void print_gate(const json_t *gate, FILE *out)
 {
     bool pass = flag_at(gate, "pass");
-    fprintf(out, "%s%s%s  ", paint(out, pass ? COLOUR_GREEN : COLOUR_RED), pass ? "PASS" : "FAIL",
-            paint(out, COLOUR_NONE));
-    fprintf(out, "%.80s\n", text_or(gate, "id", "?"));
     AUTO_BUFFER figures = {0};
+    fprintf(out, "%s%s%s  %.80s\n", paint(out, pass ? COLOUR_GREEN : COLOUR_RED),
+            pass ? "PASS" : "FAIL", paint(out, COLOUR_NONE), text_or(gate, "id", "?"));
+    wrap_print(out, 6, "%s", text_or(gate, "hypothesis", "no hypothesis was recorded"));
     size_t index;
     json_t *check;
     json_array_foreach(json_object_get(gate, "checks"), index, check)
     {
         if (!pass)
             print_check(check, out);
-        buffer_printf(&figures, "%s%s", index ? "; " : "", text_or(check, "observed", "-"));
+        buffer_printf(&figures, "%s%s: %s", index ? "; " : "", text_or(check, "id", "?"),
+                      text_or(check, "observed", "not measured"));
     }
     if (pass && figures.length > 0)
         wrap_print(out, 6, "%s", buffer_text(&figures));
-    if (!pass)
-        wrap_print(out, 6, "Hypothesis: %s", text_or(gate, "hypothesis", "not recorded"));
 }
 
 static void print_gates(const json_t *gates, FILE *out)
@@ -119,6 +119,25 @@ static void print_gates(const json_t *gates, FILE *out)
     json_array_foreach((json_t *)gates, index, gate) print_gate(gate, out);
 }
 
+static void print_prediction(const json_t *prediction, FILE *out)
+{
+    char range[WORDS_RANGE_MAX];
+    char observed[WORDS_RANGE_MAX];
+    const char *metric = text_at(prediction, "metric");
+    const json_t *holds = json_object_get(prediction, "holds");
+    wrap_print(
+        out, 2, "%s  %s/%s, if it is %s: %s%s%s; observed: %s",
+        json_is_true(holds)    ? "holds  "
+        : json_is_false(holds) ? "refuted"
+                               : "open   ",
+        text_or(prediction, "scenario", "?"), text_or(prediction, "for_arm", "?"),
+        text_or(prediction, "hypothesis", "?"),
+        words_range(metric, number_at(prediction, "low"), number_at(prediction, "high"), range),
+        metric && strcmp(metric, "killed") == 0 ? "" : " ",
+        metric && strcmp(metric, "killed") == 0 ? "" : words_metric(metric),
+        words_observed(metric, number_at(prediction, "observed"), observed));
+}
+
 static void print_predictions(const json_t *predictions, FILE *out)
 {
     if (json_array_size(predictions) == 0)
@@ -128,20 +147,7 @@ static void print_predictions(const json_t *predictions, FILE *out)
     json_t *prediction;
     json_array_foreach((json_t *)predictions, index, prediction)
     {
-        char low[FIGURE_TEXT_MAX];
-        char high[FIGURE_TEXT_MAX];
-        char observed[FIGURE_TEXT_MAX];
-        const json_t *holds = json_object_get(prediction, "holds");
-        wrap_print(out, 2, "%s/%s, if it is %s: %s to %s %s; observed %s: %s",
-                   text_or(prediction, "scenario", "?"), text_or(prediction, "for_arm", "?"),
-                   text_or(prediction, "hypothesis", "?"),
-                   figure_number(number_at(prediction, "low"), 1, low),
-                   figure_number(number_at(prediction, "high"), 1, high),
-                   words_metric(text_at(prediction, "metric")),
-                   figure_number(number_at(prediction, "observed"), 1, observed),
-                   json_is_true(holds)    ? "holds"
-                   : json_is_false(holds) ? "refuted"
-                                          : "not tested");
+        print_prediction(prediction, out);
     }
 }
 
@@ -168,14 +174,15 @@ static unsigned print_proof_of(const json_t *arm, FILE *out)
     json_t *lifetime;
     json_array_foreach(json_object_get(arm, "lifetimes"), index, lifetime)
     {
-        const char *cause = text_or(lifetime, "end.cause", "");
-        if (strncmp(cause, "oom-", 4) != 0)
+        if (!is_proven_kill(lifetime))
             continue;
-        const json_t *proof = value_at(lifetime, "end.proof");
-        const char *counter = json_string_value(json_array_get(proof, 0));
-        wrap_print(out, 2, "%s/%s, process %.0f: %s; exit code %.0f", text_or(arm, "scenario", "?"),
-                   text_or(arm, "name", "?"), number_at(lifetime, "index"),
-                   counter ? counter : "no counter was read", number_at(lifetime, "end.exit_code"));
+        const json_t *counter = value_at(lifetime, "end.counters.oom_kill");
+        wrap_print(out, 2, "%s/%s, process %.0f: oom_kill %lld -> %lld, exit code %.0f at %s",
+                   text_or(arm, "scenario", "?"), text_or(arm, "name", "?"),
+                   number_at(lifetime, "index"),
+                   (long long)json_integer_value(json_array_get(counter, 0)),
+                   (long long)json_integer_value(json_array_get(counter, 1)),
+                   number_at(lifetime, "end.exit_code"), text_or(lifetime, "end.at", "?"));
         return 1;
     }
     return 0;
@@ -183,18 +190,16 @@ static unsigned print_proof_of(const json_t *arm, FILE *out)
 
 static void print_proof(const json_t *arms, FILE *out)
 {
-    double kills = 0;
+    unsigned kills = proven_kills(arms);
+    unsigned shown = 0;
+    if (kills == 0)
+        return;
+    heading(out, "Proof (the kernel raises its counter oom_kill only when it kills for memory)");
     size_t index;
     json_t *arm;
-    json_array_foreach((json_t *)arms, index, arm) kills += number_at(arm, "oom_kills");
-    if (!(kills > 0))
-        return;
-    heading(out, "Proof (the kernel raises oom_kill only when it kills for memory)");
-    unsigned shown = 0;
     json_array_foreach((json_t *)arms, index, arm) shown += print_proof_of(arm, out);
     if (kills > shown)
-        wrap_print(out, 2, "and %.0f more kills, each with its counters, in result.json",
-                   kills - shown);
+        wrap_print(out, 2, "and %u more, each with its counters, in result.json", kills - shown);
 }
 
 int report_print_summary(const json_t *result, FILE *out, struct error *err)
@@ -202,8 +207,9 @@ int report_print_summary(const json_t *result, FILE *out, struct error *err)
     const json_t *arms = json_object_get(result, "arms");
     char duration[FIGURE_TEXT_MAX];
     int r = 0;
-    wrap_print(out, 0, "oomlab %s: lab %s, run %s, duration %s", text_or(result, "run.tool_version", "?"),
-               text_or(result, "run.lab", "?"), text_or(result, "run.id", "?"),
+    wrap_print(out, 0, "oomlab %s: lab %s, run %s, duration %s",
+               text_or(result, "run.tool_version", "?"), text_or(result, "run.lab", "?"),
+               text_or(result, "run.id", "?"),
                figure_seconds(number_at(result, "run.duration_s"), duration));
     if (flag_at(result, "run.interrupted"))
         wrap_print(out, 0, "%sThis run was interrupted; what follows is what was recorded.%s",

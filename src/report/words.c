@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "report/words.h"
 
+#include "report/text.h"
+
+#include <math.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 struct word {
@@ -106,7 +110,7 @@ const char *words_level(const char *level)
 const char *words_action(const char *action)
 {
     static const struct word words[] = {
-        {"fix-the-leak", "Fix the leak"},
+        {"fix-leak", "Fix the leak"},
         {"raise-limit", "Raise the memory limit"},
         {"keep-limit", "Keep the limit"},
         {"investigate", "Investigate further"},
@@ -134,6 +138,34 @@ const char *words_metric(const char *metric)
         {"requests-to-kill", "requests until the next kill"},
         {"seconds-to-kill", "seconds until the next kill"},
         {"kills", "kills"},
+        {"killed", "whether it is killed"},
     };
     return FIND(words, metric);
+}
+
+static bool is_yes_or_no(const char *metric)
+{
+    return metric && strcmp(metric, "killed") == 0;
+}
+
+const char *words_observed(const char *metric, double value, char text[static WORDS_RANGE_MAX])
+{
+    char number[FIGURE_TEXT_MAX];
+    if (is_yes_or_no(metric) && isfinite(value))
+        snprintf(text, WORDS_RANGE_MAX, "%s", value > 0.5 ? "killed" : "not killed");
+    else
+        snprintf(text, WORDS_RANGE_MAX, "%s", figure_number(value, 1, number));
+    return text;
+}
+
+const char *words_range(const char *metric, double low, double high,
+                        char text[static WORDS_RANGE_MAX])
+{
+    char from[FIGURE_TEXT_MAX];
+    char to[FIGURE_TEXT_MAX];
+    if (is_yes_or_no(metric) && (low > 0.5) == (high > 0.5))
+        return words_observed(metric, low, text);
+    snprintf(text, WORDS_RANGE_MAX, "%s to %s", figure_number(low, 1, from),
+             figure_number(high, 1, to));
+    return text;
 }

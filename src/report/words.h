@@ -20,3 +20,9 @@ bool words_class_is_bad(const char *verdict_class);
 const char *words_ended(const char *ended_because);
 /* "requests until the kill", for a prediction's metric. */
 const char *words_metric(const char *metric);
+
+/* A predicted interval and what came, as words: "110 to 141", "killed", "not killed". */
+#define WORDS_RANGE_MAX 112
+const char *words_range(const char *metric, double low, double high,
+                        char text[static WORDS_RANGE_MAX]);
+const char *words_observed(const char *metric, double value, char text[static WORDS_RANGE_MAX]);

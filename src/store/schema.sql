@@ -214,7 +214,7 @@ CREATE TABLE gate_check (
 ) STRICT;
 
 CREATE TABLE recommendation (
-  action TEXT NOT NULL,                -- fix-the-leak, raise-limit, keep-limit, investigate
+  action TEXT NOT NULL,                -- fix-leak, raise-limit, keep-limit, investigate
   memory_bytes INTEGER,
   reason TEXT NOT NULL
 ) STRICT;

@@ -446,7 +446,7 @@ static void make_lab(struct maker *maker)
     for (size_t i = 0; i < sizeof(arms) / sizeof(arms[0]); i++) {
         if (i == 6) {
             add_prediction(maker, 7, "leak", "requests-to-kill", 110.2, 140.9, 126);
-            add_prediction(maker, 7, "startup-demand", "kills", 0, 0, 2);
+            add_prediction(maker, 7, "startup-demand", "killed", 0, 0, 1);
             maker->now_ns += MS(120);
         }
         run_arm(maker, &arms[i]);
@@ -466,7 +466,7 @@ static void make_lab(struct maker *maker)
     close_run(maker, "leak",
               "Memory grows by 8.0 MiB with each request and is never given back; more memory only "
               "delayed the kill, removing the leak cured it.",
-              "fix-the-leak");
+              "fix-leak");
 }
 
 static void make_service(struct maker *maker)
@@ -481,7 +481,7 @@ static void make_service(struct maker *maker)
     run_arm(maker, &arms[0]);
     add_prediction(maker, 2, "leak", "requests-to-kill", 150.2, 184.9, 164);
     run_arm(maker, &arms[1]);
-    close_run(maker, "leak", text ? text : LEAKS, "fix-the-leak");
+    close_run(maker, "leak", text ? text : LEAKS, "fix-leak");
 }
 
 static void make_interrupted(struct maker *maker)

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run leaves: the result against its schema, the page, the manifest; of a real run and of synthetic ones."""
+
+import html.parser
+import json
+import os
+import re
+import shutil
+import subprocess
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+TREE = Path(__file__).resolve().parents[2]
+SCHEMA = json.loads((TREE / "docs" / "result.schema.json").read_text(encoding="utf-8"))
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+EVENT_FIELDS = ["TimeStamp", "Type", "ContainerAppName", "RevisionName", "ReplicaName", "Msg", "Reason",
+                "EventSource", "Count"]
+KINDS = ["lab", "service", "interrupted", "empty", "hostile", "dense"]
+VOID = {"meta", "br", "img", "link", "input", "hr"}
+
+
+def make_run():
+    """The program that makes synthetic runs; built with the unit tests, beside the binary's build directory."""
+    binary = Path(os.environ.get("OOMLAB", TREE / "build" / "oomlab")).resolve()
+    for folder in [*binary.parents, TREE / "build"]:
+        program = folder / "tests" / "unit" / "report" / "make-run"
+        if program.exists():
+            return program
+    if os.environ.get("OOMLAB_MUST_WORK"):
+        raise FileNotFoundError("make-run was not built")
+    pytest.skip("make-run was not built (no cmocka)")
+    return None
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def synthetic(request, tmp_path_factory):
+    """The directory of a synthetic run of each kind, and its kind."""
+    directory = tmp_path_factory.mktemp(request.param)
+    done = subprocess.run([make_run(), request.param, directory], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return directory, request.param
+
+
+class Page(html.parser.HTMLParser):
+    """Checks nesting and collects what a page refers to."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.ids, self.links, self.loads, self.tags = [], [], [], [], set()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        attributes = dict(attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+        if "id" in attributes:
+            self.ids.append(attributes["id"])
+        if tag == "a":
+            self.links.append(attributes["href"])
+        self.loads += [attributes[name] for name in ("src", "srcset", "data", "xlink:href") if name in attributes]
+        assert not any(name.startswith("on") for name in attributes), attributes
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open[-1] == tag, (tag, self.open[-5:])
+        self.open.pop()
+
+
+def parse(path):
+    page = Page()
+    page.feed(path.read_text(encoding="utf-8"))
+    page.close()
+    return page
+
+
+def assert_valid(result):
+    errors = [f"{error.json_path}: {error.message}" for error in VALIDATOR.iter_errors(result)]
+    assert not errors, errors
+
+
+def assert_manifest(directory):
+    done = subprocess.run(["sha256sum", "--strict", "--quiet", "-c", "MANIFEST.sha256"], cwd=directory,
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    listed = {line.split("  ", 1)[1] for line in
+              (directory / "MANIFEST.sha256").read_text(encoding="utf-8").splitlines()}
+    files = {str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()}
+    assert files == listed | {"MANIFEST.sha256"}
+
+
+def assert_page(path):
+    page = parse(path)
+    assert not page.open
+    assert not page.loads, "the page must not load anything"
+    assert not page.tags & {"script", "link", "img", "iframe", "object", "form"}
+    assert len(page.ids) == len(set(page.ids))
+    assert all(link.startswith("#") and link[1:] in page.ids for link in page.links)
+    text = path.read_text(encoding="utf-8")
+    assert "url(" not in text and "@import" not in text
+    assert len(text) < 1_000_000
+    for svg in re.findall(r"<svg .*?</svg>", text, re.S):
+        root = ElementTree.fromstring(svg)
+        assert root.find("title").text and root.find("desc").text
+        assert "nan" not in re.sub(r"<(title|desc|text).*?</\1>", "", svg, flags=re.S)
+
+
+def assert_citations(result, markdown):
+    """Every id that is cited exists."""
+    known = {item["id"] for item in result["evidence"]}
+    assert set(re.findall(r"\[(E[0-9]+)\]", markdown)) <= known
+    for owner in [result, *result["arms"]]:
+        assert set(owner["verdict"]["because"]) <= known
+
+
+def test_the_schema_is_one():
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_result_is_valid(synthetic):
+    assert_valid(json.loads((synthetic[0] / "result.json").read_text(encoding="utf-8")))
+
+
+def test_page_stands_alone(synthetic):
+    assert_page(synthetic[0] / "report.html")
+
+
+def test_manifest_holds(synthetic):
+    assert_manifest(synthetic[0])
+
+
+def test_citations_exist(synthetic):
+    directory, _ = synthetic
+    assert_citations(json.loads((directory / "result.json").read_text(encoding="utf-8")),
+                     (directory / "report.md").read_text(encoding="utf-8"))
+
+
+def test_events_have_azures_fields(synthetic):
+    lines = (synthetic[0] / "events.ndjson").read_text(encoding="utf-8").splitlines()
+    for line in lines:
+        event = json.loads(line)
+        assert list(event)[:9] == EVENT_FIELDS
+        assert set(event) <= {*EVENT_FIELDS, "oomlab"}
+        assert event["Type"] in {"Normal", "Warning"}
+    assert lines or synthetic[1] == "empty"
+
+
+def test_the_page_says_what_the_markdown_says(synthetic):
+    """Both come from one document: same sections, and the same number of table rows."""
+    directory, _ = synthetic
+    page = (directory / "report.html").read_text(encoding="utf-8")
+    markdown = re.sub(r"^(`{3,}).*?^\1$", "", (directory / "report.md").read_text(encoding="utf-8"),
+                      flags=re.S | re.M)
+    assert re.findall(r"<h2>(.*?)</h2>", page) == re.findall(r"^## (.*)$", markdown, re.M)
+    rows = [line for line in markdown.splitlines() if line.startswith("| ")]
+    assert len(re.findall(r"<tr", page)) == len(rows)
+
+
+def test_the_same_file_gives_the_same_bytes(synthetic, tmp_path):
+    directory, _ = synthetic
+    copy = tmp_path / "copy"
+    shutil.copytree(directory, copy)
+    for path in copy.iterdir():
+        if not path.name.startswith(("evidence.db", "console-")):
+            path.unlink()
+    subprocess.run([make_run(), "report", copy], check=True, capture_output=True)
+    for path in directory.iterdir():
+        assert path.read_bytes() == (copy / path.name).read_bytes(), path.name
+
+
+WRONG = [
+    (["schema"], "oomlab.result/2"),
+    (["run", "host", "cgroup_version"], 3),
+    (["run", "started_at"], "yesterday"),
+    (["verdict", "class"], "broken"),
+    (["verdict", "confidence"], 1.5),
+    (["verdict", "driver"], "magic"),
+    (["verdict", "because"], ["row 7"]),
+    (["arms", 0, "oom_kills"], -1),
+    (["arms", 0, "memory_limit_bytes"], "512Mi"),
+    (["arms", 0, "health_state"], "fine"),
+    (["arms", 0, "requests", "failed"], None),
+    (["arms", 0, "lifetimes", 0, "index"], 0),
+    (["arms", 0, "lifetimes", 0, "end", "cause"], "oom"),
+    (["arms", 0, "lifetimes", 0, "end", "level"], "Certain"),
+    (["arms", 0, "lifetimes", 0, "end", "exit_code"], 300),
+    (["arms", 0, "lifetimes", 0, "growth", "ci95"], [1]),
+    (["predictions", 0, "sha256"], "abc"),
+    (["gates", 0, "checks", 0, "pass"], "yes"),
+    (["evidence", 0, "id"], "1"),
+    (["recommendation", "action"], "pray"),
+]
+
+
+@pytest.fixture(scope="module")
+def lab_result(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("lab-result")
+    subprocess.run([make_run(), "lab", directory], check=True, capture_output=True)
+    return json.loads((directory / "result.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path, value", WRONG, ids=["/".join(map(str, path)) for path, _ in WRONG])
+def test_the_schema_refuses(lab_result, path, value):
+    """A wrong value or a missing field is an error at that place."""
+    wrong = json.loads(json.dumps(lab_result))
+    owner = wrong
+    for key in path[:-1]:
+        owner = owner[key]
+    owner[path[-1]] = value
+    assert any(list(error.absolute_path)[:len(path)] == path for error in VALIDATOR.iter_errors(wrong))
+    if isinstance(path[-1], str):
+        del owner[path[-1]]
+        assert not VALIDATOR.is_valid(wrong)
+
+
+def test_a_real_run(oomlab, tmp_path, no_leftovers):
+    """The smallest real lab: one arm of the built-in workload, killed by the kernel."""
+    directory = tmp_path / "run"
+    done = oomlab("run", "--scenarios", "hard", "--arms", "trigger", "--kills", "1", "--output", directory)
+    assert done.returncode in {0, 3}, done.stderr
+    result = json.loads((directory / "result.json").read_text(encoding="utf-8"))
+    assert_valid(result)
+    assert_page(directory / "report.html")
+    assert_manifest(directory)
+    assert_citations(result, (directory / "report.md").read_text(encoding="utf-8"))
+    (arm,) = result["arms"]
+    assert arm["oom_kills"] >= 1
+    end = arm["lifetimes"][0]["end"]
+    assert end["exit_code"] == 137 and end["signal"] == 9
+    assert end["counters"]["oom_kill"][1] > end["counters"]["oom_kill"][0]
+    assert end["committed_after_ms"] is not None

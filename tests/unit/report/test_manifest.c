@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fixture.h"
+
+#include "report/manifest.h"
+
+static void make_file(const struct fixture *fixture, const char *name, const char *text)
+{
+    char path[256];
+    snprintf(path, sizeof(path), "%s/%s", fixture->directory, name);
+    FILE *file = fopen(path, "we");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static char *manifest_of(struct fixture *fixture)
+{
+    struct error err = {0};
+    if (manifest_write(fixture->directory, &err) < 0)
+        fail_msg("%s", err.text);
+    return fixture_read(fixture, MANIFEST_FILE);
+}
+
+/* The sums are those of sha256sum(1): FIPS 180-4's "abc", and of nothing. */
+static void test_sums_and_order(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[128];
+    snprintf(path, sizeof(path), "%s/heap", fixture->directory);
+    mkdir(path, 0700);
+    make_file(fixture, "z", "abc");
+    make_file(fixture, "heap/a", "");
+    make_file(fixture, "evidence.db-wal", "passing");
+    char *manifest = manifest_of(fixture);
+    assert_string_equal(manifest,
+                        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855  heap/a\n"
+                        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad  z\n");
+    free(manifest);
+    manifest = manifest_of(fixture); /* it does not list itself the second time */
+    assert_lacks(manifest, MANIFEST_FILE);
+    free(manifest);
+}
+
+static void test_hostile_names_are_checked_by_sha256sum(void **state)
+{
+    struct fixture *fixture = *state;
+    char command[256];
+    make_file(fixture, "new\nline", "1");
+    make_file(fixture, "back\\slash", "2");
+    make_file(fixture, " blank \xFF", "3");
+    free(manifest_of(fixture));
+    snprintf(command, sizeof(command), "cd %s && sha256sum --strict --quiet -c MANIFEST.sha256",
+             fixture->directory);
+    assert_int_equal(system(command), 0);
+    make_file(fixture, "new\nline", "changed");
+    strcat(command, " >/dev/null 2>&1");
+    assert_int_not_equal(system(command), 0);
+}
+
+static void test_links_are_not_followed(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[128];
+    snprintf(path, sizeof(path), "%s/link", fixture->directory);
+    assert_int_equal(symlink("/etc/passwd", path), 0);
+    char *manifest = manifest_of(fixture);
+    assert_string_equal(manifest, "");
+    free(manifest);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_sums_and_order),
+        TEST(test_hostile_names_are_checked_by_sha256sum),
+        TEST(test_links_are_not_followed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fixture.h"
+
+#include "report/report.h"
+
+static const char *const SECTIONS[] = {
+    "Question",    "Setup",       "Hypothesis", "Prediction",       "Experiment",    "Execution",
+    "Observation", "Measurement", "Analysis",   "Conclusion",       "Falsification", "Evidence",
+    "Solution",    "Prevention",  "Takeaway",   "Support takeaway", "Clean up"};
+#define SECTION_COUNT (sizeof(SECTIONS) / sizeof(SECTIONS[0]))
+
+static const char *const FILES[] = {"result.json", "events.ndjson", "report.md", "report.html",
+                                    "MANIFEST.sha256"};
+
+static void write_all(struct fixture *fixture)
+{
+    struct error err = {0};
+    if (report_write_all(fixture->store, fixture->directory, &err) < 0)
+        fail_msg("%s", err.text);
+}
+
+/* Blank out what is quoted literally, where foreign lines may look like anything: fenced blocks,
+ * and the kernel's own "nodemask=(null)". */
+static void blank_quoted(char *markdown)
+{
+    bool fenced = false;
+    for (char *line = markdown; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
+        bool fence = strncmp(line, "```", 3) == 0;
+        if (fenced && !fence)
+            memset(line, ' ', strcspn(line, "\n"));
+        fenced = fenced != fence;
+    }
+}
+
+static void blank_nodemask(char *text)
+{
+    for (char *at = strstr(text, "nodemask=(null)"); at; at = strstr(at, "nodemask=(null)"))
+        memset(at, ' ', strlen("nodemask=(null)"));
+}
+
+/* Exactly the sections of the contract, in order. */
+static void assert_sections(const char *markdown)
+{
+    size_t found = 0;
+    for (const char *at = strstr(markdown, "\n## "); at; at = strstr(at + 1, "\n## ")) {
+        assert_true(found < SECTION_COUNT);
+        size_t length = strlen(SECTIONS[found]);
+        assert_memory_equal(at + 4, SECTIONS[found], length);
+        assert_int_equal(at[4 + length], '\n');
+        found++;
+    }
+    assert_int_equal(found, SECTION_COUNT);
+}
+
+static void test_every_kind_of_run_has_every_section(void **state)
+{
+    struct fixture *fixture = *state;
+    for (enum run_kind kind = 0; kind < RUN_KINDS; kind++) {
+        fixture_run(fixture, kind);
+        write_all(fixture);
+        char *markdown = fixture_read(fixture, "report.md");
+        char *html = fixture_read(fixture, "report.html");
+        blank_nodemask(html);
+        blank_quoted(markdown);
+        assert_sections(markdown);
+        assert_lacks(markdown, "(null)");
+        assert_lacks(markdown, "nan");
+        assert_lacks(html, "(null)");
+        assert_lacks(html, ">nan");
+        assert_lacks(html, "\"nan");
+        assert_true(strlen(html) < 1000000);
+        for (const char *at = html; *at; at++)
+            assert_true((unsigned char)*at >= 0x20 || *at == '\n');
+        free(markdown);
+        free(html);
+        fixture_clear(fixture);
+    }
+}
+
+static void test_same_evidence_same_bytes(void **state)
+{
+    struct fixture *fixture = *state;
+    struct error err = {0};
+    char *before[5];
+    fixture_run(fixture, RUN_LAB);
+    write_all(fixture);
+    for (size_t i = 0; i < 5; i++)
+        before[i] = fixture_read(fixture, FILES[i]);
+    store_close(fixture->store);
+    assert_int_equal(store_open(fixture->directory, &fixture->store, &err), 0);
+    write_all(fixture);
+    for (size_t i = 0; i < 5; i++) {
+        char *after = fixture_read(fixture, FILES[i]);
+        assert_string_equal(before[i], after);
+        free(before[i]);
+        free(after);
+    }
+}
+
+/* After closing the store the checksums still hold: the file had been sealed before. */
+static void test_manifest_holds(void **state)
+{
+    struct fixture *fixture = *state;
+    char command[256];
+    fixture_run(fixture, RUN_SERVICE);
+    write_all(fixture);
+    store_close(fixture->store);
+    fixture->store = NULL;
+    char *manifest = fixture_read(fixture, "MANIFEST.sha256");
+    assert_contains(manifest, "  evidence.db\n");
+    assert_contains(manifest, "  console-ca-oom--r1-6d8f-x2x.log\n");
+    assert_contains(manifest, "  report.html\n");
+    assert_lacks(manifest, "MANIFEST");
+    assert_lacks(manifest, "-wal");
+    free(manifest);
+    snprintf(command, sizeof(command), "cd %s && sha256sum --strict --quiet -c MANIFEST.sha256",
+             fixture->directory);
+    assert_int_equal(system(command), 0);
+}
+
+static void test_lab_report(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture_run(fixture, RUN_LAB);
+    write_all(fixture);
+    char *markdown = fixture_read(fixture, "report.md");
+    assert_contains(markdown, "128 + 9");
+    assert_contains(markdown, "14 kills for memory in 11 arms, 14 of them proven by the kernel");
+    assert_contains(markdown, "5 of 5 gates hold. **PASS**");
+    assert_contains(markdown, "Restart delays are scaled.");
+    assert_contains(markdown, "10 s became 500 ms");
+    assert_contains(markdown, "| 110.2 to 140.9 | 126 | **holds**");
+    assert_contains(markdown, "| not killed | killed | **refuted**");
+    assert_contains(markdown, "the failure came back (3 kills)");
+    assert_contains(markdown, "No memory size is suggested: no size is enough for a leak.");
+    assert_contains(markdown, "CrashLoopBackOff would vanish");
+    assert_contains(markdown, "limit [E12] (Measured)");
+    free(markdown);
+}
+
+static void test_service_report_admits_what_was_not_done(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture_run(fixture, RUN_SERVICE);
+    write_all(fixture);
+    char *markdown = fixture_read(fixture, "report.md");
+    assert_contains(markdown, "Not done: no arm of this run took a cure back");
+    assert_contains(markdown, "No fix was tried in this run.");
+    assert_contains(markdown, "nothing was expected of this service beforehand");
+    free(markdown);
+}
+
+static void test_interrupted_report_says_so(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture_run(fixture, RUN_INTERRUPTED);
+    write_all(fixture);
+    char *markdown = fixture_read(fixture, "report.md");
+    assert_contains(markdown, "This run was interrupted");
+    assert_contains(markdown, "The run took not measured");
+    assert_contains(markdown, "1 of 4 processes is not on record");
+    free(markdown);
+}
+
+static void test_hostile_text_stays_text(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture_run(fixture, RUN_HOSTILE);
+    write_all(fixture);
+    char *html = fixture_read(fixture, "report.html");
+    char *markdown = fixture_read(fixture, "report.md");
+    assert_lacks(html, "<img");
+    assert_lacks(html, "<script");
+    assert_lacks(html, "</script");
+    assert_contains(html, "&lt;/script&gt;");
+    blank_quoted(markdown);
+    assert_lacks(markdown, "\n# h");
+    assert_contains(markdown, "\\<img src=x onerror=alert(1)> \\| \\`a\\`"); /* in a table */
+    assert_lacks(markdown, "\033");
+    free(html);
+    free(markdown);
+}
+
+/* A container that lived for more than ten minutes (in scaled time) before its kill. */
+static void test_reset_backoff_is_told(void **state)
+{
+    struct fixture *fixture = *state;
+    struct error err = {0};
+    struct store *store = fixture_run(fixture, RUN_SERVICE);
+    assert_int_equal(store_update(store, "lifetime", &(struct store_value)STORE_INT("id", 1),
+                                  (struct store_value[]){
+                                      STORE_INT("started_ns", -INT64_C(40000000000)), STORE_END},
+                                  &err),
+                     0);
+    write_all(fixture);
+    char *markdown = fixture_read(fixture, "report.md");
+    assert_contains(markdown, "CrashLoopBackOff hides here.");
+    assert_contains(markdown, "10 minutes (30.00 s in this run's time)");
+    free(markdown);
+}
+
+static void test_events(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture_run(fixture, RUN_LAB);
+    write_all(fixture);
+    char *events = fixture_read(fixture, "events.ndjson");
+    json_t *first = json_loads(events, JSON_DISABLE_EOF_CHECK, NULL);
+    assert_int_equal(json_object_size(first), 9); /* Azure's fields alone */
+    assert_string_equal(json_string_value(json_object_get(first, "TimeStamp")),
+                        "2026-11-22T13:01:59.373456Z");
+    assert_string_equal(json_string_value(json_object_get(first, "Reason")), "ContainerStarted");
+    json_decref(first);
+    assert_contains(events,
+                    "\"Count\":1,\"oomlab\":{\"cause\":\"oom-container-limit\",\"oom_kill\":1}}\n");
+    free(events);
+}
+
+static void test_unwritable_directory(void **state)
+{
+    struct fixture *fixture = *state;
+    struct error err = {0};
+    fixture_run(fixture, RUN_EMPTY);
+    assert_true(report_write_all(fixture->store, "/nonexistent/oomlab", &err) < 0);
+    assert_contains(err.text, "/nonexistent/oomlab");
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(test_every_kind_of_run_has_every_section),
+        TEST(test_same_evidence_same_bytes),
+        TEST(test_manifest_holds),
+        TEST(test_lab_report),
+        TEST(test_service_report_admits_what_was_not_done),
+        TEST(test_interrupted_report_says_so),
+        TEST(test_hostile_text_stays_text),
+        TEST(test_reset_backoff_is_told),
+        TEST(test_events),
+        TEST(test_unwritable_directory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
