@@ -44,7 +44,7 @@ int json_print(json_t *json, FILE *out, struct error *err)
     if (!json)
         return error_errno(err, ENOMEM, "printing JSON");
     /* A failed write shows when standard output is flushed. */
-    json_dumpf(json, out, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+    json_dumpf(json, out, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
     fputc('\n', out);
     json_decref(json);
     return 0;

@@ -135,28 +135,40 @@ static int read_requests(const struct layers *layers, struct traffic_spec *traff
     return copy_requests(draft && !file ? &draft->requests : &made.requests, traffic, err);
 }
 
+/* A fault of the sequence as a whole is shown at the first of its settings that was given. */
+static int traffic_fault(const struct layers *layers, const struct origin *place, struct error *err)
+{
+    static const enum setting settings[] = {SETTING_DEADLINE, SETTING_RATE, SETTING_PER_CYCLE,
+                                            SETTING_CYCLES};
+    for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
+        const struct draft_text *given = layers_text(layers, settings[i]);
+        if (given)
+            return origin_wrap(&given->origin, err);
+    }
+    return place ? origin_wrap(place, err) : err->code;
+}
+
 /* The sequence must be one that can be planned, and end before the arm's deadline. */
 static int check_traffic(const struct layers *layers, const struct plan *plan,
-                         const struct traffic_spec *traffic, struct error *err)
+                         const struct origin *place, const struct traffic_spec *traffic,
+                         struct error *err)
 {
     struct traffic_plan *sequence = NULL;
-    int r = traffic_plan_new(traffic, &sequence, err);
-    if (r < 0)
-        return r;
+    if (traffic_plan_new(traffic, &sequence, err) < 0)
+        return traffic_fault(layers, place, err);
     int64_t duration_ns = traffic_plan_duration_ns(sequence);
     traffic_plan_free(sequence);
     if (duration_ns < plan->arm_deadline_ns)
         return 0;
-    const struct draft_text *given = layers_text(layers, SETTING_DEADLINE);
-    r = error_usage(err,
-                    "an arm's deadline of %.0f s is shorter than its requests, which take %.1f s; "
-                    "raise deadline or rate, or lower cycles or per-cycle",
-                    (double)plan->arm_deadline_ns / 1e9, (double)duration_ns / 1e9);
-    return given ? origin_wrap(&given->origin, err) : r;
+    error_usage(err,
+                "an arm's deadline of %.4g s is shorter than its requests, which take %.1f s; "
+                "raise deadline or rate, or lower cycles or per-cycle",
+                (double)plan->arm_deadline_ns / 1e9, (double)duration_ns / 1e9);
+    return traffic_fault(layers, place, err);
 }
 
 static int read_traffic(const struct layers *layers, const struct plan *plan,
-                        struct traffic_spec *traffic, struct error *err)
+                        const struct origin *place, struct traffic_spec *traffic, struct error *err)
 {
     traffic->seed = plan->seed;
     const struct {
@@ -178,7 +190,7 @@ static int read_traffic(const struct layers *layers, const struct plan *plan,
             return r;
     }
     int r = read_requests(layers, traffic, err);
-    return r < 0 ? r : check_traffic(layers, plan, traffic, err);
+    return r < 0 ? r : check_traffic(layers, plan, place, traffic, err);
 }
 
 /* Which arms run. A lab of several scenarios says itself which arms each has: --arms then chooses
@@ -260,7 +272,7 @@ static int make_scenario(const struct source *source, const struct scenario_draf
         r = plan_arms_build(&layers, given ? &order : NULL, arms ? &arms->origin : NULL,
                             placed ? &place : NULL, scenario, err);
     if (r == 0)
-        r = read_traffic(&layers, plan, &scenario->traffic, err);
+        r = read_traffic(&layers, plan, placed ? &place : NULL, &scenario->traffic, err);
     return r;
 }
 

@@ -92,6 +92,15 @@ static const struct fault {
     {BASE "deadline: 5s\n", "f:3:11: deadline: an arm's deadline of 5 s is shorter than its "
                             "requests, which take 13.2 s; raise "
                             "deadline or rate, or lower cycles or per-cycle"},
+    {BASE "rate: 1/s\nper-cycle: 1000\n", "f:3:7: rate: an arm's deadline of 600 s is shorter than "
+                                          "its requests, which take 5003.2 s; raise "
+                                          "deadline or rate, or lower cycles or per-cycle"},
+    {BASE "idle: 1h\n",
+     "f:1:1: an arm's deadline of 600 s is shorter than its requests, which take "
+     "3612.2 s; raise deadline or rate, or lower cycles or per-cycle"},
+    {BASE "per-cycle: 1000000\ncycles: 1000\n",
+     "f:3:12: per-cycle: 1000 cycles of 1000000 requests are more than the 10000000 a plan may "
+     "hold"},
     {BASE "name: Big\n",
      "f:3:7: name: 'Big' is no name: it takes a-z, 0-9 and inner hyphens (it becomes "
      "part of file and cgroup names)"},
