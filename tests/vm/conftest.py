@@ -77,3 +77,31 @@ def report_cases(result: cmocka.Result, record_property) -> None:
     if result.skipped and not result.passed and not result.failed:
         pytest.skip(result.skipped[0][1])
     assert not result.failed
+
+
+def run_small_lab(
+    machine: Machine, share: Path, deadline_s: int, options: list[str] | None = None
+) -> tuple[int, dict]:
+    """The built-in lab at an eighth of its size. Exit status and result.json."""
+    argv = [str(BUILD / "oomlab"), "run", "--quiet", "--format", "json", *(options or [])]
+    command = shlex.join([*argv, "labs/small.yaml"])
+    done = machine.run(share, ["sh", "-c", f"{command} > /mnt/share/result.json"], deadline_s)
+    text = (share / "result.json").read_text(encoding="utf-8")
+    assert text, done.returncode
+    return done.returncode, json.loads(text)
+
+
+def assert_lab_holds(status: int, result: dict) -> None:
+    """What the built-in lab promises, whatever kernel it runs on."""
+    failed = {gate["id"]: gate["checks"] for gate in result["gates"] if not gate["pass"]}
+    assert result["gates"] and not failed
+    assert status == 0
+    kills = {(arm["scenario"], arm["name"]): arm["oom_kills"] for arm in result["arms"]}
+    least = {("leak", "trigger"): 3, ("hard", "trigger"): 3, ("leak", "raise"): 2}
+    assert ("leak", "trigger") in kills
+    assert all(count >= least.get(arm, 0) for arm, count in kills.items()), kills
+    assert not any(count for (_, arm), count in kills.items() if arm in ("patch", "fix", "control"))
+    for arm in result["arms"]:
+        for lifetime in arm["lifetimes"]:
+            if lifetime["end"]["cause"].startswith("oom-"):
+                assert lifetime["end"]["level"] == "Measured", lifetime["end"]

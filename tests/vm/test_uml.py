@@ -16,3 +16,9 @@ def results(tmp_path_factory):
 @pytest.mark.parametrize("name", [test["name"] for test in conftest.kernel_tests()])
 def test_kernel(results, name, record_property):
     conftest.report_cases(results[name], record_property)
+
+
+def test_lab(tmp_path):
+    status, result = conftest.run_small_lab(Machine("uml.py"), tmp_path, deadline_s=600)
+    assert result["run"]["host"]["cgroup_version"] == 2
+    conftest.assert_lab_holds(status, result)
