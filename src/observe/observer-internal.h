@@ -5,6 +5,7 @@
  *   target.c     one target: its descriptors, counters, kills and end
  *   kernel_log.c reading the log, whom a line belongs to
  *   watch.c      the thread's loop
+ *   processor.c  on which processor it waits for a kill
  *   lock_code.c  the pages of code that it runs
  * Everything is in one mapping made at the start, so that the thread never allocates. */
 #pragma once
@@ -13,6 +14,7 @@
 #include "observe/observer.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 #define OBSERVER_THREAD_NAME   "oomlab-observe"
@@ -37,6 +39,7 @@ struct target {
     struct cgroup_reader reader;
     int oom_fd; /* v1: eventfd; -1 on v2 */
     int pidfd;
+    int tasks_fd;                            /* the cgroup's threads; -1: cannot be read */
     int ancestor_fd[OBSERVER_ANCESTORS_MAX]; /* v2: memory.events.local from the parent upwards */
     unsigned ancestors;
     char kernel_path[CGROUP_PATH_MAX];
@@ -48,6 +51,7 @@ struct target {
     uint64_t oom;      /* v2: counter as last seen */
     enum alarm alarm;
     int64_t alarm_from_ns, alarm_until_ns, next_poll_ns;
+    bool look_around;         /* a new alarm: see to it that we are not in the way */
     uint64_t log_kills;       /* kill lines of the log that were this target's */
     bool log_incomplete;      /* lines were left out or lost: do not wait for more */
     int64_t log_stamp_ns;     /* kernel log stamp for the next KILL; 0 none */
@@ -97,6 +101,9 @@ struct observer {
         uint32_t lifetime_id;
     } log_victims[LOG_VICTIMS]; /* for the reaper's lines, which come later */
     unsigned next_log_victim;
+
+    cpu_set_t processors; /* that the thread may run on */
+    bool can_step_aside, stepped_aside;
 
     _Atomic uint32_t ready; /* futex: the thread runs */
     _Atomic bool stop;
@@ -150,6 +157,12 @@ void target_on_end(struct observer *observer, struct target *target);
 void target_poll(struct observer *observer, struct target *target, int64_t now_ns);
 /* When target_poll() has something to do next; INT64_MAX never. */
 int64_t target_next_ns(const struct target *target);
+
+/* processor.c, the thread's */
+void processor_init(struct observer *observer);
+/* Leave the processor that a task of this target is on; once until processor_return(). */
+void processor_step_aside(struct observer *observer, const struct target *target);
+void processor_return(struct observer *observer);
 
 /* kernel_log.c */
 void kernel_log_drain(struct observer *observer);

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <signal.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -22,8 +23,9 @@
 #define RING_MIN        2048
 #define RING_PER_HZ     16
 
-/* The deepest call reads a memory.stat of 16 KiB or a log record of 8 KiB; sanitizers need more. */
-#define STACK_BYTES ((size_t)512 * 1024)
+/* The deepest call reads a memory.stat of 16 KiB and a log record of 8 KiB; the rest is for a
+ * thread sanitizer, which keeps 900 KiB of its own there. */
+#define STACK_BYTES ((size_t)1024 * 1024)
 
 void observer_futex_wait(_Atomic uint32_t *word, uint32_t value)
 {
@@ -90,6 +92,26 @@ static int map_stack(struct observer *observer, struct error *err)
     return 0;
 }
 
+/* What the thread writes is not for children (but for its stack: there the C library keeps the
+ * thread's descriptor, which it looks at in the child): after a fork the first write to every page
+ * would fault, copy it and interrupt the other processors to tell them, just when a container is
+ * started. Only whole pages inside of the block, which malloc() may share with others. */
+static void set_forking(void *block, size_t bytes, int advice)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t start = ((uintptr_t)block + page - 1) & ~(page - 1);
+    uintptr_t end = ((uintptr_t)block + bytes) & ~(page - 1);
+    if (start < end)
+        madvise((void *)start, end - start, advice); /* without it only slower */
+}
+
+static void keep_from_children(struct observer *observer)
+{
+    set_forking(observer, observer->map_bytes, MADV_DONTFORK);
+    set_forking(observer->ring.slots, observer->ring.record_bytes * observer->ring.capacity,
+                MADV_DONTFORK);
+}
+
 /* mlock() takes whole pages; the limit (RLIMIT_MEMLOCK) may forbid some of it. */
 static void lock_memory(struct observer *observer)
 {
@@ -126,7 +148,9 @@ static int start_thread(struct observer *observer, struct error *err)
 
 static struct observer *map_observer(const struct observer_options *options, struct error *err)
 {
-    size_t bytes = sizeof(struct observer);
+    /* Whole pages, so that all of it can be kept from children. */
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t bytes = (sizeof(struct observer) + page - 1) / page * page;
     struct observer *observer = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (observer == MAP_FAILED) {
@@ -170,6 +194,7 @@ int observer_start(const struct observer_options *options, struct observer **ret
         r = map_stack(observer, err);
     if (r == 0) {
         lock_memory(observer);
+        keep_from_children(observer);
         r = start_thread(observer, err);
     }
     if (r == 0)
@@ -200,8 +225,11 @@ void observer_stop(struct observer *observer)
     close_fd(&observer->poll_fd);
     close_fd(&observer->tick_fd);
     close_fd(&observer->epoll_fd);
-    if (observer->ring.slots)
-        munlock(observer->ring.slots, observer->ring.record_bytes * observer->ring.capacity);
+    if (observer->ring.slots) {
+        size_t bytes = observer->ring.record_bytes * observer->ring.capacity;
+        munlock(observer->ring.slots, bytes);
+        set_forking(observer->ring.slots, bytes, MADV_DOFORK);
+    }
     ring_done(&observer->ring);
     if (observer->stack != MAP_FAILED)
         munmap(observer->stack, observer->stack_bytes);

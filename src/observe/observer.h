@@ -78,7 +78,8 @@ void observer_stop(struct observer *observer);
  *
  * What is locked: the observer itself with its targets, its thread's stack and the ring, and, as far
  * as the limit goes, the code that the thread runs. Not the whole process (mlockall): the lab's other
- * threads hold much memory that may as well be reclaimed. */
+ * threads hold much memory that may as well be reclaimed. None of it is there in forked children: they
+ * must not touch the observer. */
 
 /* Watch a held container (call between sandbox_start() and sandbox_release()). Descriptors are opened
  * or duplicated here, the start counters are read here; all are the observer's until the END. The

@@ -44,10 +44,11 @@ void target_init(struct target *target)
 {
     for (int i = 0; i < CGROUP_FILES; i++)
         target->reader.fd[i] = -1;
-    target->oom_fd = target->pidfd = -1;
+    target->oom_fd = target->pidfd = target->tasks_fd = -1;
     target->ancestors = 0;
     target->alarm = ALARM_NONE;
     target->alarm_until_ns = 0;
+    target->look_around = false;
     target->log_kills = 0;
     target->log_incomplete = false;
     target->log_stamp_ns = 0;
@@ -103,8 +104,11 @@ int target_open(struct target *target, const struct cgroup *cgroup, int pidfd, s
         target_close(target);
         return r;
     }
+    int dir_fd = cgroup->dir_fd[CGROUP_MEMORY];
+    target->tasks_fd = openat(dir_fd, cgroup->version == CGROUP_V1 ? "tasks" : "cgroup.threads",
+                              O_RDONLY | O_CLOEXEC);
     if (cgroup->version == CGROUP_V2)
-        open_ancestors(target, cgroup->dir_fd[CGROUP_MEMORY]);
+        open_ancestors(target, dir_fd);
     snprintf(target->kernel_path, sizeof(target->kernel_path), "%s", cgroup->kernel_path);
     cgroup_reader_sample(&target->reader, &target->start);
     target->oom_kill = target->start.value[METRIC_OOM_KILL];
@@ -118,6 +122,7 @@ void target_close(struct target *target)
     cgroup_reader_close(&target->reader);
     close_fd(&target->oom_fd);
     close_fd(&target->pidfd);
+    close_fd(&target->tasks_fd);
     while (target->ancestors > 0)
         close_fd(&target->ancestor_fd[--target->ancestors]);
 }
@@ -152,6 +157,7 @@ void target_alarm(struct target *target, enum alarm alarm, int64_t now_ns)
         target->alarm = alarm;
         target->alarm_from_ns = now_ns;
         target->next_poll_ns = now_ns;
+        target->look_around = true;
     }
     int64_t until_ns = now_ns + (alarm == ALARM_URGENT ? URGENT_UNTIL_NS : MILD_UNTIL_NS);
     if (target->alarm_until_ns < until_ns)
@@ -198,7 +204,17 @@ static bool record_kill(struct observer *observer, struct target *target, int64_
     target->alarm = ALARM_NONE;
     target->alarm_until_ns = 0;
     target_alarm(target, ALARM_MILD, noticed_ns);
+    target->look_around = false; /* the kill's line is being printed: see processor.c */
     return true;
+}
+
+/* Once for each new sign of trouble: it costs some 10 us a task. */
+static void make_way(struct observer *observer, struct target *target)
+{
+    if (target->alarm == ALARM_NONE || !target->look_around)
+        return;
+    target->look_around = false;
+    processor_step_aside(observer, target);
 }
 
 static void look(struct observer *observer, struct target *target)
@@ -230,6 +246,7 @@ void target_on_oom(struct observer *observer, struct target *target)
             observer_unwatch(observer, target->reader.fd[CGROUP_FILE_EVENTS]);
     }
     look(observer, target);
+    make_way(observer, target);
 }
 
 void target_sample(struct observer *observer, struct target *target)
@@ -319,8 +336,10 @@ void target_poll(struct observer *observer, struct target *target, int64_t now_n
     if (target->alarm != ALARM_NONE && now_ns >= target->next_poll_ns) {
         observer_count(&observer->polls, 1);
         target->next_poll_ns = now_ns + poll_interval_ns(target, now_ns);
-        if (!target->ending)
+        if (!target->ending) {
             look(observer, target);
+            make_way(observer, target);
+        }
         if (now_ns >= target->alarm_until_ns)
             target->alarm = ALARM_NONE;
     }

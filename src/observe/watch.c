@@ -155,6 +155,8 @@ static void arm_poll(struct observer *observer)
         if (is_live(target) && target_next_ns(target) < next_ns)
             next_ns = target_next_ns(target);
     }
+    if (next_ns == INT64_MAX)
+        processor_return(observer);
     if (next_ns == observer->poll_armed_ns && next_ns == INT64_MAX)
         return;
     struct itimerspec timer = {0};
@@ -184,6 +186,7 @@ void *observer_main(void *argument)
     struct observer *observer = argument;
     prctl(PR_SET_NAME, OBSERVER_THREAD_NAME);
     set_priority(observer);
+    processor_init(observer);
     if (observer->has_kmsg) {
         log_clock_open(&observer->log_clock);
         log_clock_calibrate(&observer->log_clock, OBSERVER_THREAD_NAME);

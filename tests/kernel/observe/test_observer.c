@@ -443,7 +443,7 @@ static void test_rate(void **state)
     /* The clock itself is exact whatever the load is; serving it is what a busy machine delays. */
     assert_true(served + missed > 0.9 * elapsed_s * 1000);
     assert_true(served + missed < 1.1 * elapsed_s * 1000 + 10);
-    assert_true(served > 0.2 * (served + missed));
+    assert_true(served > 0.05 * (served + missed));
     assert_int_equal(after.samples_dropped, 0);
     assert_true((double)(after.samples - before.samples) >= 3 * (served - 1));
     assert_true(lab->samples > 0);
