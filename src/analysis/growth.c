@@ -13,6 +13,9 @@
 
 /* A fall of this share of the whole range counts as a release (a collection, a freed burst). */
 #define RELEASE_SHARE 0.15
+/* A fall at the very end by at least this share, within so many seconds, is the process's end. */
+#define TEAR_DOWN_SHARE 0.05
+#define TEAR_DOWN_S     2.0
 /* Without complete cycles the first fifth counts as warm-up. */
 #define WARM_UP_SHARE 0.2
 
@@ -62,6 +65,22 @@ static int copy_points(struct profile *profile)
         profile->retained[profile->count++] = retained;
     }
     return 0;
+}
+
+/* Forget the samples taken while the process was being torn down: the fall that ends the series.
+ * Gigabytes take a good part of a second. */
+static void drop_tear_down(struct profile *profile)
+{
+    size_t from = profile->count;
+    if (from == 0)
+        return;
+    double end = profile->t[profile->count - 1];
+    while (--from > 0 && profile->retained[from - 1] >= profile->retained[from] &&
+           profile->t[from - 1] >= end - TEAR_DOWN_S)
+        ;
+    double fall = profile->retained[from] - profile->retained[profile->count - 1];
+    if (fall >= fmax(MIB_BYTES, TEAR_DOWN_SHARE * profile->retained[from]))
+        profile->count = from + 1;
 }
 
 /* Few bins where the curve is a sawtooth (each then holds a trough), many where it is smooth. */
@@ -242,6 +261,7 @@ int profile_init(struct profile *profile, const struct lifetime_series *lifetime
     int rc = copy_points(profile);
     if (rc)
         return rc;
+    drop_tear_down(profile);
     profile->baseline = find_baseline(profile);
     profile->releases = count_releases(profile);
     measure_cycles(profile);
@@ -292,7 +312,8 @@ double profile_end(const struct profile *profile, bool by_requests)
     return (by_requests ? profile->requests : profile->t)[profile->count - 1];
 }
 
-static void working_set_of(const struct lifetime_series *lifetime, struct growth *ret)
+/* `end_s`: samples after it show the process's end. */
+static void working_set_of(const struct lifetime_series *lifetime, double end_s, struct growth *ret)
 {
     ret->first_bytes = ret->last_bytes = ret->peak_bytes = NAN;
     for (size_t i = 0; i < lifetime->count; i++) {
@@ -301,7 +322,8 @@ static void working_set_of(const struct lifetime_series *lifetime, struct growth
             continue;
         if (isnan(ret->first_bytes))
             ret->first_bytes = value;
-        ret->last_bytes = value;
+        if (isnan(ret->last_bytes) || !(lifetime->points[i].t_s > end_s))
+            ret->last_bytes = value;
         ret->peak_bytes = fmax(value, known_or_zero(ret->peak_bytes));
     }
 }
@@ -310,9 +332,9 @@ int growth_of_lifetime(const struct lifetime_series *lifetime, struct growth *re
 {
     const struct estimate none = {NAN, NAN, NAN};
     *ret = (struct growth){.per_request = none, .per_second = none, .idle_per_second = none};
-    working_set_of(lifetime, ret);
     CLEANUP(profile_done) struct profile profile;
     int rc = profile_init(&profile, lifetime);
+    working_set_of(lifetime, profile.count ? profile_end(&profile, false) : NAN, ret);
     struct trend idle = {.slope = none};
     double ignored;
     if (rc == 0)

@@ -165,7 +165,7 @@ static bool trend_rises(const struct trend *trend)
 
 static void say_kills(const struct shapes *shapes, struct verdict *verdict)
 {
-    say(verdict->summary, "Killed for memory %u time%s after %.0f", shapes->lifetimes,
+    say(verdict->summary, "Ended for memory %u time%s after %.0f", shapes->lifetimes,
         shapes->lifetimes == 1 ? "" : "s", shapes->requests[0]);
     if (shapes->requests[1] > shapes->requests[0])
         say(verdict->summary, " to %.0f", shapes->requests[1]);
@@ -222,9 +222,17 @@ static void judge_burst(const struct view *view, const struct shapes *shapes,
         limit_words(view->arm->limit_bytes).text);
 }
 
-static void leave_killed_open(const struct shapes *shapes, struct verdict *verdict)
+static void leave_killed_open(const struct view *view, const struct shapes *shapes,
+                              struct verdict *verdict)
 {
-    if (shapes->known == 0) {
+    if (view->runtime_deaths == view->memory_deaths) {
+        say(verdict->summary,
+            "A runtime's own limit ended it; its heap may have filled without showing on "
+            "the container's memory.");
+        say(verdict->would_settle,
+            "The same requests with a higher heap limit of the runtime, and its heap "
+            "after each collection.");
+    } else if (shapes->known == 0) {
         say(verdict->summary, "There are too few samples before the kills to see how memory rose.");
         say(verdict->would_settle,
             "A higher sampling rate, smaller requests or a higher limit: at least %d samples "
@@ -258,7 +266,7 @@ static void judge_killed(const struct view *view, struct verdict *verdict)
     undecided(verdict, level_weaker(view->weakest, LEVEL_INFERRED));
     say_kills(&shapes, verdict);
     if (view->own_limit_deaths > 0 || rises) {
-        leave_killed_open(&shapes, verdict);
+        leave_killed_open(view, &shapes, verdict);
         return;
     }
     say(verdict->summary, "Its own limit was not the cause, and it did not grow.");

@@ -41,6 +41,7 @@ static void count_lifetime(struct view *view, const struct lifetime_series *life
     view->kills += cause_is_kernel_oom(lifetime->cause);
     view->startup_kills += killed_at_start(lifetime);
     view->other_deaths += is_other_death(lifetime->cause);
+    view->runtime_deaths += lifetime->cause == CAUSE_RUNTIME_OUT_OF_MEMORY;
     view->own_limit_deaths += lifetime->cause == CAUSE_OOM_CONTAINER_LIMIT ||
                               lifetime->cause == CAUSE_RUNTIME_OUT_OF_MEMORY;
     if (cause_is_memory(lifetime->cause)) {

@@ -18,7 +18,7 @@ struct view {
     unsigned startup_kills;   /* of them before readiness and before any request */
     unsigned memory_deaths;   /* kills, user-space killers, runtimes' own limits */
     unsigned other_deaths;    /* neither memory, nor the platform's doing */
-    unsigned own_limit_deaths;
+    unsigned own_limit_deaths, runtime_deaths;
     enum evidence_level weakest; /* of the memory deaths' causes */
     double peak_bytes;           /* highest working set or kernel high-water mark; NAN unknown */
     double requests;             /* of all lifetimes */

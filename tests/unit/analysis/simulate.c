@@ -344,6 +344,21 @@ static void keep_sample(struct life *life, const struct process *process, double
     points[out->count++] = sample(process);
 }
 
+/* What the sampler still sees while the dead process gives its memory back. */
+static void tear_down(struct life *life, const struct sim *sim, struct random *random)
+{
+    struct lifetime_series *out = life->out;
+    size_t samples = random_below(random, 4);
+    for (size_t i = 0; i < samples && out->count > 0 && out->count % 256 != 0; i++) {
+        struct point *points = (struct point *)out->points;
+        struct point point = points[out->count - 1];
+        point.t_s += 1 / sim->hertz;
+        point.working_set *= 0.6;
+        point.anon *= 0.6;
+        points[out->count++] = point;
+    }
+}
+
 static void end_life(const struct process *process, double ready_s, struct lifetime_series *out,
                      enum end_cause cause)
 {
@@ -377,6 +392,7 @@ static void live(const struct sim *sim, const struct schedule *schedule, struct 
             keep_sample(life, &process, sim->hertz);
     }
     end_life(&process, ready_s, life->out, cause);
+    tear_down(life, sim, random);
     struct span *spans = must(malloc(schedule->count * sizeof(*spans)));
     for (size_t i = 0; i < schedule->count; i++) {
         spans[i] = schedule->spans[i];

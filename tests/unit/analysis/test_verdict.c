@@ -394,6 +394,27 @@ static void test_growth_of_a_lifetime(void **state)
     assert_true(isnan(growth.per_request.value) && isnan(growth.first_bytes));
 }
 
+/* Seen on a busy machine: a quarter of a second after the kill the sampler still finds what is
+ * left. */
+static void test_tear_down_is_no_release(void **state)
+{
+    (void)state;
+    struct lifetime_series lifetime;
+    struct arm_series arm = flat_arm(&lifetime, CAUSE_KILLED_BY_PLATFORM, 30 * MIB);
+    for (size_t i = 0; i < 100; i++) /* a leak, not killed: 0.6 MiB a request */
+        flat_points[i].working_set += (double)i * 0.6 * MIB;
+    struct growth growth;
+    struct verdict before, after;
+    assert_int_equal(verdict_of_arm(&arm, &before), 0);
+    for (size_t i = 97; i < 100; i++)
+        flat_points[i].working_set = (double)(100 - i) * MIB;
+    assert_int_equal(verdict_of_arm(&arm, &after), 0);
+    assert_int_equal(growth_of_lifetime(&lifetime, &growth), 0);
+    assert_int_equal(before.class, after.class);
+    assert_true(fabs(after.drift_bytes.value / before.drift_bytes.value - 1) < 0.1);
+    assert_true(fabs(growth.last_bytes - (30 + 96 * 0.6) * MIB) < MIB);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -409,6 +430,7 @@ int main(void)
         cmocka_unit_test(test_unknown_limit),
         cmocka_unit_test(test_startup_confidence),
         cmocka_unit_test(test_growth_of_a_lifetime),
+        cmocka_unit_test(test_tear_down_is_no_release),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
