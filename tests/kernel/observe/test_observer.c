@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -495,6 +496,48 @@ static void test_no_more_than_the_maximum(void **state)
     lab_stop(lab);
 }
 
+struct caller {
+    struct lab *lab;
+    const struct cell *cell;
+    uint32_t first_id;
+    unsigned failures;
+};
+
+static void *add_and_remove(void *context)
+{
+    struct caller *caller = context;
+    for (uint32_t i = 0; i < 100; i++) {
+        struct error err = {0};
+        uint32_t id = caller->first_id + i;
+        caller->failures += observer_add(caller->lab->observer, id, &caller->cell->cgroup,
+                                         caller->cell->pidfd, &err) < 0;
+        observer_remove(caller->lab->observer, id);
+    }
+    return NULL;
+}
+
+static void test_callers_in_parallel(void **state)
+{
+    struct lab *lab = lab_start(state, &(struct observer_options){.rate_hz = 1000});
+    struct cell cell;
+    cell_start(&lab->yard, NULL, &small_limits, body_sleep, NULL, &cell);
+    pthread_t threads[3];
+    struct caller callers[3];
+    for (uint32_t i = 0; i < 3; i++) {
+        callers[i] = (struct caller){.lab = lab, .cell = &cell, .first_id = 1 + 1000 * i};
+        assert_int_equal(pthread_create(&threads[i], NULL, add_and_remove, &callers[i]), 0);
+    }
+    for (int i = 0; i < 3; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(callers[i].failures, 0);
+    }
+    add(lab, 5000, &cell);
+    cell_end(&lab->yard, &cell);
+    await(lab, 5000, OBSERVATION_END);
+    assert_int_equal(lab->count, 1);
+    lab_stop(lab);
+}
+
 /* A consumer that sleeps: samples are left out, the kill and the end are not. */
 static void test_full_ring(void **state)
 {
@@ -641,6 +684,7 @@ int main(void)
         cmocka_unit_test(test_rate),
         cmocka_unit_test(test_remove),
         cmocka_unit_test(test_no_more_than_the_maximum),
+        cmocka_unit_test(test_callers_in_parallel),
         cmocka_unit_test(test_full_ring),
         cmocka_unit_test(test_nothing_is_left_open),
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
