@@ -161,13 +161,13 @@ def test_hard_oom_lines_come_before_listening(workload):
 
 
 def test_leak_ticks(workload):
-    app = workload(MODE="leak", LEAK_MB_PER_TICK=3, LEAK_INTERVAL_SECONDS="0.2").listen()
+    app = workload(MODE="leak", LEAK_MB_PER_TICK=3, LEAK_INTERVAL_SECONDS="0.5").listen()
     listening = time.monotonic()
     assert app.line() == "[leak] tick 1: +3 MiB, total retained 3 MiB"
-    assert time.monotonic() - listening < 0.15  # the first tick waits for nothing
+    assert time.monotonic() - listening < 0.45  # the first tick waits for nothing
     for tick in range(2, 6):
         assert app.line() == f"[leak] tick {tick}: +3 MiB, total retained {3 * tick} MiB"
-    assert 0.7 < time.monotonic() - listening < 3
+    assert 1.8 < time.monotonic() - listening < 6
     assert app.info()["ticks"] >= 5
 
 
@@ -337,6 +337,8 @@ def test_no_two_retained_pages_are_equal(workload):
             if not rights.startswith("rw") or inode != "0" or name not in ([], ["[heap]"]):
                 continue
             begin, end = (int(part, 16) for part in span.split("-"))
+            if end - begin > 1 << 30:  # a sanitizer's shadow
+                continue
             memory.seek(begin)
             for _ in range(begin, end, 4096):
                 page = memory.read(4096)
