@@ -457,12 +457,45 @@ static int judge_survivor(const struct view *view, struct verdict *verdict)
     return 0;
 }
 
+static bool ever_ready(const struct view *view)
+{
+    for (size_t i = 0; i < view->arm->count; i++) {
+        if (!isnan(view->arm->lifetimes[i].ready_s))
+            return true;
+    }
+    return false;
+}
+
+static bool near_the_limit(const struct view *view)
+{
+    return view->arm->limit_bytes > 0 && view->peak_bytes >= 0.9 * view->arm->limit_bytes;
+}
+
+/* It ran, was not killed, and never served anything: flat memory says nothing about its work. */
+static void consider_readiness(const struct view *view, struct verdict *verdict)
+{
+    if (view->arm->count == 0 || view->memory_deaths > 0 || view->other_deaths > 0 ||
+        ever_ready(view))
+        return;
+    verdict->summary[0] = '\0';
+    verdict->would_settle[0] = '\0';
+    say(verdict->summary, "It never became ready, and it was not killed for memory: ");
+    say(verdict->summary, "the highest working set was %s of %s.",
+        bytes_words(view->peak_bytes).text, limit_words(view->arm->limit_bytes).text);
+    if (near_the_limit(view)) {
+        undecided(verdict, LEVEL_INFERRED);
+        say(verdict->would_settle, "The same start under a higher limit.");
+        return;
+    }
+    decide(verdict, VERDICT_NOT_MEMORY, DRIVER_NONE, LEVEL_CORRELATED, succession(1, 1));
+}
+
 /* Deaths that memory does not explain, on top of flat memory. */
 static void consider_other_deaths(const struct view *view, struct verdict *verdict)
 {
     if (view->other_deaths == 0 || view->memory_deaths > 0 || verdict->class == VERDICT_LEAK)
         return;
-    if (view->arm->limit_bytes > 0 && view->peak_bytes >= 0.9 * view->arm->limit_bytes) {
+    if (near_the_limit(view)) {
         undecided(verdict, LEVEL_NOT_PROVEN);
         say(verdict->would_settle,
             "The kernel's OOM counter or log at the time of the deaths: memory was "
@@ -504,6 +537,7 @@ int verdict_of_arm(const struct arm_series *arm, struct verdict *ret)
         judge_killed(&view, ret);
     else
         rc = judge_survivor(&view, ret);
+    consider_readiness(&view, ret);
     consider_other_deaths(&view, ret);
     return rc;
 }

@@ -284,6 +284,27 @@ static void test_deaths_that_are_not_memory(void **state)
     assert_int_equal(flat_verdict(CAUSE_RUNNING, 30 * MIB).class, VERDICT_STABLE);
 }
 
+/* Flat memory of a process that never served anything is no stable service. */
+static void test_never_ready(void **state)
+{
+    (void)state;
+    struct lifetime_series lifetime;
+    struct verdict verdict;
+    struct arm_series arm = flat_arm(&lifetime, CAUSE_RUNNING, 30 * MIB);
+    lifetime.ready_s = NAN;
+    assert_int_equal(verdict_of_arm(&arm, &verdict), 0);
+    check_contract(&verdict);
+    assert_int_equal(verdict.class, VERDICT_NOT_MEMORY);
+    assert_non_null(strstr(verdict.summary, "never became ready"));
+
+    arm = flat_arm(&lifetime, CAUSE_RUNNING, 95 * MIB);
+    lifetime.ready_s = NAN;
+    assert_int_equal(verdict_of_arm(&arm, &verdict), 0);
+    check_contract(&verdict);
+    assert_int_equal(verdict.class, VERDICT_INCONCLUSIVE);
+    assert_non_null(strstr(verdict.would_settle, "limit"));
+}
+
 static void test_a_death_near_the_limit_stays_open(void **state)
 {
     (void)state;
@@ -424,6 +445,7 @@ int main(void)
         cmocka_unit_test(test_level_of_the_sources),
         cmocka_unit_test(test_level_needs_cycles),
         cmocka_unit_test(test_deaths_that_are_not_memory),
+        cmocka_unit_test(test_never_ready),
         cmocka_unit_test(test_a_death_near_the_limit_stays_open),
         cmocka_unit_test(test_killed_for_others),
         cmocka_unit_test(test_nothing_to_judge),
