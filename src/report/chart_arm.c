@@ -118,7 +118,8 @@ static void draw_requests(const struct scale *scale, const struct chart_arm *arm
     double step = chart_step(highest * 1.05, 2);
     double max_rate = fmax(highest * 1.05, step);
     char text[FIGURE_TEXT_MAX];
-    for (double rate = 0; rate <= max_rate; rate += step) {
+    for (unsigned i = 0; i * step <= max_rate; i++) {
+        double rate = i * step;
         double y = BOTTOM - rate / max_rate * REQUESTS;
         svg_line(out, LEFT, y, LEFT + PLOT, y, "grid");
         svg_text(out, LEFT - 7, y + 4, "end", "t-soft", "%s", figure_number(rate, 2, text));

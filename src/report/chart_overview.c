@@ -55,9 +55,10 @@ void chart_draw_overview(const struct chart_arm *arms, size_t count, unsigned nu
     size_t rows = (count + COLUMNS - 1) / COLUMNS;
     svg_begin(out, number, WIDTH, ROW * (double)rows, "Arms side by side", description);
     for (size_t i = 0; i < count; i++) {
+        size_t row = i / COLUMNS;
         const struct scale scale = {
             .left = LEFT + CELL * (double)(i % COLUMNS),
-            .top = TOP + ROW * (double)(i / COLUMNS),
+            .top = TOP + ROW * (double)row,
             .width = PLOT,
             .height = MEMORY,
             .max_s = max_s,

@@ -21,7 +21,8 @@ void scale_draw_memory(const struct scale *scale, unsigned max_ticks, struct buf
 {
     double step = chart_step_bytes(scale->max_bytes, max_ticks);
     size_t unit = step >= (double)GIB ? 0 : step >= (double)MIB ? 1 : 2;
-    for (double bytes = 0; bytes <= scale->max_bytes; bytes += step) {
+    for (unsigned i = 0; i * step <= scale->max_bytes; i++) {
+        double bytes = i * step;
         double y = scale_y(scale, bytes);
         svg_line(out, scale->left, y, scale->left + scale->width, y, "grid");
         svg_text(out, scale->left - 7, y + 4, "end", "t-soft", "%.0f", bytes / UNITS[unit].bytes);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "report/document.h"
 
+#include "base/cleanup.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,23 +57,47 @@ static struct block *add(struct document *document, enum block_kind kind)
     return block;
 }
 
+/* Replace the marks of a format string. They take turns: the first opens, the next closes. */
+static char *mark_format(const char *format)
+{
+    char *marked = strdup(format);
+    bool strong = false;
+    bool code = false;
+    for (char *at = marked; at && *at; at++) {
+        if (*at == '*') {
+            *at = strong ? MARK_STRONG_END : MARK_STRONG;
+            strong = !strong;
+        } else if (*at == '`') {
+            *at = code ? MARK_CODE_END : MARK_CODE;
+            code = !code;
+        }
+    }
+    return marked;
+}
+
+/* The callers' formats are checked by the compiler; the marks change nothing about their arguments.
+ */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
 static char *format_text(struct document *document, const char *format, va_list args)
 {
+    AUTO_FREE char *marked = mark_format(format);
     char *text = NULL;
-    if (vasprintf(&text, format, args) >= 0)
+    if (marked && vasprintf(&text, marked, args) >= 0)
         return text;
     document->failed = true;
     return NULL;
 }
+#pragma GCC diagnostic pop
 
-#define ADD_TEXT(document, kind, format, block)                                                    \
-    struct block *block = add(document, kind);                                                     \
-    if (block) {                                                                                   \
-        va_list args;                                                                              \
-        va_start(args, format);                                                                    \
-        block->text = format_text(document, format, args);                                         \
-        va_end(args);                                                                              \
-    }
+static struct block *add_text(struct document *document, enum block_kind kind, const char *format,
+                              va_list args)
+{
+    struct block *block = add(document, kind);
+    if (block)
+        block->text = format_text(document, format, args);
+    return block;
+}
 
 void document_section(struct document *document, const char *title)
 {
@@ -82,17 +108,26 @@ void document_section(struct document *document, const char *title)
 
 void document_subsection(struct document *document, const char *format, ...)
 {
-    ADD_TEXT(document, BLOCK_SUBSECTION, format, block)
+    va_list args;
+    va_start(args, format);
+    add_text(document, BLOCK_SUBSECTION, format, args);
+    va_end(args);
 }
 
 void document_paragraph(struct document *document, const char *format, ...)
 {
-    ADD_TEXT(document, BLOCK_PARAGRAPH, format, block)
+    va_list args;
+    va_start(args, format);
+    add_text(document, BLOCK_PARAGRAPH, format, args);
+    va_end(args);
 }
 
 void document_note(struct document *document, enum tone tone, const char *format, ...)
 {
-    ADD_TEXT(document, BLOCK_NOTE, format, block)
+    va_list args;
+    va_start(args, format);
+    struct block *block = add_text(document, BLOCK_NOTE, format, args);
+    va_end(args);
     if (block)
         block->tone = tone;
 }

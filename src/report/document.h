@@ -2,9 +2,10 @@
 /* The report as a sequence of blocks, which the Markdown and the HTML back-ends write out. The text
  * is written once.
  *
- * Inline marks are control characters, put around text with the macros below. Foreign text cannot
- * hold any (rows.h cleans it), so it never becomes markup, in whichever format. A failed allocation
- * is remembered; check document_failed() at the end. */
+ * In a format string (and there alone) *words* are strong and `words` are code. Inside a document
+ * such marks are control characters. Foreign text, which comes in through %s, holds none (rows.h
+ * cleans it), so it never becomes markup, in whichever format. A failed allocation is remembered;
+ * check document_failed() at the end. */
 #pragma once
 
 #include "base/buffer.h"
@@ -12,11 +13,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define STRONG(text) "\001" text "\002"
-#define CODE(text)   "\003" text "\004"
-#define REF(id)      "\005" id "\006" /* an evidence id: E12 */
-#define GOOD(text)   "\016" text "\020"
-#define BAD(text)    "\017" text "\020"
+/* Marked text as an argument. */
+#define CODE(text) "\003" text "\004"
+#define REF(id)    "\005" id "\006" /* an evidence id: E12 */
+#define GOOD(text) "\016" text "\020"
+#define BAD(text)  "\017" text "\020"
 
 enum mark {
     MARK_STRONG = 1,

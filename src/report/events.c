@@ -28,7 +28,7 @@ static json_t *event_json(const struct rows *rows, const struct run_clock *clock
 
 int report_events(struct store *store, FILE *out, struct error *err)
 {
-    struct run_clock clock;
+    struct run_clock clock = {0};
     AUTO_ROWS rows = {0};
     int r = run_clock_read(store, &clock, err);
     if (r == 0)

@@ -303,7 +303,7 @@ static int fill_result(struct store *store, json_t *result, struct error *err)
         {"evidence", result_evidence},
         {"recommendation", result_recommendation},
     };
-    struct run_clock clock;
+    struct run_clock clock = {0};
     int r = run_clock_read(store, &clock, err);
     bool failed = r == 0 && json_object_set_new(result, "schema", json_string(REPORT_SCHEMA)) < 0;
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]) && r == 0; i++) {

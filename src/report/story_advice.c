@@ -31,13 +31,13 @@ static void summary_figures(struct story *story)
                   figure_number(total_kills(story), 0, kills), json_array_size(story->arms),
                   proven_kills(story->arms));
     if (all > 0)
-        document_item(document, "%zu of %zu gates hold.%s", passing, all,
-                      passing == all ? " " GOOD("PASS") : " " BAD("FAIL"));
-    document_item(document, STRONG("%s.") " %s",
+        document_item(document, "%zu of %zu gates hold. %s", passing, all,
+                      passing == all ? GOOD("PASS") : BAD("FAIL"));
+    document_item(document, "*%s.* %s",
                   words_action(text_at(story->result, "recommendation.action")),
                   text_or(story->result, "recommendation.reason", ""));
-    document_item(document, "Run " CODE("%s") ", started %s, took %s.",
-                  text_or(story->run, "id", "?"), text_or(story->run, "started_at", "?"),
+    document_item(document, "Run `%s`, started %s, took %s.", text_or(story->run, "id", "?"),
+                  text_or(story->run, "started_at", "?"),
                   figure_seconds(number_at(story->run, "duration_s"), duration));
 }
 
@@ -46,8 +46,8 @@ void story_summary(struct story *story)
     const char *class = text_or(story->verdict, "class", "inconclusive");
     if (flag_at(story->run, "interrupted"))
         document_note(story->document, TONE_BAD,
-                      STRONG("This run was interrupted;") " what follows is what was recorded.");
-    document_note(story->document, tone_of(story), STRONG("Verdict: %s.") " %s", words_class(class),
+                      "*This run was interrupted;* what follows is what was recorded.");
+    document_note(story->document, tone_of(story), "*Verdict: %s.* %s", words_class(class),
                   text_or(story->verdict, "summary", ""));
     summary_figures(story);
 }
@@ -60,7 +60,7 @@ static void solution_arm(const struct story *story, const json_t *arm)
     char kills[FIGURE_TEXT_MAX];
     char limit[FIGURE_TEXT_MAX];
     char cited[CITE_MAX];
-    document_item(document, CODE("%s/%s") " (%s): %s, %s kills, %s of %s requests completed.%s",
+    document_item(document, "`%s/%s` (%s): %s, %s kills, %s of %s requests completed.%s",
                   text_or(arm, "scenario", "?"), text_or(arm, "name", "?"),
                   figure_limit(number_at(arm, "memory_limit_bytes"), limit),
                   text_or(arm, "health_state", "health not recorded"),
@@ -76,7 +76,7 @@ void story_solution(struct story *story)
     double memory = number_at(story->result, "recommendation.memory_bytes");
     char size[FIGURE_TEXT_MAX];
     document_section(document, "Solution");
-    document_paragraph(document, STRONG("%s.") " %s",
+    document_paragraph(document, "*%s.* %s",
                        words_action(text_at(story->result, "recommendation.action")),
                        text_or(story->result, "recommendation.reason", ""));
     if (isfinite(memory))
@@ -129,27 +129,20 @@ void story_prevention(struct story *story)
     char text[FIGURE_TEXT_MAX];
     document_section(document, "Prevention");
     if (healthy)
-        document_item(
-            document,
-            "Give the service a memory budget in CI. Under this traffic " CODE(
-                "%s/%s") " peaked at %s (Measured, table " CODE("sample") "); a build that needs "
-                                                                          "much more "
-                                                                          "has changed.",
-            text_or(healthy, "scenario", "?"), text_or(healthy, "name", "?"),
-            figure_bytes(peak, text));
-    document_item(
-        document,
-        "Run " CODE("oomlab run --memory LIMIT -- COMMAND") " in CI: exit status 3 says that "
-                                                            "the service leaks or does not fit.");
+        document_item(document,
+                      "Give the service a memory budget in CI. Under this traffic `%s/%s` peaked "
+                      "at %s (Measured, table `sample`); a build that needs much more has changed.",
+                      text_or(healthy, "scenario", "?"), text_or(healthy, "name", "?"),
+                      figure_bytes(peak, text));
+    document_item(document, "Run `oomlab run --memory LIMIT -- COMMAND` in CI: exit status 3 says "
+                            "that the service leaks or does not fit.");
     document_item(
         document,
         "Alert on the trend of the working set, not only on its level: a working set that "
         "rises with every cycle of equal work predicts the kill long before the limit.");
-    document_item(
-        document,
-        "Alert on the kernel's kill counter (" CODE("container_oom_events_total") ", or " CODE(
-            "oom_kill") " in " CODE("memory.events") "), not on exit code 137 and not on "
-                                                     "CrashLoopBackOff.");
+    document_item(document,
+                  "Alert on the kernel's kill counter (`container_oom_events_total`, or `oom_kill` "
+                  "in `memory.events`), not on exit code 137 and not on CrashLoopBackOff.");
     document_item(document,
                   "Bound every cache and every queue, and release what a request allocated "
                   "on all of its paths, the error paths too.");
@@ -161,7 +154,7 @@ void story_takeaway(struct story *story)
     const char *class = text_or(story->verdict, "class", "inconclusive");
     char kills[FIGURE_TEXT_MAX];
     document_section(document, "Takeaway");
-    document_paragraph(document, STRONG("%s") " %s kills for memory were recorded in this run.",
+    document_paragraph(document, "*%s* %s kills for memory were recorded in this run.",
                        words_class_meaning(class), figure_number(total_kills(story), 0, kills));
 }
 
@@ -184,9 +177,8 @@ void story_support(struct story *story)
         document_item(document,
                       "Raising the limit buys time for the fix. Say so, and do not close the "
                       "case with it.");
-    document_item(document, "Hand over this directory: " CODE(
-                                "MANIFEST.sha256") " lets anybody check "
-                                                   "that it is complete and unchanged.");
+    document_item(document, "Hand over this directory: `MANIFEST.sha256` lets anybody check that "
+                            "it is complete and unchanged.");
 }
 
 static unsigned open_lifetimes(const struct story *story, unsigned *ret_all)
@@ -215,17 +207,16 @@ void story_cleanup(struct story *story)
     unsigned open = open_lifetimes(story, &all);
     document_section(document, "Clean up");
     if (open == 0)
-        document_paragraph(
-            document,
-            "The end of every one of the %u processes is on record (Measured, table " CODE(
-                "lifetime_end") "); their cgroups are removed when a run ends.",
-            all);
+        document_paragraph(document,
+                           "The end of every one of the %u processes is on record (Measured, table "
+                           "`lifetime_end`); their cgroups are removed when a run ends.",
+                           all);
     else
         document_paragraph(
             document,
             "The end of %u of %u processes is not on record. Processes die with oomlab, and "
             "the next start removes the cgroups that were left behind.",
             open, all);
-    document_paragraph(
-        document, "What remains is this directory. " CODE("oomlab clean") " removes old runs.");
+    document_paragraph(document,
+                       "What remains is this directory. `oomlab clean` removes old runs.");
 }

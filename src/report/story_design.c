@@ -32,30 +32,21 @@ int story_question(struct story *story, struct error *err)
     struct document *document = story->document;
     document_section(document, "Question");
     if (question && *question)
-        document_paragraph(document, STRONG("%s"), question);
+        document_paragraph(document, "*%s*", question);
     else
-        document_paragraph(document,
-                           STRONG("Is the process killed for its memory; is that a leak or a limit "
-                                  "that is merely too small; and what cures it?"));
+        document_paragraph(document, "*Is the process killed for its memory; is that a leak or a "
+                                     "limit that is merely too small; and what cures it?*");
     document_paragraph(
         document,
-        "A container that runs out of memory is reported as " CODE(
-            "exit code 137") ". That number "
-                             "is 128 + 9: the process died of signal 9, " CODE(
-                                 "SIGKILL") ". It does not say who sent the "
-                                            "signal. The kernel sends it when a memory limit is "
-                                            "hit (the " STRONG(
-                                                "OOM killer") ", for out of memory), but so does a "
-                                                              "platform that stops a container, "
-                                                              "and so can anybody "
-                                                              "with " CODE("kill -9") ".");
-    document_paragraph(document,
-                       "The kernel keeps the proof: each memory-limited group of processes "
-                       "(a " STRONG("cgroup") ") has a counter, " CODE(
-                           "oom_kill") ", that only the kernel raises, and only when it kills "
-                                       "for memory. When it goes up at the moment a process dies "
-                                       "of signal 9, the kernel did it. "
-                                       "This report rests on that counter, not on the exit code.");
+        "A container that runs out of memory is reported as `exit code 137`. That number is 128 + "
+        "9: the process died of signal 9, `SIGKILL`. It does not say who sent the signal. The "
+        "kernel sends it when a memory limit is hit (the *OOM killer*, for out of memory), but so "
+        "does a platform that stops a container, and so can anybody with `kill -9`.");
+    document_paragraph(
+        document, "The kernel keeps the proof: each memory-limited group of processes (a *cgroup*) "
+                  "has a counter, `oom_kill`, that only the kernel raises, and only when it kills "
+                  "for memory. When it goes up at the moment a process dies of signal 9, the "
+                  "kernel did it. This report rests on that counter, not on the exit code.");
     return r;
 }
 
@@ -109,17 +100,15 @@ static void setup_backoff_note(struct story *story)
     char longest[FIGURE_TEXT_MAX];
     if (!isfinite(scale) || fabs(scale - 1) < 1e-9) {
         document_paragraph(story->document,
-                           "Restarts wait as in Kubernetes (back-off " CODE(
-                               "%s") "): the first is "
-                                     "immediate, then 10 s doubling to 300 s.",
+                           "Restarts wait as in Kubernetes (back-off `%s`): the first is "
+                           "immediate, then 10 s doubling to 300 s.",
                            name);
         return;
     }
     document_note(story->document, TONE_NEUTRAL,
-                  STRONG("Restart delays are scaled.") " This run used the back-off " CODE(
-                      "%s") ": every wait is Kubernetes' own times %.4g, so its 10 s became %s and "
-                            "its longest "
-                            "wait of 300 s became %s. Memory, kills and requests are not scaled.",
+                  "*Restart delays are scaled.* This run used the back-off `%s`: every wait is "
+                  "Kubernetes' own times %.4g, so its 10 s became %s and its longest wait of 300 s "
+                  "became %s. Memory, kills and requests are not scaled.",
                   name, scale, figure_seconds(10 * scale, first),
                   figure_seconds(300 * scale, longest));
 }
@@ -132,7 +121,7 @@ void story_setup(struct story *story)
     setup_row(document, "Run", text_or(story->run, "id", "not recorded"));
     setup_row(document, "Started", text_or(story->run, "started_at", "not recorded"));
     document_cell(document, "Command");
-    document_cell(document, CODE("%s"), text_or(story->run, "command", "not recorded"));
+    document_cell(document, "`%s`", text_or(story->run, "command", "not recorded"));
     setup_row(document, "oomlab", text_or(story->run, "tool_version", "not recorded"));
     setup_machine(story);
     setup_recording(story);
@@ -145,7 +134,7 @@ void story_setup(struct story *story)
 static void hypothesis_row(struct document *document, const char *name, const char *says,
                            const char *shows)
 {
-    document_cell(document, STRONG("%s"), name);
+    document_cell(document, "*%s*", name);
     document_cell(document, "%s", says);
     document_cell(document, "%s", shows);
 }
@@ -171,7 +160,7 @@ void story_hypothesis(struct story *story)
     size_t index;
     json_t *gate;
     json_array_foreach((json_t *)story->gates, index, gate)
-        document_item(document, CODE("%s") ": %s", text_or(gate, "id", "?"),
+        document_item(document, "`%s`: %s", text_or(gate, "id", "?"),
                       text_or(gate, "hypothesis", "not recorded"));
 }
 
@@ -182,7 +171,7 @@ static void prediction_row(const struct story *story, const json_t *prediction)
     char before[FIGURE_TEXT_MAX];
     char cited[CITE_MAX];
     double lead = number_at(prediction, "made_before_arm_s");
-    document_cell(document, CODE("%s/%s"), text_or(prediction, "scenario", "?"),
+    document_cell(document, "`%s/%s`", text_or(prediction, "scenario", "?"),
                   text_or(prediction, "for_arm", "?"));
     document_cell(document, "%s", text_or(prediction, "hypothesis", "?"));
     document_cell(document, "%s", words_metric(text_at(prediction, "metric")));
@@ -194,7 +183,7 @@ static void prediction_row(const struct story *story, const json_t *prediction)
                       figure_seconds(lead, before));
     else
         document_cell(document, "%s; the arm did not start", text_or(prediction, "made_at", "?"));
-    document_cell(document, CODE("%.16s") "%s", text_or(prediction, "sha256", "?"),
+    document_cell(document, "`%.16s`%s", text_or(prediction, "sha256", "?"),
                   cite_row(story, "prediction", number_at(prediction, "row"), cited));
 }
 
@@ -240,8 +229,7 @@ static void experiment_row(struct document *document, const json_t *arm)
 {
     char limit[FIGURE_TEXT_MAX];
     char cpu[FIGURE_TEXT_MAX];
-    document_cell(document, CODE("%s/%s"), text_or(arm, "scenario", "?"),
-                  text_or(arm, "name", "?"));
+    document_cell(document, "`%s/%s`", text_or(arm, "scenario", "?"), text_or(arm, "name", "?"));
     document_cell(document, "%s", text_or(arm, "reference", "-"));
     differs_cell(document, arm);
     document_cell(document, "%s", figure_limit(number_at(arm, "memory_limit_bytes"), limit));
@@ -267,15 +255,11 @@ static void sequence_item(struct story *story, const json_t *first)
     if (same)
         document_item(
             story->document,
-            "Scenario " CODE("%s") ": every arm got the identical sequence of %s requests "
-                                   "(SHA-256 " CODE("%.16s") ").",
+            "Scenario `%s`: every arm got the identical sequence of %s requests (SHA-256 `%.16s`).",
             scenario, planned, sequence);
     else
-        document_item(
-            story->document,
-            "Scenario " CODE("%s") ": " BAD(
-                "the arms got different request sequences") "; comparisons between them are weak.",
-            scenario);
+        document_item(story->document, "Scenario `%s`: %s; comparisons between them are weak.",
+                      scenario, BAD("the arms got different request sequences"));
 }
 
 void story_experiment(struct story *story)
@@ -288,10 +272,8 @@ void story_experiment(struct story *story)
     }
     document_paragraph(
         document,
-        "Each " STRONG(
-            "arm") " is one revision of the same app. It differs from the "
-                   "arm it is compared with in exactly what is named, so that a difference in "
-                   "what happens has one explanation.");
+        "Each *arm* is one revision of the same app. It differs from the arm it is compared with "
+        "in exactly what is named, so that a difference in what happens has one explanation.");
     document_table(document, (const char *const[]){"Arm", "Compared with", "Differs in", ">Memory",
                                                    ">CPU", "Tests", NULL});
     size_t index;

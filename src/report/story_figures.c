@@ -140,13 +140,11 @@ static int last_words(struct story *story, struct error *err)
     char cited[CITE_MAX];
     if (!arm || !tail)
         return 0;
-    document_paragraph(
-        story->document,
-        "The last lines that process %lld of " CODE(
-            "%s") " wrote before the kernel killed "
-                  "it. " CODE("SIGKILL") " cannot be caught, so there is no message about it:%s",
-        (long long)row_integer(&rows, 1), arm,
-        cite_row(story, "lifetime_end", row_real(&rows, 3), cited));
+    document_paragraph(story->document,
+                       "The last lines that process %lld of `%s` wrote before the kernel killed "
+                       "it. `SIGKILL` cannot be caught, so there is no message about it:%s",
+                       (long long)row_integer(&rows, 1), arm,
+                       cite_row(story, "lifetime_end", row_real(&rows, 3), cited));
     size_t length = strlen(tail);
     size_t start = 0;
     for (unsigned lines = 0; length > 0 && start == 0; length--) {

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What follows from the measurements: analysis, conclusion, falsification, evidence. */
+/* What follows from the measurements: analysis and conclusion. */
 #include "report/story.h"
 
-#include "base/cleanup.h"
-#include "base/terms.h"
-#include "report/rows.h"
 #include "report/text.h"
 #include "report/words.h"
 
@@ -12,8 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KERNEL_LINES_SHOWN 12
-#define BACKOFF_RESET_S    600.0
+#define BACKOFF_RESET_S 600.0
 
 static void analysis_row(const struct story *story, const json_t *arm)
 {
@@ -22,9 +18,8 @@ static void analysis_row(const struct story *story, const json_t *arm)
     double confidence = number_at(arm, "verdict.confidence");
     const char *driver = text_at(arm, "verdict.driver");
     const char *settle = text_at(arm, "verdict.would_settle");
-    document_cell(document, CODE("%s/%s"), text_or(arm, "scenario", "?"),
-                  text_or(arm, "name", "?"));
-    document_cell(document, STRONG("%s"), text_or(arm, "verdict.class", "inconclusive"));
+    document_cell(document, "`%s/%s`", text_or(arm, "scenario", "?"), text_or(arm, "name", "?"));
+    document_cell(document, "*%s*", text_or(arm, "verdict.class", "inconclusive"));
     document_cell(document, "%s", driver ? driver : "-");
     if (isfinite(confidence))
         document_cell(document, "%.0f %%", 100 * confidence);
@@ -44,7 +39,7 @@ static void prediction_outcome(const struct story *story, const json_t *predicti
     const char *metric = text_at(prediction, "metric");
     char cited[CITE_MAX];
     const json_t *holds = json_object_get(prediction, "holds");
-    document_cell(document, CODE("%s/%s"), text_or(prediction, "scenario", "?"),
+    document_cell(document, "`%s/%s`", text_or(prediction, "scenario", "?"),
                   text_or(prediction, "for_arm", "?"));
     document_cell(document, "%s", text_or(prediction, "hypothesis", "?"));
     document_cell(document, "%s", words_metric(metric));
@@ -123,7 +118,7 @@ static void analysis_of_raising(const struct story *story)
                        "process lives for about L / g more requests, then it is killed: a higher L "
                        "makes that later, no L makes it never.");
     if (isfinite(per_request))
-        document_paragraph(document, "Here " CODE("%s/%s") " kept about %s for each request.%s",
+        document_paragraph(document, "Here `%s/%s` kept about %s for each request.%s",
                            text_or(trigger, "scenario", "?"), text_or(trigger, "name", "?"),
                            figure_bytes(per_request, growth),
                            cite_ids(story, value_at(trigger, "verdict.because"), cited));
@@ -179,13 +174,10 @@ static void analysis_of_backoff(const struct story *story)
     char cited[CITE_MAX];
     if (lifetime) {
         document_note(document, TONE_BAD,
-                      STRONG("CrashLoopBackOff hides here.") " A process of " CODE(
-                          "%s/%s") " lived for %s "
-                                   "before it was killed. Kubernetes resets the restart delay once "
-                                   "a container has "
-                                   "run for 10 minutes (%s in this run's time): the crash loop "
-                                   "never shows, though "
-                                   "every process is still killed.%s",
+                      "*CrashLoopBackOff hides here.* A process of `%s/%s` lived for %s before it "
+                      "was killed. Kubernetes resets the restart delay once a container has run "
+                      "for 10 minutes (%s in this run's time): the crash loop never shows, though "
+                      "every process is still killed.%s",
                       text_or(arm, "scenario", "?"), text_or(arm, "name", "?"),
                       figure_seconds(number_at(lifetime, "uptime_s"), text),
                       figure_seconds(reset_s, limit), cite_end(story, lifetime, cited));
@@ -196,21 +188,14 @@ static void analysis_of_backoff(const struct story *story)
     double base = first_working_set(arm);
     if (!arm || !(per_s > 0) || !isfinite(base))
         return;
-    document_note(
-        document, TONE_NEUTRAL,
-        STRONG(
-            "More memory can hide the crash loop.") " Kubernetes resets the restart delay once a "
-                                                    "container has run for 10 minutes. At the "
-                                                    "growth of " CODE(
-                                                        "%s/%s") ", %s a second, a "
-                                                                 "limit above about %s keeps a "
-                                                                 "process alive that long: "
-                                                                 "CrashLoopBackOff would vanish "
-                                                                 "from the status, with the leak "
-                                                                 "intact. (Inferred from%s)",
-        text_or(arm, "scenario", "?"), text_or(arm, "name", "?"), figure_bytes(per_s, text),
-        figure_bytes(base + BACKOFF_RESET_S * per_s, limit),
-        cite_ids(story, value_at(arm, "verdict.because"), cited));
+    document_note(document, TONE_NEUTRAL,
+                  "*More memory can hide the crash loop.* Kubernetes resets the restart delay once "
+                  "a container has run for 10 minutes. At the growth of `%s/%s`, %s a second, a "
+                  "limit above about %s keeps a process alive that long: CrashLoopBackOff would "
+                  "vanish from the status, with the leak intact. (Inferred from%s)",
+                  text_or(arm, "scenario", "?"), text_or(arm, "name", "?"),
+                  figure_bytes(per_s, text), figure_bytes(base + BACKOFF_RESET_S * per_s, limit),
+                  cite_ids(story, value_at(arm, "verdict.because"), cited));
 }
 
 void story_analysis(struct story *story)
@@ -236,7 +221,7 @@ static void gate_rows(const struct story *story, const json_t *gate)
     json_t *check;
     json_array_foreach(json_object_get(gate, "checks"), index, check)
     {
-        document_cell(document, CODE("%s"), text_or(gate, "id", "?"));
+        document_cell(document, "`%s`", text_or(gate, "id", "?"));
         document_cell(document, "%s", text_or(check, "id", "?"));
         document_cell(document, "%s%s", text_or(check, "observed", "not measured"),
                       cite_ids(story, json_object_get(check, "evidence"), cited));
@@ -244,7 +229,7 @@ static void gate_rows(const struct story *story, const json_t *gate)
         document_cell(document, "%s", flag_at(check, "pass") ? GOOD("PASS") : BAD("FAIL"));
     }
     if (json_array_size(json_object_get(gate, "checks")) == 0) {
-        document_cell(document, CODE("%s"), text_or(gate, "id", "?"));
+        document_cell(document, "`%s`", text_or(gate, "id", "?"));
         document_cell(document, "-");
         document_cell(document, "not measured");
         document_cell(document, "-");
@@ -260,15 +245,15 @@ void story_conclusion(struct story *story)
     const char *settle = text_at(verdict, "would_settle");
     char cited[CITE_MAX];
     document_section(document, "Conclusion");
-    document_paragraph(document, STRONG("Verdict: %s") " (" CODE("%s") "). %s%s",
-                       words_class(class), class, text_or(verdict, "summary", ""),
+    document_paragraph(document, "*Verdict: %s* (`%s`). %s%s", words_class(class), class,
+                       text_or(verdict, "summary", ""),
                        cite_ids(story, json_object_get(verdict, "because"), cited));
     document_paragraph(document, "%s", words_class_meaning(class));
     document_paragraph(document, "Confidence %.0f %%; level of the weakest source: %s.",
                        100 * fmax(number_at(verdict, "confidence"), 0),
                        text_or(verdict, "level", "Not Proven"));
     if (settle && *settle)
-        document_paragraph(document, STRONG("What would settle it:") " %s", settle);
+        document_paragraph(document, "*What would settle it:* %s", settle);
     size_t all = 0;
     size_t passing = passing_gates(story, &all);
     if (all == 0) {
@@ -286,133 +271,4 @@ void story_conclusion(struct story *story)
     size_t index;
     json_t *gate;
     json_array_foreach((json_t *)story->gates, index, gate) gate_rows(story, gate);
-}
-
-static void falsification_of(const struct story *story, const json_t *revert)
-{
-    struct document *document = story->document;
-    const char *scenario = text_or(revert, "scenario", "?");
-    double kills = number_at(revert, "oom_kills");
-    char text[FIGURE_TEXT_MAX];
-    char cited[CITE_MAX];
-    cite_ids(story, value_at(revert, "verdict.because"), cited);
-    if (kills > 0)
-        document_item(
-            document,
-            "Scenario " CODE("%s") ": with the fix taken back, the failure came back (%s "
-                                   "kills). It was the fix that had cured it, not chance.%s",
-            scenario, figure_number(kills, 0, text), cited);
-    else
-        document_item(
-            document,
-            "Scenario " CODE("%s") ": " BAD("with the fix taken back, the failure did not "
-                                            "come back") ". What cured it is not proven.%s",
-            scenario, cited);
-}
-
-void story_falsification(struct story *story)
-{
-    struct document *document = story->document;
-    document_section(document, "Falsification");
-    unsigned reverts = 0;
-    size_t index;
-    json_t *arm;
-    json_array_foreach((json_t *)story->arms, index, arm) reverts += is_text(arm, "name", "revert");
-    if (reverts == 0) {
-        document_paragraph(
-            document, "Not done: no arm of this run took a cure back to see whether the failure "
-                      "returns. The conclusion rests on the arms above. To try to refute it, add "
-                      "a fix (" CODE("--patch-env") ", " CODE(
-                          "--patch-command") ") and the arm " CODE("revert") ".");
-        return;
-    }
-    document_paragraph(
-        document, "A cure that works proves little if the failure would have stopped anyway. So "
-                  "the fix was taken back: " CODE(
-                      "revert") " is the starting point again, with "
-                                "the same limit, the same code and the same requests.");
-    json_array_foreach((json_t *)story->arms, index, arm)
-    {
-        if (is_text(arm, "name", "revert"))
-            falsification_of(story, arm);
-    }
-}
-
-static void evidence_row(const struct story *story, const json_t *item)
-{
-    struct document *document = story->document;
-    document_cell(document, REF("%s"), text_or(item, "id", "?"));
-    document_cell(document, "%s", text_or(item, "level", "?"));
-    document_cell(document, "%s", text_or(item, "statement", ""));
-    document_cell(document, "%s", text_or(item, "source.arm", "the run"));
-    document_cell(document, CODE("%s") " %s", text_or(item, "source.table", "?"),
-                  text_or(item, "source.row", "?"));
-}
-
-static int kernel_lines(struct story *story, struct error *err)
-{
-    AUTO_ROWS rows = {0};
-    AUTO_BUFFER lines = {0};
-    int r = rows_query(&rows, story->store,
-                       "SELECT text FROM kernel_log WHERE lifetime_id IS NOT NULL"
-                       " AND kind IN ('summary', 'killed', 'group') ORDER BY id LIMIT ?1",
-                       KERNEL_LINES_SHOWN, err);
-    while (r >= 0 && (r = rows_next(&rows, err)) == 1) {
-        AUTO_FREE char *text = row_text(&rows, 0);
-        buffer_printf(&lines, "%s\n", text ? text : "");
-    }
-    if (r < 0 || lines.length == 0)
-        return r;
-    document_subsection(story->document, "The kernel's own words");
-    document_paragraph(
-        story->document,
-        "From the kernel log (the first lines; all are in the table " CODE("kernel_log") "). " CODE(
-            "oom_memcg") " is the cgroup whose limit was hit, " CODE("task_memcg") " that of the "
-                                                                                   "process. The "
-                                                                                   "kernel limits "
-                                                                                   "how many such "
-                                                                                   "reports it "
-                                                                                   "prints: a "
-                                                                                   "missing one "
-                                                                                   "proves "
-                                                                                   "nothing, the "
-                                                                                   "counter does. "
-                                                                                   "(Observed)");
-    document_code(story->document, buffer_text(&lines));
-    return 0;
-}
-
-static void evidence_levels(struct document *document)
-{
-    document_paragraph(document,
-                       "Levels, strongest first. A statement never has a stronger level than "
-                       "its weakest source.");
-    for (enum evidence_level level = 0; level < LEVEL_COUNT; level++)
-        document_item(document, STRONG("%s") ": %s.", level_name(level),
-                      words_level(level_name(level)));
-}
-
-int story_evidence(struct story *story, struct error *err)
-{
-    struct document *document = story->document;
-    document_section(document, "Evidence");
-    if (json_array_size(story->evidence) == 0) {
-        document_paragraph(
-            document, "No statement was recorded: the run ended before its analysis. The raw rows "
-                      "are in " CODE("evidence.db") ".");
-    } else {
-        document_paragraph(document, "Every statement and the row it rests on:");
-        document_table(document,
-                       (const char *const[]){"Id", "Level", "Statement", "Arm", "Row", NULL});
-        size_t index;
-        json_t *item;
-        json_array_foreach((json_t *)story->evidence, index, item) evidence_row(story, item);
-    }
-    int r = kernel_lines(story, err);
-    evidence_levels(document);
-    document_paragraph(
-        document,
-        "To check that nothing was changed since: " CODE(
-            "sha256sum -c MANIFEST.sha256") ". To look at a row: " CODE("sqlite3 evidence.db") ".");
-    return r;
 }

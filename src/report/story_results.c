@@ -38,9 +38,8 @@ static int execution_row(struct story *story, const json_t *arm, struct error *e
     double start = 0;
     double duration = 0;
     int r = execution_times(story, number_at(arm, "row"), &start, &duration, err);
-    document_cell(document, CODE("%s/%s"), text_or(arm, "scenario", "?"),
-                  text_or(arm, "name", "?"));
-    document_cell(document, CODE("%s"), text_or(arm, "revision", "?"));
+    document_cell(document, "`%s/%s`", text_or(arm, "scenario", "?"), text_or(arm, "name", "?"));
+    document_cell(document, "`%s`", text_or(arm, "revision", "?"));
     document_cell(document, "%s", figure_seconds(start, text));
     document_cell(document, "%s", figure_seconds(duration, text));
     document_cell(document, "%zu", json_array_size(json_object_get(arm, "lifetimes")));
@@ -61,60 +60,15 @@ static int execution_events(struct story *story, struct error *err)
     if (r <= 0)
         return r;
     struct document *document = story->document;
-    document_paragraph(document, "The platform told this in Azure Container Apps' words (" CODE(
-                                     "events.ndjson") "). One "
-                                                      "kill "
-                                                      "makes two "
-                                                      "rows,"
-                                                      " " CODE("C"
-                                                               "o"
-                                                               "n"
-                                                               "t"
-                                                               "a"
-                                                               "i"
-                                                               "n"
-                                                               "e"
-                                                               "r"
-                                                               "T"
-                                                               "e"
-                                                               "r"
-                                                               "m"
-                                                               "i"
-                                                               "n"
-                                                               "a"
-                                                               "t"
-                                                               "e"
-                                                               "d") " and " CODE("Proces"
-                                                                                 "sExite"
-                                                                                 "d") ":"
-                                                                                      " "
-                                                                                      "c"
-                                                                                      "o"
-                                                                                      "u"
-                                                                                      "n"
-                                                                                      "t"
-                                                                                      " "
-                                                                                      "k"
-                                                                                      "i"
-                                                                                      "l"
-                                                                                      "l"
-                                                                                      "s"
-                                                                                      ","
-                                                                                      " "
-                                                                                      "n"
-                                                                                      "o"
-                                                                                      "t"
-                                                                                      " "
-                                                                                      "r"
-                                                                                      "o"
-                                                                                      "w"
-                                                                                      "s"
-                                                                                      ".");
+    document_paragraph(
+        document,
+        "The platform told this in Azure Container Apps' words (`events.ndjson`). One kill makes "
+        "two rows, `ContainerTerminated` and `ProcessExited`: count kills, not rows.");
     document_table(document, (const char *const[]){"Reason", "Type", ">Count", NULL});
     for (; r == 1; r = rows_next(&rows, err)) {
         AUTO_FREE char *reason = row_text(&rows, 0);
         AUTO_FREE char *type = row_text(&rows, 1);
-        document_cell(document, CODE("%s"), reason ? reason : "");
+        document_cell(document, "`%s`", reason ? reason : "");
         document_cell(document, "%s", type ? type : "");
         document_cell(document, "%lld", (long long)row_integer(&rows, 2));
     }
@@ -128,8 +82,8 @@ int story_execution(struct story *story, struct error *err)
     document_section(document, "Execution");
     if (flag_at(story->run, "interrupted"))
         document_note(document, TONE_BAD,
-                      STRONG("This run was interrupted.") " What was recorded until then is below; "
-                                                          "what is missing was not measured.");
+                      "*This run was interrupted.* What was recorded until then is below; what is "
+                      "missing was not measured.");
     document_paragraph(document, "The run took %s. The arms ran one after another:",
                        figure_seconds(number_at(story->run, "duration_s"), duration));
     document_table(document, (const char *const[]){"Arm", "Revision", ">Began after", ">Took",
@@ -154,8 +108,7 @@ static void arm_row(const struct story *story, const json_t *arm)
     json_t *lifetime;
     json_array_foreach(json_object_get(arm, "lifetimes"), index, lifetime) peak =
         fmax(peak, number_at(lifetime, "working_set.peak_bytes"));
-    document_cell(document, CODE("%s/%s"), text_or(arm, "scenario", "?"),
-                  text_or(arm, "name", "?"));
+    document_cell(document, "`%s/%s`", text_or(arm, "scenario", "?"), text_or(arm, "name", "?"));
     document_cell(document, "%s", figure_limit(number_at(arm, "memory_limit_bytes"), text));
     document_cell(document, "%s", figure_bytes(peak, text));
     document_cell(document, "%s", figure_number(number_at(arm, "oom_kills"), 0, text));
@@ -213,9 +166,9 @@ static void measurement_of_arm(const struct story *story, const json_t *arm)
             lifetime_row(story, lifetime);
     }
     if (json_array_size(lifetimes) > LIFETIMES_SHOWN)
-        document_paragraph(
-            document, "The first %d of %zu processes; the rest are in " CODE("result.json") ".",
-            LIFETIMES_SHOWN, json_array_size(lifetimes));
+        document_paragraph(document,
+                           "The first %d of %zu processes; the rest are in `result.json`.",
+                           LIFETIMES_SHOWN, json_array_size(lifetimes));
 }
 
 /* How fast the kernel's kills were seen and stored. */
@@ -232,14 +185,14 @@ static void measurement_of_detection(const struct story *story)
         json_array_foreach(json_object_get(arm, "lifetimes"), inner, lifetime)
         {
             double after = number_at(lifetime, "end.detected_after_ms");
-            counted += isfinite(after);
+            counted += isfinite(after) ? 1 : 0;
             slowest = isfinite(after) ? fmax(slowest, after) : slowest;
         }
     }
     if (counted > 0)
         document_paragraph(story->document,
                            "Of %u kills the kernel log holds the moment; the slowest was noticed "
-                           "%.2f ms after it. (Measured, table " CODE("kill") ")",
+                           "%.2f ms after it. (Measured, table `kill`)",
                            counted, slowest);
 }
 
@@ -248,16 +201,11 @@ void story_measurement(struct story *story)
     struct document *document = story->document;
     document_section(document, "Measurement");
     document_paragraph(
-        document,
-        STRONG(
-            "Working set") " is the memory that counts against the limit and cannot "
-                           "simply be dropped: usage minus inactive file cache, as Kubernetes and "
-                           "Azure "
-                           "show it. Peak is the highest sample. A request is completed when it "
-                           "got an "
-                           "answer below status 500; without an answer, or with an error of the "
-                           "server, "
-                           "it failed. Once an arm has seen enough kills, the rest is not sent.");
+        document, "*Working set* is the memory that counts against the limit and cannot simply be "
+                  "dropped: usage minus inactive file cache, as Kubernetes and Azure show it. Peak "
+                  "is the highest sample. A request is completed when it got an answer below "
+                  "status 500; without an answer, or with an error of the server, it failed. Once "
+                  "an arm has seen enough kills, the rest is not sent.");
     document_table(document, (const char *const[]){"Arm", ">Limit", ">Peak", ">Kills", ">Restarts",
                                                    ">Planned", ">Completed", ">Failed", NULL});
     size_t index;

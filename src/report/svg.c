@@ -66,7 +66,8 @@ void svg_hatched(struct buffer *out, double x, double y, double width, double he
         return;
     buffer_puts(out, "<path d=\"");
     /* Strokes that rise to the right, cut at the rectangle's edges. */
-    for (double start = x - height; start < x + width; start += 5) {
+    for (unsigned i = 0; 5 * i < width + height; i++) {
+        double start = x - height + 5 * i;
         double from = fmax(start, x);
         double to = fmin(start + height, x + width);
         if (to > from)

@@ -119,7 +119,7 @@ int store_create(const char *directory, struct store **ret, struct error *err)
 {
     struct store *store = NULL;
     int r = store_new(directory, &store, err);
-    if (r < 0)
+    if (!store)
         return r;
     r = open_created(store, directory, err);
     if (r < 0) {
@@ -205,7 +205,7 @@ int store_open(const char *directory, struct store **ret, struct error *err)
 {
     struct store *store = NULL;
     int r = store_new(directory, &store, err);
-    if (r < 0)
+    if (!store)
         return r;
     r = open_existing(store, err);
     if (r < 0) {

@@ -69,7 +69,8 @@ static inline void fixture_clear(struct fixture *fixture)
 
 static inline void assert_contains(const char *text, const char *part)
 {
-    if (!strstr(text, part))
+    assert_non_null(text);
+    if (text && !strstr(text, part))
         fail_msg("'%s' is not in: %.2000s", part, text);
 }
 

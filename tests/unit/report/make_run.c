@@ -17,7 +17,7 @@
 #define PERIOD_MS   25 /* between two requests */
 #define IDLE_MS     1000
 #define GAP_MS      500
-#define CYCLE_MS    (PER_CYCLE * PERIOD_MS)
+#define CYCLE_MS    ((int64_t)PER_CYCLE * PERIOD_MS)
 #define COOLDOWN_MS 1500
 #define STARTUP_MS  200
 
