@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The kernel log's OOM reports: /dev/kmsg records and the text forms of the same lines.
  *
- * The OOM dump is rate limited (10 in 5 s for the whole machine): a missing line proves nothing. What
- * is left out then is the dump with its summary, which alone names the cgroups; the kill line still
- * comes. Pids are those of the initial pid namespace. Nothing here allocates. */
+ * The OOM dump is rate limited (10 in 5 s for the whole machine): a missing line proves nothing.
+ * What is left out then is the dump with its summary, which alone names the cgroups; the kill line
+ * still comes. Pids are those of the initial pid namespace. Nothing here allocates. */
 #pragma once
 
 #include "base/error.h"
@@ -12,9 +12,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define KMSG_TEXT_MAX 1024 /* a record's text, cut at this length */
+#define KMSG_TEXT_MAX   1024 /* a record's text, cut at this length */
 #define KMSG_CGROUP_MAX 256
-#define KMSG_COMM_MAX 64
+#define KMSG_COMM_MAX   64
 
 struct kmsg_record {
     uint64_t sequence;
@@ -25,13 +25,13 @@ struct kmsg_record {
 
 enum kmsg_oom_kind {
     KMSG_NOT_OOM,
-    KMSG_OOM_SUMMARY,      /* oom-kill:constraint=... (5.0+) or "Task in /a killed as a result of ..." */
-    KMSG_OOM_KILLED,       /* "... Killed process N (comm) total-vm:..." */
-    KMSG_OOM_GROUP,        /* "Tasks in X are going to be killed due to memory.oom.group set" */
-    KMSG_OOM_REAPED,       /* "oom_reaper: reaped process ..." */
-    KMSG_OOM_INVOKED,      /* "comm invoked oom-killer: ..." */
-    KMSG_OOM_SELECTED,     /* before 5.1: "... Kill process N (comm) score S or sacrifice child"; the
-                              process that is killed can be a child of this one */
+    KMSG_OOM_SUMMARY, /* oom-kill:constraint=... (5.0+) or "Task in /a killed as a result of ..." */
+    KMSG_OOM_KILLED,  /* "... Killed process N (comm) total-vm:..." */
+    KMSG_OOM_GROUP,   /* "Tasks in X are going to be killed due to memory.oom.group set" */
+    KMSG_OOM_REAPED,  /* "oom_reaper: reaped process ..." */
+    KMSG_OOM_INVOKED, /* "comm invoked oom-killer: ..." */
+    KMSG_OOM_SELECTED, /* before 5.1: "... Kill process N (comm) score S or sacrifice child"; the
+                          process that is killed can be a child of this one */
 };
 
 enum kmsg_scope { KMSG_SCOPE_UNKNOWN, KMSG_SCOPE_MEMCG, KMSG_SCOPE_GLOBAL };
@@ -58,8 +58,8 @@ int kmsg_read(int fd, struct kmsg_record *ret);
 /* Split a raw /dev/kmsg record "6,339,5140900,-;text\n KEY=value" and undo its \xNN escapes. */
 int kmsg_parse_record(const char *raw, struct kmsg_record *ret);
 /* Recognise a line's text (without time stamp or syslog prefix): every format from 4.x to 6.18, and
- * those of RHEL 6 and 7. Returns ret->kind. Names may hold anything that a task can be called: blanks,
- * commas, parentheses, newlines, even ",task=". */
+ * those of RHEL 6 and 7. Returns ret->kind. Names may hold anything that a task can be called:
+ * blanks, commas, parentheses, newlines, even ",task=". */
 enum kmsg_oom_kind kmsg_parse_oom(const char *text, struct kmsg_oom *ret);
 
 /* Whether the cgroup `path` is `ancestor` or lies below it; both as in the log. False for "". */

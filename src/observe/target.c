@@ -60,12 +60,11 @@ void target_init(struct target *target)
  * root and outside of the mount, which ends the walk. */
 static void open_ancestors(struct target *target, int dir_fd)
 {
-    char path[3 * OBSERVER_ANCESTORS_MAX + sizeof("memory.events.local")] = "";
-    size_t used = 0;
-    while (target->ancestors < OBSERVER_ANCESTORS_MAX) {
-        memcpy(path + used, "../", 3);
-        used += 3;
-        strcpy(path + used, "memory.events.local");
+    char up[sizeof("../") * OBSERVER_ANCESTORS_MAX] = "";
+    for (size_t used = 0; target->ancestors < OBSERVER_ANCESTORS_MAX; used += strlen("../")) {
+        char path[sizeof(up) + sizeof("memory.events.local")];
+        snprintf(up + used, sizeof(up) - used, "../");
+        snprintf(path, sizeof(path), "%smemory.events.local", up);
         int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC);
         if (fd < 0)
             break;
