@@ -12,7 +12,8 @@
 #define MIB_BYTES 1048576.0
 
 /* A fall of this share of the whole range counts as a release (a collection, a freed burst). */
-#define RELEASE_SHARE 0.15
+#define RELEASE_SHARE    0.15
+#define MUCH_CACHE_BYTES (16 * MIB_BYTES)
 /* A fall at the very end by at least this share, within so many seconds, is the process's end. */
 #define TEAR_DOWN_SHARE 0.05
 #define TEAR_DOWN_S     2.0
@@ -44,9 +45,25 @@ static double cache_bytes(const struct point *point)
     return isnan(point->file) ? NAN : fmax(0, point->file - known_or_zero(point->shmem));
 }
 
+/* Working set and page cache are read one after the other: with much page cache in motion their
+ * difference scatters by tens of MiB, and the sum of the other kinds is the better measure where
+ * all are known. */
+static bool sum_kinds(const struct lifetime_series *lifetime)
+{
+    bool much = false;
+    for (size_t i = 0; i < lifetime->count; i++) {
+        const struct point *point = &lifetime->points[i];
+        if (isnan(point->anon) || isnan(point->shmem) || isnan(point->kernel))
+            return false;
+        much |= cache_bytes(point) >= MUCH_CACHE_BYTES;
+    }
+    return much;
+}
+
 static int copy_points(struct profile *profile)
 {
     const struct lifetime_series *lifetime = profile->lifetime;
+    bool sum = sum_kinds(lifetime);
     size_t bytes = (lifetime->count + 1) * sizeof(double);
     profile->t = malloc(bytes);
     profile->requests = malloc(bytes);
@@ -56,7 +73,7 @@ static int copy_points(struct profile *profile)
         return -ENOMEM;
     for (size_t i = 0; i < lifetime->count; i++) {
         const struct point *point = &lifetime->points[i];
-        double retained = retained_bytes(point);
+        double retained = sum ? point->anon + point->shmem + point->kernel : retained_bytes(point);
         if (isnan(retained) || (!isnan(lifetime->ready_s) && point->t_s < lifetime->ready_s))
             continue;
         profile->t[profile->count] = point->t_s;

@@ -45,6 +45,8 @@
 #define PAGE_CACHE_SHARE 0.1
 #define PAGE_CACHE_BYTES (8 * MIB_BYTES)
 #define POINTS_MIN       8
+/* Memory this close to the limit may have been the reason. */
+#define NEAR_LIMIT 0.9
 
 /* The rule of succession (Laplace): after `agree` of `repeats` like outcomes, the chance that the
  * next is like them. Few repeats keep it low, however clear each one is. */
@@ -118,8 +120,9 @@ static void judge_startup(const struct view *view, struct verdict *verdict)
 
 struct shapes {
     unsigned known, steady, burst, front;
-    unsigned lifetimes; /* killed after their start */
-    double requests[3]; /* to the kill: fewest, most, sum */
+    unsigned unanswered; /* killed before they answered any request */
+    unsigned lifetimes;  /* killed after their start */
+    double requests[3];  /* to the kill: fewest, most, sum */
 };
 
 static void count_shape(struct shapes *shapes, struct shape shape)
@@ -144,6 +147,7 @@ static struct shapes shapes_of(const struct view *view)
         if (!cause_is_memory(lifetime->cause) || killed_at_start(lifetime))
             continue;
         shapes.lifetimes++;
+        shapes.unanswered += !(lifetime->requests_completed >= 1);
         shapes.requests[0] = fmin(shapes.requests[0], lifetime->requests_completed);
         shapes.requests[1] = fmax(shapes.requests[1], lifetime->requests_completed);
         shapes.requests[2] += lifetime->requests_completed;
@@ -222,6 +226,22 @@ static void judge_burst(const struct view *view, const struct shapes *shapes,
         limit_words(view->arm->limit_bytes).text);
 }
 
+/* Not one answer before the kill: whatever the requests would have kept, the limit does not hold
+ * those that are in flight together. */
+static void judge_unanswered(const struct view *view, const struct shapes *shapes,
+                             struct verdict *verdict)
+{
+    decide(verdict, VERDICT_PEAK_DEMAND, DRIVER_REQUESTS,
+           level_weaker(view->weakest, LEVEL_STRONGLY_SUGGESTED),
+           succession(shapes->unanswered, shapes->lifetimes));
+    say(verdict->summary,
+        "Ended for memory %u time%s before it answered a request: those in flight together need "
+        "more "
+        "than the limit of %s.",
+        shapes->lifetimes, shapes->lifetimes == 1 ? "" : "s",
+        limit_words(view->arm->limit_bytes).text);
+}
+
 static void leave_killed_open(const struct view *view, const struct shapes *shapes,
                               struct verdict *verdict)
 {
@@ -255,6 +275,11 @@ static void judge_killed(const struct view *view, struct verdict *verdict)
 {
     struct shapes shapes = shapes_of(view);
     bool rises = trend_rises(main_trend(view));
+    if (view->traffic && view->driver != DRIVER_TIME && view->own_limit_deaths > 0 &&
+        two_thirds(shapes.unanswered, shapes.lifetimes)) {
+        judge_unanswered(view, &shapes, verdict);
+        return;
+    }
     if (rises && two_thirds(shapes.steady, shapes.known)) {
         judge_killed_leak(view, &shapes, verdict);
         return;
@@ -450,7 +475,13 @@ static int judge_survivor(const struct view *view, struct verdict *verdict)
             "%s, p = %.2g).",
             growth_words(drift->value).text, growth_words(drift->low).text,
             growth_words(drift->high).text, survival.p_value);
-        say(verdict->would_settle, "More cycles of the same requests.");
+        bool full = survival.limit > 0 && view->peak_bytes >= NEAR_LIMIT * survival.limit;
+        say(verdict->would_settle, "%s",
+            full && survival.releases > 0
+                ? "It reached the limit and fell back without an end of the main process: whether "
+                  "a "
+                  "child was OOM-killed, and that child's memory on its own."
+                : "More cycles of the same requests.");
     } else {
         judge_flat(view, &survival, verdict);
     }
@@ -468,7 +499,7 @@ static bool ever_ready(const struct view *view)
 
 static bool near_the_limit(const struct view *view)
 {
-    return view->arm->limit_bytes > 0 && view->peak_bytes >= 0.9 * view->arm->limit_bytes;
+    return view->arm->limit_bytes > 0 && view->peak_bytes >= NEAR_LIMIT * view->arm->limit_bytes;
 }
 
 /* It ran, was not killed, and never served anything: flat memory says nothing about its work. */

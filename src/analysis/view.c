@@ -101,9 +101,22 @@ static int idle_slope(const struct view *view, struct trend *ret)
     return 0;
 }
 
+/* Some lifetime was observed while requests were sent to it, answered or not. */
+static bool saw_traffic(const struct view *view)
+{
+    for (size_t i = 0; i < view->arm->count; i++) {
+        const struct lifetime_series *lifetime = &view->arm->lifetimes[i];
+        for (size_t k = 0; k < lifetime->span_count; k++)
+            if (lifetime->spans[k].kind == SPAN_CYCLE && lifetime->spans[k].end_s > 0 &&
+                lifetime->spans[k].start_s < lifetime->uptime_s)
+                return true;
+    }
+    return view->requests > 0;
+}
+
 static enum driver find_driver(const struct view *view)
 {
-    if (view->requests <= 0)
+    if (!view->traffic)
         return DRIVER_TIME;
     double idle = view->idle_per_second.slope.value, busy = view->busy_per_second.slope.value;
     if (isnan(idle) || isnan(busy))
@@ -134,6 +147,7 @@ int view_init(struct view *view, const struct arm_series *arm)
         rc = common_slope(view, offsetof(struct profile, busy), &view->busy_per_second);
     if (rc == 0)
         rc = idle_slope(view, &view->idle_per_second);
+    view->traffic = saw_traffic(view);
     view->driver = find_driver(view);
     return rc;
 }

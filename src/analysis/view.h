@@ -21,7 +21,8 @@ struct view {
     unsigned own_limit_deaths, runtime_deaths;
     enum evidence_level weakest; /* of the memory deaths' causes */
     double peak_bytes;           /* highest working set or kernel high-water mark; NAN unknown */
-    double requests;             /* of all lifetimes */
+    double requests;             /* completed by all lifetimes */
+    bool traffic;                /* requests were sent while a lifetime was observed */
     /* Common slopes over the lifetimes that got past their start. */
     struct trend per_request, per_second, busy_per_second, idle_per_second;
     enum driver driver;            /* DRIVER_NONE: requests and time cannot be told apart */

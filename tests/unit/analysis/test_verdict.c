@@ -415,6 +415,41 @@ static void test_growth_of_a_lifetime(void **state)
     assert_true(isnan(growth.per_request.value) && isnan(growth.first_bytes));
 }
 
+/* Every request holds its memory while it runs, and too many run at once: nothing is answered
+ * before the kill. */
+static void test_killed_by_what_is_in_flight(void **state)
+{
+    (void)state;
+    struct point points[30];
+    for (size_t i = 0; i < 30; i++)
+        points[i] = (struct point){.t_s = (double)i / 20,
+                                   .anon = NAN,
+                                   .file = NAN,
+                                   .inactive_file = NAN,
+                                   .shmem = NAN,
+                                   .kernel = NAN,
+                                   .working_set = (i < 20 ? 5 : 5 + 9.5 * (double)(i - 19)) * MIB};
+    struct span spans[] = {{.kind = SPAN_IDLE, .start_s = 0, .end_s = 1},
+                           {.kind = SPAN_CYCLE, .cycle = 1, .start_s = 1, .end_s = 9}};
+    struct lifetime_series lifetimes[3];
+    for (size_t i = 0; i < 3; i++)
+        lifetimes[i] = (struct lifetime_series){.index = (unsigned)i + 1,
+                                                .points = points,
+                                                .count = 30,
+                                                .spans = spans,
+                                                .span_count = 2,
+                                                .ready_s = 0,
+                                                .uptime_s = 1.5,
+                                                .cause = CAUSE_OOM_CONTAINER_LIMIT,
+                                                .level = LEVEL_MEASURED,
+                                                .peak_bytes = 100 * MIB};
+    struct arm_series arm = {.limit_bytes = 100 * MIB, .lifetimes = lifetimes, .count = 3};
+    struct verdict verdict;
+    assert_int_equal(verdict_of_arm(&arm, &verdict), 0);
+    assert_int_equal(verdict.class, VERDICT_PEAK_DEMAND);
+    assert_int_equal(verdict.driver, DRIVER_REQUESTS);
+}
+
 /* Seen on a busy machine: a quarter of a second after the kill the sampler still finds what is
  * left. */
 static void test_tear_down_is_no_release(void **state)
@@ -452,6 +487,7 @@ int main(void)
         cmocka_unit_test(test_unknown_limit),
         cmocka_unit_test(test_startup_confidence),
         cmocka_unit_test(test_growth_of_a_lifetime),
+        cmocka_unit_test(test_killed_by_what_is_in_flight),
         cmocka_unit_test(test_tear_down_is_no_release),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
