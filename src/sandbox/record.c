@@ -13,12 +13,14 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SUFFIX           ".run"
@@ -26,6 +28,12 @@
 #define RECORD_MAX_BYTES 16384
 #define CANDIDATES_MAX   2
 #define KILL_WAIT_NS     (10 * NS_PER_S)
+#define CHILD_WAIT_NS    (2 * NS_PER_S)
+#define OWNER_BYTES      128
+
+/* From behind the name in /proc/PID/stat: the state, and the 22nd field, the start time. */
+#define STATE_AND_START_FORMAT                                                                     \
+    " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu"
 
 struct candidates {
     char path[CANDIDATES_MAX][PATH_BYTES];
@@ -97,6 +105,28 @@ static bool still_linked(int dir_fd, const char *name, int fd)
            by_name.st_ino == by_fd.st_ino && by_name.st_dev == by_fd.st_dev;
 }
 
+/* "owner PID STARTED NAMESPACE": the process, told from later ones of the same number by its start,
+ * and the pid namespace in which the number means it. Empty when there is no such process, or only
+ * its zombie. */
+static void describe_process(pid_t pid, char text[static OWNER_BYTES])
+{
+    char path[32];
+    char status[PATH_BYTES];
+    char space[64];
+    text[0] = '\0';
+    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+    ssize_t length = readlink("/proc/self/ns/pid", space, sizeof(space) - 1);
+    if (length < 0 || file_read_text(AT_FDCWD, path, status, sizeof(status)) < 0)
+        return;
+    space[length] = '\0';
+    unsigned long long started;
+    char state;
+    const char *fields = strrchr(status, ')'); /* the name before may hold anything */
+    if (fields && sscanf(fields + 1, STATE_AND_START_FORMAT, &state, &started) == 2 &&
+        state != 'Z' && state != 'X')
+        snprintf(text, OWNER_BYTES, "owner %d %llu %s\n", pid, started, space);
+}
+
 int record_open(const char *cgroup_name, struct record *ret, struct error *err)
 {
     struct record record = RECORD_NONE;
@@ -121,6 +151,13 @@ int record_open(const char *cgroup_name, struct record *ret, struct error *err)
         }
     }
     record.dir_fd = steal_fd(&dir_fd);
+    char owner[OWNER_BYTES];
+    describe_process(getpid(), owner);
+    if (write(record.fd, owner, strlen(owner)) != (ssize_t)strlen(owner)) {
+        int errnum = errno;
+        record_drop(&record);
+        return error_errno(err, errnum, "writing the record '%s'", cgroup_name);
+    }
     *ret = record;
     return 0;
 }
@@ -231,15 +268,46 @@ static int remove_leftover(const struct leftover *leftover, struct error *err)
     return r;
 }
 
+/* Whether a record that is still locked says that its owner ended: only in our own pid namespace.
+ */
+static bool owner_is_gone(int fd)
+{
+    char text[RECORD_MAX_BYTES];
+    char now[OWNER_BYTES];
+    char self[OWNER_BYTES];
+    int pid;
+    if (file_pread_text(fd, text, sizeof(text)) < 0 || sscanf(text, "owner %d ", &pid) != 1)
+        return false;
+    describe_process(getpid(), self);
+    const char *space = strrchr(self, ' ');
+    const char *end = strchr(text, '\n');
+    if (!space || !end || end - text < (ptrdiff_t)strlen(space) ||
+        strncmp(end + 1 - strlen(space), space, strlen(space)) != 0)
+        return false;
+    describe_process(pid, now);
+    return strncmp(text, now, (size_t)(end - text)) != 0;
+}
+
+/* The lock decides whether the owner lives. A child that it was just cloning shares the lock for a
+ * moment, until it closes its descriptors or dies with the owner; no event tells that moment. */
+static bool take_lock(int fd)
+{
+    int64_t deadline_ns = clock_monotonic_ns() + CHILD_WAIT_NS;
+    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        if (errno != EWOULDBLOCK || !owner_is_gone(fd) || clock_monotonic_ns() >= deadline_ns)
+            return false;
+        nanosleep(&(struct timespec){.tv_nsec = NS_PER_MS}, NULL);
+    }
+    return true;
+}
+
 /* 1 when something was removed, 0 when there was nothing or the owner lives, or -errno. */
 static int sweep_record(int dir_fd, const char *name, struct error *err)
 {
     AUTO_CLOSE int fd = openat(dir_fd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return errno == ENOENT ? 0 : error_errno(err, errno, "opening the record '%s'", name);
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0) /* its owner lives */
-        return errno == EWOULDBLOCK ? 0 : error_errno(err, errno, "locking '%s'", name);
-    if (!still_linked(dir_fd, name, fd))
+    if (!take_lock(fd) || !still_linked(dir_fd, name, fd))
         return 0;
     char text[RECORD_MAX_BYTES];
     ssize_t n = file_pread_text(fd, text, sizeof(text));

@@ -134,7 +134,12 @@ static int receive_report(const struct sandbox *sandbox, struct child_report *re
     while (poll(&answer, 1, (int)(SETUP_WAIT_NS / NS_PER_MS)) < 1)
         if (clock_monotonic_ns() >= deadline_ns)
             return -ETIMEDOUT;
-    ssize_t n = recv(sandbox->control_fd, ret, sizeof(*ret), 0);
+    /* A child that ended without reading our byte resets the connection: that error comes first,
+     * and once, then its report. */
+    ssize_t n;
+    do
+        n = recv(sandbox->control_fd, ret, sizeof(*ret), 0);
+    while (n < 0 && (errno == EINTR || errno == ECONNRESET));
     return n == (ssize_t)sizeof(*ret);
 }
 
