@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the end-to-end tests share: the oomlab binary, a state directory of their own, traces of leftovers."""
 
+import contextlib
 import json
 import os
+import sqlite3
 import subprocess
 from pathlib import Path
 
@@ -54,11 +56,21 @@ def oomlab(tmp_path):
     return Oomlab(tmp_path / "state")
 
 
-def own_cgroups():
-    """The control groups that oomlab made and that are there now."""
+def run_ids(directory):
+    """The ids of all runs whose evidence lies below the directory."""
+    found = set()
+    for path in Path(directory).rglob("evidence.db"):
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as evidence:
+            with contextlib.suppress(sqlite3.Error):  # killed before the tables were made
+                found |= {row[0] for row in evidence.execute("SELECT id FROM run")}
+    return found | {path.name for path in Path(directory).glob("**/oomlab/runs/*")}
+
+
+def cgroups_of(ids):
+    """The control groups that are there now and belong to these runs: a neighbour's do not count."""
     found = set()
     for path, folders, _ in os.walk("/sys/fs/cgroup"):
-        found |= {os.path.join(path, name) for name in folders if name.startswith("oomlab-")}
+        found |= {os.path.join(path, name) for name in folders if name.removeprefix("oomlab-") in ids}
     return found
 
 
@@ -67,10 +79,10 @@ def mounts():
 
 
 @pytest.fixture
-def no_leftovers():
+def no_leftovers(tmp_path):
     """Fails when the test leaves a control group or a mount behind."""
-    before = own_cgroups(), mounts()
+    before = mounts()
     yield
-    after = own_cgroups(), mounts()
-    assert after[0] <= before[0], f"left behind: {after[0] - before[0]}"
-    assert after[1] == before[1]
+    ids = run_ids(tmp_path)
+    assert cgroups_of(ids) == set()
+    assert mounts() == before
