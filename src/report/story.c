@@ -103,9 +103,10 @@ static const json_t *evidence_by_id(const struct story *story, const json_t *id)
     return NULL;
 }
 
-const char *cite_ids(const struct story *story, const json_t *ids, char text[static CITE_MAX])
+static const char *cite_list(const struct story *story, const json_t *ids,
+                             enum evidence_level level, char text[static CITE_MAX])
 {
-    struct citation citation = {.text = text};
+    struct citation citation = {.text = text, .level = level};
     text[0] = '\0';
     size_t index;
     json_t *id;
@@ -113,6 +114,18 @@ const char *cite_ids(const struct story *story, const json_t *ids, char text[sta
         cite(&citation, json_string_value(id), text_at(evidence_by_id(story, id), "level"));
     cite_close(&citation);
     return text;
+}
+
+const char *cite_ids(const struct story *story, const json_t *ids, char text[static CITE_MAX])
+{
+    return cite_list(story, ids, LEVEL_MEASURED, text);
+}
+
+const char *cite_verdict(const struct story *story, const json_t *verdict,
+                         char text[static CITE_MAX])
+{
+    return cite_list(story, json_object_get(verdict, "because"),
+                     level_of(text_at(verdict, "level")), text);
 }
 
 static unsigned cite_source(const struct story *story, const char *table, double row,

@@ -38,6 +38,9 @@ bool is_text(const json_t *object, const char *path, const char *expected);
 const char *cite_ids(const struct story *story, const json_t *ids, char text[static CITE_MAX]);
 const char *cite_row(const struct story *story, const char *table, double row,
                      char text[static CITE_MAX]);
+/* Of a verdict: what it rests on, and its own level where that is weaker. */
+const char *cite_verdict(const struct story *story, const json_t *verdict,
+                         char text[static CITE_MAX]);
 /* The same where the level is known: that of the end of a process. */
 const char *cite_end(const struct story *story, const json_t *lifetime, char text[static CITE_MAX]);
 

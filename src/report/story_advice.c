@@ -67,7 +67,7 @@ static void solution_arm(const struct story *story, const json_t *arm)
                   figure_number(number_at(arm, "oom_kills"), 0, kills),
                   figure_number(number_at(arm, "requests.completed"), 0, completed),
                   figure_number(number_at(arm, "requests.planned"), 0, planned),
-                  cite_ids(story, value_at(arm, "verdict.because"), cited));
+                  cite_verdict(story, value_at(arm, "verdict"), cited));
 }
 
 void story_solution(struct story *story)

@@ -17,7 +17,7 @@ static void falsification_of(const struct story *story, const json_t *revert)
     double kills = number_at(revert, "oom_kills");
     char text[FIGURE_TEXT_MAX];
     char cited[CITE_MAX];
-    cite_ids(story, value_at(revert, "verdict.because"), cited);
+    cite_verdict(story, value_at(revert, "verdict"), cited);
     if (kills > 0)
         document_item(document,
                       "Scenario `%s`: with the fix taken back, the failure came back (%s kills). "

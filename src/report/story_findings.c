@@ -28,7 +28,7 @@ static void analysis_row(const struct story *story, const json_t *arm)
     document_cell(document, "%s%s%s%s", text_or(arm, "verdict.summary", ""),
                   settle && *settle ? " What would settle it: " : "",
                   settle && *settle ? settle : "",
-                  cite_ids(story, value_at(arm, "verdict.because"), cited));
+                  cite_verdict(story, value_at(arm, "verdict"), cited));
 }
 
 static void prediction_outcome(const struct story *story, const json_t *prediction)
@@ -61,8 +61,9 @@ static void analysis_of_predictions(const struct story *story)
         return;
     document_subsection(story->document, "What was predicted, and what came");
     document_paragraph(story->document,
-                       "The explanation whose prediction holds survives; one whose prediction is "
-                       "refuted is out.");
+                       "An explanation gains when its prediction holds and loses when it is "
+                       "refuted. A wrong kind of outcome (killed or not) weighs more than a number "
+                       "that lies just outside its interval.");
     document_table(story->document, (const char *const[]){"Arm", "If it is", "What", ">Predicted",
                                                           ">Observed", "Outcome", NULL});
     size_t index;
@@ -121,7 +122,7 @@ static void analysis_of_raising(const struct story *story)
         document_paragraph(document, "Here `%s/%s` kept about %s for each request.%s",
                            text_or(trigger, "scenario", "?"), text_or(trigger, "name", "?"),
                            figure_bytes(per_request, growth),
-                           cite_ids(story, value_at(trigger, "verdict.because"), cited));
+                           cite_verdict(story, value_at(trigger, "verdict"), cited));
     if (!raise || !(number_at(raise, "oom_kills") > 0))
         return;
     document_paragraph(
@@ -132,7 +133,7 @@ static void analysis_of_raising(const struct story *story)
         figure_limit(number_at(trigger, "memory_limit_bytes"), limit),
         figure_number(median_requests_to_kill(raise), 1, later),
         figure_limit(number_at(raise, "memory_limit_bytes"), higher),
-        cite_ids(story, value_at(raise, "verdict.because"), cited));
+        cite_verdict(story, value_at(raise, "verdict"), cited));
 }
 
 /* A process that lives longer than the reset never builds up any back-off. */
@@ -156,10 +157,20 @@ static const json_t *find_reset_lifetime(const struct story *story, double reset
     return NULL;
 }
 
-static double first_working_set(const json_t *arm)
+/* The growth below which a process of this arm fills the highest limit of its scenario in no less
+ * than the reset time. NAN: not known. */
+static double hidden_growth(const struct story *story, const json_t *arm, double *ret_limit)
 {
     const json_t *lifetime = json_array_get(json_object_get(arm, "lifetimes"), 0);
-    return number_at(lifetime, "working_set.first_bytes");
+    size_t index;
+    json_t *other;
+    *ret_limit = 0;
+    json_array_foreach((json_t *)story->arms, index, other)
+    {
+        if (is_text(other, "scenario", text_or(arm, "scenario", "")))
+            *ret_limit = fmax(*ret_limit, number_at(other, "memory_limit_bytes"));
+    }
+    return (*ret_limit - number_at(lifetime, "working_set.first_bytes")) / BACKOFF_RESET_S;
 }
 
 static void analysis_of_backoff(const struct story *story)
@@ -171,6 +182,7 @@ static void analysis_of_backoff(const struct story *story)
     const json_t *lifetime = find_reset_lifetime(story, reset_s, &arm);
     char text[FIGURE_TEXT_MAX];
     char limit[FIGURE_TEXT_MAX];
+    char slow[FIGURE_TEXT_MAX];
     char cited[CITE_MAX];
     if (lifetime) {
         document_note(document, TONE_BAD,
@@ -184,18 +196,20 @@ static void analysis_of_backoff(const struct story *story)
         return;
     }
     arm = first_arm_of_class(story, "leak");
+    double highest = 0;
+    double hidden = hidden_growth(story, arm, &highest);
     double per_s = number_at(arm, "verdict.growth.bytes_per_second");
-    double base = first_working_set(arm);
-    if (!arm || !(per_s > 0) || !isfinite(base))
+    if (!arm || !(per_s > hidden) || !(hidden > 0))
         return;
-    document_note(document, TONE_NEUTRAL,
-                  "*More memory can hide the crash loop.* Kubernetes resets the restart delay once "
-                  "a container has run for 10 minutes. At the growth of `%s/%s`, %s a second, a "
-                  "limit above about %s keeps a process alive that long: CrashLoopBackOff would "
-                  "vanish from the status, with the leak intact. (Inferred from%s)",
-                  text_or(arm, "scenario", "?"), text_or(arm, "name", "?"),
-                  figure_bytes(per_s, text), figure_bytes(base + BACKOFF_RESET_S * per_s, limit),
-                  cite_ids(story, value_at(arm, "verdict.because"), cited));
+    document_note(
+        document, TONE_NEUTRAL,
+        "*More memory can hide the crash loop.* Kubernetes resets the restart delay once "
+        "a container has run for 10 minutes. Under %s every leak slower than about %s a "
+        "second lives that long: CrashLoopBackOff then never shows, with the leak intact. "
+        "Here `%s/%s` grew by %s a second, so the loop was plain to see.%s",
+        figure_limit(highest, limit), figure_bytes(hidden, slow), text_or(arm, "scenario", "?"),
+        text_or(arm, "name", "?"), figure_bytes(per_s, text),
+        cite_verdict(story, value_at(arm, "verdict"), cited));
 }
 
 void story_analysis(struct story *story)
@@ -213,28 +227,39 @@ void story_analysis(struct story *story)
     analysis_of_backoff(story);
 }
 
+/* One row a check. A gate's checks mostly rest on the same evidence, which then stands in its first
+ * row alone. */
 static void gate_rows(const struct story *story, const json_t *gate)
 {
     struct document *document = story->document;
+    const json_t *checks = json_object_get(gate, "checks");
+    const json_t *before = NULL;
     char cited[CITE_MAX];
     size_t index;
     json_t *check;
-    json_array_foreach(json_object_get(gate, "checks"), index, check)
+    json_array_foreach((json_t *)checks, index, check)
     {
-        document_cell(document, "`%s`", text_or(gate, "id", "?"));
-        document_cell(document, "%s", text_or(check, "id", "?"));
-        document_cell(document, "%s%s", text_or(check, "observed", "not measured"),
-                      cite_ids(story, json_object_get(check, "evidence"), cited));
-        document_cell(document, "%s", text_or(check, "threshold", "?"));
+        const json_t *evidence = json_object_get(check, "evidence");
+        document_cell(document, index == 0 ? "`%s`" : "%s",
+                      index == 0 ? text_or(gate, "id", "?") : "");
         document_cell(document, "%s", flag_at(check, "pass") ? GOOD("PASS") : BAD("FAIL"));
+        document_cell(document, "%s", text_or(check, "id", "?"));
+        document_cell(document, "%s", text_or(check, "observed", "not measured"));
+        document_cell(document, "%s", text_or(check, "threshold", "?"));
+        cite_ids(story, evidence, cited);
+        document_cell(document, "%s",
+                      before && json_equal(before, evidence) ? "as above"
+                                                             : cited + strspn(cited, " "));
+        before = evidence;
     }
-    if (json_array_size(json_object_get(gate, "checks")) == 0) {
-        document_cell(document, "`%s`", text_or(gate, "id", "?"));
-        document_cell(document, "-");
-        document_cell(document, "not measured");
-        document_cell(document, "-");
-        document_cell(document, "%s", flag_at(gate, "pass") ? GOOD("PASS") : BAD("FAIL"));
-    }
+    if (json_array_size(checks) > 0)
+        return;
+    document_cell(document, "`%s`", text_or(gate, "id", "?"));
+    document_cell(document, "%s", flag_at(gate, "pass") ? GOOD("PASS") : BAD("FAIL"));
+    document_cell(document, "-");
+    document_cell(document, "not measured");
+    document_cell(document, "-");
+    document_cell(document, "-");
 }
 
 void story_conclusion(struct story *story)
@@ -246,8 +271,7 @@ void story_conclusion(struct story *story)
     char cited[CITE_MAX];
     document_section(document, "Conclusion");
     document_paragraph(document, "*Verdict: %s* (`%s`). %s%s", words_class(class), class,
-                       text_or(verdict, "summary", ""),
-                       cite_ids(story, json_object_get(verdict, "because"), cited));
+                       text_or(verdict, "summary", ""), cite_verdict(story, verdict, cited));
     document_paragraph(document, "%s", words_class_meaning(class));
     document_paragraph(document, "Confidence %.0f %%; level of the weakest source: %s.",
                        100 * fmax(number_at(verdict, "confidence"), 0),
@@ -266,8 +290,8 @@ void story_conclusion(struct story *story)
                        passing == all ? GOOD("All hypotheses hold.")
                                       : BAD("Not every hypothesis holds."),
                        passing, all);
-    document_table(document,
-                   (const char *const[]){"Gate", "Check", "Observed", "Must be", "Result", NULL});
+    document_table(document, (const char *const[]){"Gate", "Result", "Check", "Observed", "Must be",
+                                                   "Evidence", NULL});
     size_t index;
     json_t *gate;
     json_array_foreach((json_t *)story->gates, index, gate) gate_rows(story, gate);

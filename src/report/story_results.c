@@ -201,11 +201,13 @@ void story_measurement(struct story *story)
     struct document *document = story->document;
     document_section(document, "Measurement");
     document_paragraph(
-        document, "*Working set* is the memory that counts against the limit and cannot simply be "
-                  "dropped: usage minus inactive file cache, as Kubernetes and Azure show it. Peak "
-                  "is the highest sample. A request is completed when it got an answer below "
-                  "status 500; without an answer, or with an error of the server, it failed. Once "
-                  "an arm has seen enough kills, the rest is not sent.");
+        document,
+        "*Working set* is the memory that counts against the limit and cannot simply be "
+        "dropped: usage minus inactive file cache, as Kubernetes and Azure show it. First and "
+        "peak are the first and the highest sample. A request is completed when it got an answer "
+        "below "
+        "status 500; without an answer, or with an error of the server, it failed. Once "
+        "an arm has seen enough kills, the rest is not sent.");
     document_table(document, (const char *const[]){"Arm", ">Limit", ">Peak", ">Kills", ">Restarts",
                                                    ">Planned", ">Completed", ">Failed", NULL});
     size_t index;

@@ -105,8 +105,11 @@ static void print_gate(const json_t *gate, FILE *out)
         buffer_printf(&figures, "%s%s: %s", index ? "; " : "", text_or(check, "id", "?"),
                       text_or(check, "observed", "not measured"));
     }
-    if (pass && figures.length > 0)
+    if (pass && figures.length > 0) {
+        fputs(paint(out, COLOUR_DIM), out);
         wrap_print(out, 6, "%s", buffer_text(&figures));
+        fputs(paint(out, COLOUR_NONE), out);
+    }
 }
 
 static void print_gates(const json_t *gates, FILE *out)
@@ -207,9 +210,9 @@ int report_print_summary(const json_t *result, FILE *out, struct error *err)
     const json_t *arms = json_object_get(result, "arms");
     char duration[FIGURE_TEXT_MAX];
     int r = 0;
-    wrap_print(out, 0, "oomlab %s: lab %s, run %s, duration %s",
-               text_or(result, "run.tool_version", "?"), text_or(result, "run.lab", "?"),
-               text_or(result, "run.id", "?"),
+    wrap_print(out, 0, "oomlab %s, lab %s", text_or(result, "run.tool_version", "?"),
+               text_or(result, "run.lab", "?"));
+    wrap_print(out, 0, "Run %s, duration %s", text_or(result, "run.id", "?"),
                figure_seconds(number_at(result, "run.duration_s"), duration));
     if (flag_at(result, "run.interrupted"))
         wrap_print(out, 0, "%sThis run was interrupted; what follows is what was recorded.%s",

@@ -349,7 +349,8 @@ static int64_t run_arm(struct maker *maker, const struct arm_spec *spec)
 {
     int64_t arm = add_arm(maker, spec);
     struct arm_state state = {.restart_ns = maker->now_ns, .traffic_ns = maker->now_ns + MS(400)};
-    int64_t length = IDLE_MS + CYCLES * CYCLE_MS + (CYCLES - 1) * GAP_MS + COOLDOWN_MS + 400;
+    int64_t length =
+        IDLE_MS + CYCLES * CYCLE_MS + (int64_t)(CYCLES - 1) * GAP_MS + COOLDOWN_MS + 400;
     int64_t end = maker->now_ns + MS(spec->interrupted ? length / 3 : length);
     for (; maker->now_ns < end && maker->failed == 0; maker->now_ns += MS(1)) {
         step_arm(maker, spec, &state, arm);

@@ -133,7 +133,7 @@ static void test_lab_report(void **state)
     assert_contains(markdown, "| not killed | killed | **refuted**");
     assert_contains(markdown, "the failure came back (3 kills)");
     assert_contains(markdown, "No memory size is suggested: no size is enough for a leak.");
-    assert_contains(markdown, "CrashLoopBackOff would vanish");
+    assert_contains(markdown, "CrashLoopBackOff then never shows");
     assert_contains(markdown, "limit [E12] (Measured)");
     free(markdown);
 }
