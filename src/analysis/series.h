@@ -28,7 +28,7 @@ struct lifetime_series {
     size_t count;
     const struct span *spans;
     size_t span_count;
-    double ready_s; /* NAN: never ready */
+    double ready_s; /* NAN: never ready; 0 where readiness was not watched */
     double uptime_s;
     double requests_completed;
     enum end_cause cause; /* CAUSE_RUNNING when it outlived the arm */

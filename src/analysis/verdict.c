@@ -208,8 +208,8 @@ static void judge_killed_leak(const struct view *view, const struct shapes *shap
                                           : "");
     if (!no_cache)
         say(verdict->summary,
-            " Only a cache that wants more than the limit could look the same; the "
-            "same work with more memory tells.");
+            " Only a cache that wants more than the limit could look the same; the same work "
+            "with more memory tells.");
 }
 
 static void judge_burst(const struct view *view, const struct shapes *shapes,
@@ -221,8 +221,8 @@ static void judge_burst(const struct view *view, const struct shapes *shapes,
            succession(shapes->burst, shapes->lifetimes));
     say_kills(shapes, verdict);
     say(verdict->summary,
-        "The floor between requests stays far below the limit of %s; the last burst alone reaches "
-        "it.",
+        "The floor between requests stays far below the limit of %s; the last burst alone "
+        "reaches it.",
         limit_words(view->arm->limit_bytes).text);
 }
 
@@ -236,8 +236,7 @@ static void judge_unanswered(const struct view *view, const struct shapes *shape
            succession(shapes->unanswered, shapes->lifetimes));
     say(verdict->summary,
         "Ended for memory %u time%s before it answered a request: those in flight together need "
-        "more "
-        "than the limit of %s.",
+        "more than the limit of %s.",
         shapes->lifetimes, shapes->lifetimes == 1 ? "" : "s",
         limit_words(view->arm->limit_bytes).text);
 }
@@ -247,23 +246,22 @@ static void leave_killed_open(const struct view *view, const struct shapes *shap
 {
     if (view->runtime_deaths == view->memory_deaths) {
         say(verdict->summary,
-            "A runtime's own limit ended it; its heap may have filled without showing on "
-            "the container's memory.");
+            "A runtime's own limit ended it; its heap may have filled without showing on the "
+            "container's memory.");
         say(verdict->would_settle,
-            "The same requests with a higher heap limit of the runtime, and its heap "
-            "after each collection.");
+            "The same requests with a higher heap limit of the runtime, and its heap after each "
+            "collection.");
     } else if (shapes->known == 0) {
         say(verdict->summary, "There are too few samples before the kills to see how memory rose.");
         say(verdict->would_settle,
             "A higher sampling rate, smaller requests or a higher limit: at least %d samples "
-            "between "
-            "readiness and the kill.",
+            "between readiness and the kill.",
             POINTS_MIN);
     } else if (two_thirds(shapes->front, shapes->known)) {
         say(verdict->summary, "Memory rises fast at first and slower and slower until the kill.");
         say(verdict->would_settle,
-            "The same requests under a higher limit: a demand levels off below "
-            "it, a leak goes on to the next kill.");
+            "The same requests under a higher limit: a demand levels off below it, a leak goes "
+            "on to the next kill.");
     } else {
         say(verdict->summary, "Its lifetimes differ in how memory rose.");
         say(verdict->would_settle,
@@ -417,8 +415,8 @@ static void judge_growing(const struct view *view, const struct survival *surviv
     say(verdict->summary,
         "; a cache that still fills or a heap before its collections does so too.");
     say(verdict->would_settle,
-        "More cycles of the same requests (at least %d after the first, or growth beyond %s), or a "
-        "limit low enough to be reached.",
+        "More cycles of the same requests (at least %d after the first, or growth beyond %s), or "
+        "a limit low enough to be reached.",
         COLLECTOR_CYCLES,
         bytes_words(larger_share(survival->limit, COLLECTOR_SHARE, COLLECTOR_BYTES)).text);
 }
@@ -433,8 +431,8 @@ static void judge_flat(const struct view *view, const struct survival *survival,
     if (survival->cache_growth >= noticeable && survival->rise < 0.5 * survival->cache_growth) {
         decide(verdict, VERDICT_RECLAIMABLE_CACHE, DRIVER_NONE, level, confidence);
         say(verdict->summary,
-            "Page cache grew by %s, which the kernel takes back when it needs it; the "
-            "process itself kept %s.",
+            "Page cache grew by %s, which the kernel takes back when it needs it; the process "
+            "itself kept %s.",
             bytes_words(survival->cache_growth).text, growth_words(drift->value).text);
     } else if (survival->settled >=
                fmax(larger_share(survival->limit, CACHE_LIMIT_SHARE, CACHE_BYTES),
@@ -471,16 +469,15 @@ static int judge_survivor(const struct view *view, struct verdict *verdict)
                drift->value >= larger_share(survival.limit, 0.05, 2 * MATERIAL_BYTES)) {
         undecided(verdict, LEVEL_INFERRED);
         say(verdict->summary,
-            "The floor moved by %s after the warm-up, within its own scatter (95 %% %s to "
-            "%s, p = %.2g).",
+            "The floor moved by %s after the warm-up, within its own scatter (95 %% %s to %s, p "
+            "= %.2g).",
             growth_words(drift->value).text, growth_words(drift->low).text,
             growth_words(drift->high).text, survival.p_value);
         bool full = survival.limit > 0 && view->peak_bytes >= NEAR_LIMIT * survival.limit;
         say(verdict->would_settle, "%s",
             full && survival.releases > 0
-                ? "It reached the limit and fell back without an end of the main process: whether "
-                  "a "
-                  "child was OOM-killed, and that child's memory on its own."
+                ? "It reached the limit and fell back without an end of the main process: was a "
+                  "child OOM-killed? Then that child's memory on its own."
                 : "More cycles of the same requests.");
     } else {
         judge_flat(view, &survival, verdict);
@@ -506,7 +503,7 @@ static bool near_the_limit(const struct view *view)
 static void consider_readiness(const struct view *view, struct verdict *verdict)
 {
     if (view->arm->count == 0 || view->memory_deaths > 0 || view->other_deaths > 0 ||
-        ever_ready(view))
+        view->requests > 0 || ever_ready(view))
         return;
     verdict->summary[0] = '\0';
     verdict->would_settle[0] = '\0';
@@ -529,8 +526,8 @@ static void consider_other_deaths(const struct view *view, struct verdict *verdi
     if (near_the_limit(view)) {
         undecided(verdict, LEVEL_NOT_PROVEN);
         say(verdict->would_settle,
-            "The kernel's OOM counter or log at the time of the deaths: memory was "
-            "within 10 %% of the limit.");
+            "The kernel's OOM counter or log at the time of the deaths: memory was within 10 %% "
+            "of the limit.");
         return;
     }
     enum evidence_level level = LEVEL_MEASURED;

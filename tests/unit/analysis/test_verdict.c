@@ -292,6 +292,7 @@ static void test_never_ready(void **state)
     struct verdict verdict;
     struct arm_series arm = flat_arm(&lifetime, CAUSE_RUNNING, 30 * MIB);
     lifetime.ready_s = NAN;
+    lifetime.requests_completed = 0;
     assert_int_equal(verdict_of_arm(&arm, &verdict), 0);
     check_contract(&verdict);
     assert_int_equal(verdict.class, VERDICT_NOT_MEMORY);
@@ -299,10 +300,16 @@ static void test_never_ready(void **state)
 
     arm = flat_arm(&lifetime, CAUSE_RUNNING, 95 * MIB);
     lifetime.ready_s = NAN;
+    lifetime.requests_completed = 0;
     assert_int_equal(verdict_of_arm(&arm, &verdict), 0);
     check_contract(&verdict);
     assert_int_equal(verdict.class, VERDICT_INCONCLUSIVE);
     assert_non_null(strstr(verdict.would_settle, "limit"));
+
+    arm = flat_arm(&lifetime, CAUSE_RUNNING, 30 * MIB); /* it answered: nobody watched readiness */
+    lifetime.ready_s = NAN;
+    assert_int_equal(verdict_of_arm(&arm, &verdict), 0);
+    assert_int_equal(verdict.class, VERDICT_STABLE);
 }
 
 static void test_a_death_near_the_limit_stays_open(void **state)
