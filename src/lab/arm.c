@@ -184,11 +184,11 @@ static void report_end(const struct arm_run *run, const struct lifetime_report *
              lifetime->death.explanation);
 }
 
-static void on_ended(void *context, const struct lifetime_report *lifetime)
+static bool on_ended(void *context, const struct lifetime_report *lifetime)
 {
     struct arm_run *run = context;
     if (run->result->end != ARM_RUNNING)
-        return; /* our own stop */
+        return false; /* our own stop */
     report_end(run, lifetime);
     unsigned stop = run->arm->kill_stop > 0 ? run->arm->kill_stop : UNEXPECTED_KILLS_MAX;
     if (is_oom(lifetime->death.cause))
@@ -201,8 +201,10 @@ static void on_ended(void *context, const struct lifetime_report *lifetime)
         end_arm(run, ARM_CRASH_LOOP);
     else
         await_readiness(run, lifetime->next_start_ns);
-    if (run->result->end == ARM_RUNNING)
-        run->result->restarts++;
+    if (run->result->end != ARM_RUNNING)
+        return false;
+    run->result->restarts++;
+    return true;
 }
 
 static void on_failed(void *context, const struct error *err)

@@ -208,11 +208,12 @@ static void on_ready(void *context, const struct lifetime_report *lifetime)
         revision->listener.ready(revision->listener.context, lifetime);
 }
 
-static void on_ended(void *context, const struct lifetime_report *lifetime)
+static bool on_ended(void *context, const struct lifetime_report *lifetime)
 {
     struct revision *revision = context;
-    if (revision->listener.ended)
-        revision->listener.ended(revision->listener.context, lifetime);
+    if (!revision->listener.ended)
+        return true;
+    return revision->listener.ended(revision->listener.context, lifetime);
 }
 
 static void on_failed(void *context, const struct error *err)

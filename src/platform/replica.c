@@ -443,14 +443,15 @@ static void finish_lifetime(struct replica *replica)
         .next_start_ns = wait_ns,
     };
     replica->id = 0;
-    if (!replica->stopping)
-        schedule_restart(replica, wait_ns);
-    else
-        replica->state = REPLICA_STOPPED;
+    bool restart = true;
     if (replica->listener.ended)
-        replica->listener.ended(replica->listener.context, &report);
+        restart = replica->listener.ended(replica->listener.context, &report);
     if (replica->stopping)
         tell_stopped(replica);
+    else if (restart)
+        schedule_restart(replica, wait_ns);
+    else
+        replica->state = REPLICA_BACKOFF; /* without a timer: the stop follows */
 }
 
 static void on_console_deadline(uv_timer_t *timer)

@@ -42,7 +42,8 @@ struct lifetime_report {
 struct replica_listener {
     void *context;
     void (*ready)(void *context, const struct lifetime_report *lifetime);
-    void (*ended)(void *context, const struct lifetime_report *lifetime);
+    /* A lifetime is over and recorded. False: no further start, the owner is about to stop it. */
+    bool (*ended)(void *context, const struct lifetime_report *lifetime);
     /* The container could not be made or its command not executed; the replica stays down. */
     void (*failed)(void *context, const struct error *err);
     /* replica_stop() is complete: nothing runs and the last end is recorded. */
