@@ -15,11 +15,13 @@ class Result:
         self.passed: list[str] = []
         self.failed: list[str] = []
         self.skipped: list[tuple[str, str]] = []
+        self.output = ""
 
 
 def parse(name: str, output: str, status: int) -> Result:
     """`output` holds stdout and stderr (in any order); `name` stands for the binary as a whole."""
     result = Result()
+    result.output = output
     begun: list[str] = []
     ended: dict[str, str] = {}
     said: dict[str, str] = {}
@@ -31,7 +33,9 @@ def parse(name: str, output: str, status: int) -> Result:
             continue
         state, case = match.groups()
         if state == "RUN":
-            begun.append(case)
+            # A forked child may print the parent's unwritten lines again.
+            if case not in begun:
+                begun.append(case)
             last = ""
         elif case in begun:
             # The list of failures at the end repeats names: the first word on a case counts.

@@ -63,8 +63,6 @@ def run_kernel_tests(machine: Machine, share: Path, deadline_s: int) -> dict[str
         output = (share / f"{number}.log").read_text(encoding="utf-8", errors="replace")
         status = int((share / f"{number}.status").read_text(encoding="ascii"))
         results[test["name"]] = cmocka.parse(test["name"], output, status)
-        if results[test["name"]].failed:
-            print(output)
     return results
 
 
@@ -76,6 +74,8 @@ def report_cases(result: cmocka.Result, record_property) -> None:
         record_property("skipped_case", f"{name}: {reason}")
     if result.skipped and not result.passed and not result.failed:
         pytest.skip(result.skipped[0][1])
+    if result.failed:
+        print(result.output)
     assert not result.failed
 
 
