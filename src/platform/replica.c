@@ -4,11 +4,8 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/duration.h"
-#include "platform/backoff.h"
-#include "platform/console.h"
 #include "platform/environment.h"
-#include "platform/events.h"
-#include "platform/facts.h"
+#include "platform/replica_internal.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -20,199 +17,17 @@
 /* A console log grows to this size at most; what a container writes beyond it is counted. */
 #define CONSOLE_LOG_MAX_BYTES (UINT64_C(4) << 30)
 
-/* The readiness probe's period once the container is ready: often enough to notice a closed port,
- * rarely enough not to be traffic. */
-#define STEADY_READINESS_PERIOD_NS NS_PER_S
-
 /* The console of a dead container ends at once, unless something outside holds its pipe. */
 #define CONSOLE_EOF_DEADLINE_MS 1000
 
-struct replica {
-    struct platform_core *core;
-    const struct revision_template *template;
-    struct event_subject subject;
-    struct replica_listener listener;
-    char *name;
-    enum replica_state state;
-    bool stopping, stopped_told;
-    enum platform_kill stop_reason;
-    bool was_ready, is_ready;
-    unsigned lifetimes;
-    struct console_log log;
-    struct backoff backoff;
-    int64_t backoff_ns; /* waited before the current lifetime */
-    uv_timer_t timer;   /* back-off, then the stop's grace, then the console's deadline */
-    unsigned handles;   /* open libuv handles of ours */
-
-    /* The current lifetime. */
-    uint32_t id;
-    struct sandbox *sandbox;
-    struct console *console;
-    struct probe *startup, *readiness, *liveness;
-    unsigned startup_failures, readiness_failures, liveness_failures;
-    int64_t started_ns, ready_ns;
-    struct life_facts facts;
-    bool has_end, console_ended;
-    struct observation end;
-    int64_t committed_ns;
-};
-
 static void finish_lifetime(struct replica *replica);
 static void start_lifetime(struct replica *replica);
-
-/* Events are part of the record, but a failed insert must not stop a restart: the store remembers
- * its first error and the lab ends with it. */
-#define EVENT(replica, type, reason, json, ...)                                                    \
-    do {                                                                                           \
-        struct error event_error;                                                                  \
-        event_add(&(replica)->subject, type, reason, json, &event_error, __VA_ARGS__);             \
-    } while (0)
 
 static void fail(struct replica *replica, const struct error *err)
 {
     replica->state = REPLICA_STOPPED;
     if (replica->listener.failed)
         replica->listener.failed(replica->listener.context, err);
-}
-
-/* --- probes --------------------------------------------------------------------------------- */
-
-static void become_ready(struct replica *replica)
-{
-    bool first = replica->ready_ns == 0;
-    replica->is_ready = true;
-    replica->was_ready = true;
-    replica->readiness_failures = 0;
-    if (!first)
-        return;
-    replica->ready_ns = clock_monotonic_ns();
-    if (replica->readiness)
-        probe_set_period(replica->readiness, STEADY_READINESS_PERIOD_NS);
-
-    struct error ignored;
-    const struct store_value key = STORE_INT("id", replica->id);
-    const struct store_value values[] = {STORE_INT("ready_ns", replica->ready_ns), STORE_END};
-    store_update(replica->core->store, "lifetime", &key, values, &ignored);
-
-    if (replica->listener.ready) {
-        const struct lifetime_report report = {
-            .id = replica->id,
-            .index = replica->lifetimes,
-            .started_ns = replica->started_ns,
-            .ready_ns = replica->ready_ns,
-        };
-        replica->listener.ready(replica->listener.context, &report);
-    }
-}
-
-/* Kill the running container because a probe demands it; the restart follows its end. */
-static void kill_for_probe(struct replica *replica, enum platform_kill reason, const char *probe)
-{
-    EVENT(replica, "Warning", "ProbeFailed", NULL,
-          "Container %s failed %s probe, will be restarted", replica->template->app, probe);
-    recorder_set_platform_kill(replica->core->recorder, replica->id, reason);
-    replica->facts.platform_kill = reason;
-    replica->facts.platform_sent_sigkill = true;
-    struct error ignored;
-    sandbox_kill(replica->sandbox, &ignored);
-}
-
-static void record_probe_failure(struct replica *replica, const char *stage, unsigned failures,
-                                 int status, const char *text)
-{
-    if (failures != 1)
-        return; /* repeats are counted, not listed: fifty a second would bury the log */
-    if (status != 0)
-        EVENT(replica, "Warning", "ProbeFailed", NULL, "Probe of %s failed with status code: %d",
-              stage, status);
-    else
-        EVENT(replica, "Warning", "ProbeFailed", NULL, "Probe of %s failed: %s", stage, text);
-}
-
-static void on_readiness(void *context, bool ok, int status, const char *text)
-{
-    struct replica *replica = context;
-    if (ok) {
-        become_ready(replica);
-        return;
-    }
-    replica->readiness_failures++;
-    record_probe_failure(replica, "Readiness", replica->readiness_failures, status, text);
-    if (replica->readiness_failures >= replica->template->readiness.failure_threshold)
-        replica->is_ready = false;
-}
-
-static void on_liveness(void *context, bool ok, int status, const char *text)
-{
-    struct replica *replica = context;
-    replica->liveness_failures = ok ? 0 : replica->liveness_failures + 1;
-    if (ok)
-        return;
-    record_probe_failure(replica, "Liveness", replica->liveness_failures, status, text);
-    if (replica->liveness_failures < replica->template->liveness.failure_threshold)
-        return;
-    probe_stop(replica->liveness);
-    kill_for_probe(replica, PLATFORM_KILL_LIVENESS, "liveness");
-}
-
-static void start_ordinary_probes(struct replica *replica)
-{
-    if (replica->liveness)
-        probe_start(replica->liveness);
-    if (replica->readiness)
-        probe_start(replica->readiness);
-    else
-        become_ready(replica);
-}
-
-static void on_startup(void *context, bool ok, int status, const char *text)
-{
-    struct replica *replica = context;
-    if (ok) {
-        probe_stop(replica->startup);
-        start_ordinary_probes(replica);
-        return;
-    }
-    replica->startup_failures++;
-    record_probe_failure(replica, "StartUp", replica->startup_failures, status, text);
-    if (replica->startup_failures < replica->template->startup.failure_threshold)
-        return;
-    probe_stop(replica->startup);
-    kill_for_probe(replica, PLATFORM_KILL_STARTUP, "startup");
-}
-
-static void stop_probes(struct replica *replica)
-{
-    struct probe *probes[] = {replica->startup, replica->readiness, replica->liveness};
-    for (size_t i = 0; i < 3; i++) {
-        if (probes[i])
-            probe_stop(probes[i]);
-    }
-}
-
-static int make_probe(struct replica *replica, const struct probe_spec *spec, probe_result result,
-                      struct probe **ret, struct error *err)
-{
-    if (spec->kind == READY_NONE)
-        return 0;
-    return probe_new(replica->core->prober, spec, replica->template->port, replica->template->https,
-                     result, replica, ret, err);
-}
-
-static void start_probes(struct replica *replica)
-{
-    replica->startup_failures = 0;
-    replica->readiness_failures = 0;
-    replica->liveness_failures = 0;
-    if (replica->readiness)
-        probe_set_period(replica->readiness, replica->template->readiness.period_ns);
-    if (replica->startup || replica->readiness)
-        EVENT(replica, "Normal", "ProbeStarted", NULL, "Probe started from stage %s",
-              replica->startup ? "StartUp" : "Readiness");
-    if (replica->startup)
-        probe_start(replica->startup);
-    else
-        start_ordinary_probes(replica);
 }
 
 /* --- starting ------------------------------------------------------------------------------- */
@@ -334,7 +149,7 @@ static void start_lifetime(struct replica *replica)
           replica->template->app);
     EVENT(replica, "Normal", "ContainerStarted", NULL, "Started container '%s'",
           replica->template->app);
-    start_probes(replica);
+    replica_probes_start(replica);
 }
 
 /* --- ending --------------------------------------------------------------------------------- */
@@ -467,7 +282,7 @@ static void on_end(struct replica *replica, const struct observation *observatio
     replica->has_end = true;
     replica->is_ready = false;
     replica->state = REPLICA_ENDING;
-    stop_probes(replica);
+    replica_probes_stop(replica);
     if (replica->console_ended)
         finish_lifetime(replica);
     else
@@ -522,7 +337,7 @@ void replica_stop(struct replica *replica, enum platform_kill reason)
     replica->stop_reason = reason;
     switch (replica->state) {
     case REPLICA_RUNNING:
-        stop_probes(replica);
+        replica_probes_stop(replica);
         recorder_set_platform_kill(replica->core->recorder, replica->id, reason);
         if (replica->facts.platform_kill == PLATFORM_KILL_NONE)
             replica->facts.platform_kill = reason;
@@ -574,11 +389,7 @@ int replica_new(struct platform_core *core, const struct revision_template *temp
     if (r == 0)
         r = console_log_open(core->directory, log_name, CONSOLE_LOG_MAX_BYTES, &replica->log, err);
     if (r == 0)
-        r = make_probe(replica, &template->startup, on_startup, &replica->startup, err);
-    if (r == 0)
-        r = make_probe(replica, &template->readiness, on_readiness, &replica->readiness, err);
-    if (r == 0)
-        r = make_probe(replica, &template->liveness, on_liveness, &replica->liveness, err);
+        r = replica_probes_new(replica, err);
     if (r < 0) {
         replica_free(replica);
         return r;
@@ -598,9 +409,7 @@ void replica_free(struct replica *replica)
 {
     if (!replica)
         return;
-    probe_free(replica->startup);
-    probe_free(replica->readiness);
-    probe_free(replica->liveness);
+    replica_probes_free(replica);
     console_close(replica->console);
     sandbox_free(replica->sandbox);
     console_log_close(&replica->log);

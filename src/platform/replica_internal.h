@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A replica from the inside, shared by replica.c (its lifetimes) and replica_probes.c (its health).
+ */
+#pragma once
+
+#include "platform/backoff.h"
+#include "platform/console.h"
+#include "platform/events.h"
+#include "platform/facts.h"
+#include "platform/replica.h"
+
+struct replica {
+    struct platform_core *core;
+    const struct revision_template *template;
+    struct event_subject subject;
+    struct replica_listener listener;
+    char *name;
+    enum replica_state state;
+    bool stopping, stopped_told;
+    enum platform_kill stop_reason;
+    bool was_ready, is_ready;
+    unsigned lifetimes;
+    struct console_log log;
+    struct backoff backoff;
+    int64_t backoff_ns; /* waited before the current lifetime */
+    uv_timer_t timer;   /* back-off, then the stop's grace, then the console's deadline */
+
+    /* The current lifetime. */
+    uint32_t id;
+    struct sandbox *sandbox;
+    struct console *console;
+    struct probe *startup, *readiness, *liveness;
+    unsigned startup_failures, readiness_failures, liveness_failures;
+    int64_t started_ns, ready_ns;
+    struct life_facts facts;
+    bool has_end, console_ended;
+    struct observation end;
+    int64_t committed_ns;
+};
+
+/* Events are part of the record, but a failed insert must not stop a restart: the store remembers
+ * its first error and the lab ends with it. */
+#define EVENT(replica, type, reason, json, ...)                                                    \
+    do {                                                                                           \
+        struct error event_error;                                                                  \
+        event_add(&(replica)->subject, type, reason, json, &event_error, __VA_ARGS__);             \
+    } while (0)
+
+/* Make the template's probes. */
+int replica_probes_new(struct replica *replica, struct error *err);
+/* Begin to probe a container that has just been started; without any probe it is ready at once. */
+void replica_probes_start(struct replica *replica);
+void replica_probes_stop(struct replica *replica);
+void replica_probes_free(struct replica *replica);

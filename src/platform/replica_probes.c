@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What startup, readiness and liveness probes do to a replica: kubelet's rules. */
+#include "platform/replica_internal.h"
+
+#include "base/clock.h"
+#include "base/duration.h"
+
+/* The readiness probe's period once the container is ready: often enough to notice a closed port,
+ * rarely enough not to be traffic. */
+#define STEADY_READINESS_PERIOD_NS NS_PER_S
+
+static void become_ready(struct replica *replica)
+{
+    bool first = replica->ready_ns == 0;
+    replica->is_ready = true;
+    replica->was_ready = true;
+    replica->readiness_failures = 0;
+    if (!first)
+        return;
+    replica->ready_ns = clock_monotonic_ns();
+    if (replica->readiness)
+        probe_set_period(replica->readiness, STEADY_READINESS_PERIOD_NS);
+
+    struct error ignored;
+    const struct store_value key = STORE_INT("id", replica->id);
+    const struct store_value values[] = {STORE_INT("ready_ns", replica->ready_ns), STORE_END};
+    store_update(replica->core->store, "lifetime", &key, values, &ignored);
+
+    if (replica->listener.ready) {
+        const struct lifetime_report report = {
+            .id = replica->id,
+            .index = replica->lifetimes,
+            .started_ns = replica->started_ns,
+            .ready_ns = replica->ready_ns,
+        };
+        replica->listener.ready(replica->listener.context, &report);
+    }
+}
+
+/* Kill the running container because a probe demands it; the restart follows its end. */
+static void kill_for_probe(struct replica *replica, enum platform_kill reason, const char *probe)
+{
+    EVENT(replica, "Warning", "ProbeFailed", NULL,
+          "Container %s failed %s probe, will be restarted", replica->template->app, probe);
+    recorder_set_platform_kill(replica->core->recorder, replica->id, reason);
+    replica->facts.platform_kill = reason;
+    replica->facts.platform_sent_sigkill = true;
+    struct error ignored;
+    sandbox_kill(replica->sandbox, &ignored);
+}
+
+static void record_probe_failure(struct replica *replica, const char *stage, unsigned failures,
+                                 int status, const char *text)
+{
+    if (failures != 1)
+        return; /* repeats are counted, not listed: fifty a second would bury the log */
+    if (status != 0)
+        EVENT(replica, "Warning", "ProbeFailed", NULL, "Probe of %s failed with status code: %d",
+              stage, status);
+    else
+        EVENT(replica, "Warning", "ProbeFailed", NULL, "Probe of %s failed: %s", stage, text);
+}
+
+static void on_readiness(void *context, bool ok, int status, const char *text)
+{
+    struct replica *replica = context;
+    if (ok) {
+        become_ready(replica);
+        return;
+    }
+    replica->readiness_failures++;
+    record_probe_failure(replica, "Readiness", replica->readiness_failures, status, text);
+    if (replica->readiness_failures >= replica->template->readiness.failure_threshold)
+        replica->is_ready = false;
+}
+
+static void on_liveness(void *context, bool ok, int status, const char *text)
+{
+    struct replica *replica = context;
+    replica->liveness_failures = ok ? 0 : replica->liveness_failures + 1;
+    if (ok)
+        return;
+    record_probe_failure(replica, "Liveness", replica->liveness_failures, status, text);
+    if (replica->liveness_failures < replica->template->liveness.failure_threshold)
+        return;
+    probe_stop(replica->liveness);
+    kill_for_probe(replica, PLATFORM_KILL_LIVENESS, "liveness");
+}
+
+static void start_ordinary_probes(struct replica *replica)
+{
+    if (replica->liveness)
+        probe_start(replica->liveness);
+    if (replica->readiness)
+        probe_start(replica->readiness);
+    else
+        become_ready(replica);
+}
+
+static void on_startup(void *context, bool ok, int status, const char *text)
+{
+    struct replica *replica = context;
+    if (ok) {
+        probe_stop(replica->startup);
+        start_ordinary_probes(replica);
+        return;
+    }
+    replica->startup_failures++;
+    record_probe_failure(replica, "StartUp", replica->startup_failures, status, text);
+    if (replica->startup_failures < replica->template->startup.failure_threshold)
+        return;
+    probe_stop(replica->startup);
+    kill_for_probe(replica, PLATFORM_KILL_STARTUP, "startup");
+}
+
+void replica_probes_stop(struct replica *replica)
+{
+    struct probe *probes[] = {replica->startup, replica->readiness, replica->liveness};
+    for (size_t i = 0; i < 3; i++) {
+        if (probes[i])
+            probe_stop(probes[i]);
+    }
+}
+
+static int make_probe(struct replica *replica, const struct probe_spec *spec, probe_result result,
+                      struct probe **ret, struct error *err)
+{
+    if (spec->kind == READY_NONE)
+        return 0;
+    return probe_new(replica->core->prober, spec, replica->template->port, replica->template->https,
+                     result, replica, ret, err);
+}
+
+void replica_probes_start(struct replica *replica)
+{
+    replica->startup_failures = 0;
+    replica->readiness_failures = 0;
+    replica->liveness_failures = 0;
+    if (replica->readiness)
+        probe_set_period(replica->readiness, replica->template->readiness.period_ns);
+    if (replica->startup || replica->readiness)
+        EVENT(replica, "Normal", "ProbeStarted", NULL, "Probe started from stage %s",
+              replica->startup ? "StartUp" : "Readiness");
+    if (replica->startup)
+        probe_start(replica->startup);
+    else
+        start_ordinary_probes(replica);
+}
+
+int replica_probes_new(struct replica *replica, struct error *err)
+{
+    const struct revision_template *template = replica->template;
+    int r = make_probe(replica, &template->startup, on_startup, &replica->startup, err);
+    if (r == 0)
+        r = make_probe(replica, &template->readiness, on_readiness, &replica->readiness, err);
+    if (r == 0)
+        r = make_probe(replica, &template->liveness, on_liveness, &replica->liveness, err);
+    return r;
+}
+
+void replica_probes_free(struct replica *replica)
+{
+    probe_free(replica->startup);
+    probe_free(replica->readiness);
+    probe_free(replica->liveness);
+}
