@@ -178,7 +178,7 @@ static size_t samples_in(const struct profile *profile, const struct span *span,
 static void add_idle(struct profile *profile, const struct span *span)
 {
     size_t from, count = samples_in(profile, span, &from);
-    double *x = profile->idle_values + 2 * PROFILE_IDLE_MAX * profile->idle_count;
+    double *x = profile->idle_values + profile->idle_count * PROFILE_IDLE_MAX * 2;
     double *y = x + PROFILE_IDLE_MAX;
     size_t bins = count < PROFILE_IDLE_MAX ? count : PROFILE_IDLE_MAX;
     size_t used = trend_floor(profile->t + from, profile->retained + from, count, bins, x, y);

@@ -84,12 +84,12 @@ void recommend(const struct verdict *trigger, const struct verdict *raised, doub
 {
     *ret = (struct recommendation){.action = ADVISE_INVESTIGATE, .memory_bytes = NAN};
     bool demand = trigger->class == VERDICT_STARTUP_DEMAND || trigger->class == VERDICT_PEAK_DEMAND;
-    if (raise_cured(trigger, raised)) {
+    bool cured = raise_cured(trigger, raised);
+    bool leak = trigger->class == VERDICT_LEAK || (raised && raised->class == VERDICT_LEAK);
+    if (cured || (demand && !leak)) {
         advise_raise(raised, limit_bytes, ret);
-    } else if (trigger->class == VERDICT_LEAK || (raised && raised->class == VERDICT_LEAK)) {
+    } else if (leak) {
         advise_leak(raised, ret);
-    } else if (demand) {
-        advise_raise(raised, limit_bytes, ret);
     } else if (levels_off(trigger)) {
         advise_survivor(trigger, limit_bytes, ret);
     } else if (trigger->class == VERDICT_NOT_MEMORY) {
