@@ -331,6 +331,16 @@ static void on_grace_over(uv_timer_t *timer)
     sandbox_kill(replica->sandbox, &ignored);
 }
 
+void replica_end_container(struct replica *replica, enum platform_kill reason)
+{
+    recorder_set_platform_kill(replica->core->recorder, replica->id, reason);
+    if (replica->facts.platform_kill == PLATFORM_KILL_NONE)
+        replica->facts.platform_kill = reason;
+    sandbox_signal(replica->sandbox, SIGTERM);
+    uv_timer_start(&replica->timer, on_grace_over,
+                   (uint64_t)(replica->template->stop_grace_ns / NS_PER_MS), 0);
+}
+
 void replica_stop(struct replica *replica, enum platform_kill reason)
 {
     replica->stopping = true;
@@ -338,12 +348,7 @@ void replica_stop(struct replica *replica, enum platform_kill reason)
     switch (replica->state) {
     case REPLICA_RUNNING:
         replica_probes_stop(replica);
-        recorder_set_platform_kill(replica->core->recorder, replica->id, reason);
-        if (replica->facts.platform_kill == PLATFORM_KILL_NONE)
-            replica->facts.platform_kill = reason;
-        sandbox_signal(replica->sandbox, SIGTERM);
-        uv_timer_start(&replica->timer, on_grace_over,
-                       (uint64_t)(replica->template->stop_grace_ns / NS_PER_MS), 0);
+        replica_end_container(replica, reason);
         break;
     case REPLICA_ENDING:
         break; /* finish_lifetime() tells */
@@ -409,6 +414,12 @@ void replica_free(struct replica *replica)
 {
     if (!replica)
         return;
+    if (replica->log.lost_bytes > 0)
+        EVENT(replica, "Warning", "ConsoleLogTruncated", NULL,
+              "The console log of replica '%s' lacks its last %llu bytes: %s", replica->name,
+              (unsigned long long)replica->log.lost_bytes,
+              replica->log.write_error ? strerror(replica->log.write_error)
+                                       : "it reached its largest size");
     replica_probes_free(replica);
     console_close(replica->console);
     sandbox_free(replica->sandbox);

@@ -46,6 +46,10 @@ struct replica {
         event_add(&(replica)->subject, type, reason, json, &event_error, __VA_ARGS__);             \
     } while (0)
 
+/* End the running container for `reason`: SIGTERM, the grace period, then SIGKILL to everything in
+ * it. */
+void replica_end_container(struct replica *replica, enum platform_kill reason);
+
 /* Make the template's probes. */
 int replica_probes_new(struct replica *replica, struct error *err);
 /* Begin to probe a container that has just been started; without any probe it is ready at once. */

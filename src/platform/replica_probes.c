@@ -37,16 +37,14 @@ static void become_ready(struct replica *replica)
     }
 }
 
-/* Kill the running container because a probe demands it; the restart follows its end. */
-static void kill_for_probe(struct replica *replica, enum platform_kill reason, const char *probe)
+/* A probe demands another container: the running one is ended, and the restart follows its end. */
+static void end_for_probe(struct replica *replica, enum platform_kill reason, const char *probe)
 {
+    replica_probes_stop(replica);
+    replica->is_ready = false;
     EVENT(replica, "Warning", "ProbeFailed", NULL,
           "Container %s failed %s probe, will be restarted", replica->template->app, probe);
-    recorder_set_platform_kill(replica->core->recorder, replica->id, reason);
-    replica->facts.platform_kill = reason;
-    replica->facts.platform_sent_sigkill = true;
-    struct error ignored;
-    sandbox_kill(replica->sandbox, &ignored);
+    replica_end_container(replica, reason);
 }
 
 static void record_probe_failure(struct replica *replica, const char *stage, unsigned failures,
@@ -83,8 +81,7 @@ static void on_liveness(void *context, bool ok, int status, const char *text)
     record_probe_failure(replica, "Liveness", replica->liveness_failures, status, text);
     if (replica->liveness_failures < replica->template->liveness.failure_threshold)
         return;
-    probe_stop(replica->liveness);
-    kill_for_probe(replica, PLATFORM_KILL_LIVENESS, "liveness");
+    end_for_probe(replica, PLATFORM_KILL_LIVENESS, "liveness");
 }
 
 static void start_ordinary_probes(struct replica *replica)
@@ -109,8 +106,7 @@ static void on_startup(void *context, bool ok, int status, const char *text)
     record_probe_failure(replica, "StartUp", replica->startup_failures, status, text);
     if (replica->startup_failures < replica->template->startup.failure_threshold)
         return;
-    probe_stop(replica->startup);
-    kill_for_probe(replica, PLATFORM_KILL_STARTUP, "startup");
+    end_for_probe(replica, PLATFORM_KILL_STARTUP, "startup");
 }
 
 void replica_probes_stop(struct replica *replica)

@@ -297,6 +297,59 @@ def wait_for_child(argument, deadline_s=20):
     raise AssertionError(f"no process with {argument}")
 
 
+# --- probes ---------------------------------------------------------------------------------------
+
+
+def events_of(directory):
+    return [json.loads(line) for line in Path(directory, "events.ndjson").read_text().splitlines()]
+
+
+def test_liveness_probe_restarts_and_is_no_oom(oomlab, tmp_path):
+    """The service answers requests, but its liveness path fails from the third probe on."""
+    command = script(tmp_path, SERVER + """
+probes = 0
+class Sick(Handler):
+    def do_GET(self):
+        global probes
+        if self.path == "/live":
+            probes += 1
+            if probes > 2:
+                self.send_response(500); self.send_header("Content-Length", "0"); self.end_headers()
+                return
+        super().do_GET()
+Handler = Sick
+serve()
+""")
+    directory = tmp_path / "run"
+    result = oomlab.result(
+        *short("--cycles", "20", "--startup", "tcp period=20ms", "--liveness",
+               "http:/live period=50ms failures=2", "--output", directory,
+               "--", *command), status=3)
+    trigger = arm(result, "trigger")
+    assert trigger["oom_kills"] == 0
+    assert trigger["restarts"] >= 2
+    # PID 1 without a handler ignores SIGTERM: the grace period ends with SIGKILL, exit code 137.
+    assert set(ends(trigger)) == {"killed-by-platform"}
+    assert trigger["verdict"]["class"] != "leak"
+    events = events_of(directory)
+    assert any(e["Msg"] == "Probe of Liveness failed with status code: 500" for e in events)
+    assert any(e["Msg"].endswith("with exit code '' and reason 'ProbeFailure'") for e in events)
+    assert not any("ProcessExited" in e["Reason"] for e in events)
+
+
+def test_startup_probe_that_never_succeeds(oomlab, tmp_path):
+    command = script(tmp_path, SERVER + "\nserve()\n")
+    directory = tmp_path / "run"
+    result = oomlab.result(
+        *short("--startup", "http:/x period=50ms failures=3", "--ready", "http:/", "--https", "--output",
+               directory, "--", *command), status=3)
+    trigger = arm(result, "trigger")
+    assert set(ends(trigger)) == {"killed-by-platform"}
+    assert trigger["health_state"] == "Unhealthy"
+    messages = [e["Msg"] for e in events_of(directory)]
+    assert any(m.endswith("failed startup probe, will be restarted") for m in messages)
+
+
 # --- interruption ---------------------------------------------------------------------------------
 
 
