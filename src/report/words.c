@@ -57,7 +57,7 @@ const char *words_class_meaning(const char *verdict_class)
         {"stable",
          "Memory stays level under this traffic. There is no sign of a leak, and the limit "
          "fits."},
-        {"not-memory", "The process ended for another reason than memory. A larger limit will not "
+        {"not-memory", "Memory is not what went wrong here. A larger limit will not "
                        "help."},
         {"inconclusive", "The evidence does not settle the question; see what would settle it."},
     };
