@@ -69,12 +69,13 @@ static double lag_weight(double n, double lag)
 /* The same factor for ranks that follow a first-order process. Its coefficient is the first
  * autocorrelation with the bias of a detrended series taken out (Kendall and Stuart: -(2 + 4 rho) /
  * n). */
-static double first_order_factor(double first, double n)
+static double first_order_factor(double first, size_t count)
 {
+    double n = (double)count;
     double rho = fmin(0.98, (first + 2 / n) / (1 - 4 / n)), power = 1, sum = 1;
-    for (double lag = 1; lag < n; lag++) {
+    for (size_t lag = 1; lag < count; lag++) {
         power *= rho;
-        sum += lag_weight(n, lag) * power;
+        sum += lag_weight(n, (double)lag) * power;
     }
     return sum;
 }
@@ -104,7 +105,7 @@ static double autocorrelation_factor(const double *x, const double *y, size_t co
         if (fabs(rho) > NORMAL_975 / sqrt(n))
             factor += lag_weight(n, (double)lag) * rho;
     }
-    return first > NORMAL_975 / sqrt(n) ? fmax(factor, first_order_factor(first, n)) : factor;
+    return first > NORMAL_975 / sqrt(n) ? fmax(factor, first_order_factor(first, count)) : factor;
 }
 
 /* Slopes and S of all pairs of one series. Returns how many slopes were written. */
