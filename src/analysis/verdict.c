@@ -454,7 +454,7 @@ static int judge_survivor(const struct view *view, struct verdict *verdict)
     int rc = view->longest ? drift_of(view->longest, verdict, &survival) : 0;
     if (rc)
         return rc;
-    if (isnan(verdict->drift_bytes.value)) {
+    if (!view->longest || isnan(verdict->drift_bytes.value)) {
         undecided(verdict, LEVEL_NOT_PROVEN);
         say(verdict->summary, "There are too few samples after readiness to judge memory.");
         say(verdict->would_settle, "A longer run or a higher sampling rate.");
