@@ -53,11 +53,11 @@ struct run_arguments {
 
 static const struct option_spec OPTIONS[] = {
 #define TEXT_OPTION(id, field, option, value, scope, initial, text)                                \
-    {.name = option,                                                                               \
+    {.name = (option),                                                                             \
      .kind = OPTION_TEXT,                                                                          \
-     .argument = value,                                                                            \
-     .fallback = initial,                                                                          \
-     .help = text,                                                                                 \
+     .argument = (value),                                                                          \
+     .fallback = (initial),                                                                        \
+     .help = (text),                                                                               \
      .values = VALUES_##id,                                                                        \
      .offset = AT(field)},
     PLAN_SETTING_LIST(TEXT_OPTION)
@@ -75,7 +75,11 @@ static const struct option_spec OPTIONS[] = {
 #define OFFSET_requests      AT(requests)
 #define OFFSET_kills         AT(kills)
 #define COMPOUND_OPTION(id, field, option, key, value, scope, text)                                \
-    {.name = option, .kind = KIND_##id, .argument = value, .help = text, .offset = OFFSET_##field},
+    {.name = (option),                                                                             \
+     .kind = KIND_##id,                                                                            \
+     .argument = (value),                                                                          \
+     .help = (text),                                                                               \
+     .offset = OFFSET_##field},
         PLAN_COMPOUND_LIST(COMPOUND_OPTION)
 #undef COMPOUND_OPTION
             {.name = "output",

@@ -246,7 +246,7 @@ static int find_by_id(char *const *ids, const char *text, struct run_directory *
     struct nearest nearest;
     char hint[NEAREST_HINT_MAX];
     nearest_init(&nearest, text);
-    for (char *const *id = ids; *id; id++) {
+    for (char *const *id = ids; id && *id; id++) {
         if (strcmp(*id, text) == 0)
             return run_directory_of_id(*id, ret, err);
         nearest_offer(&nearest, *id);
@@ -271,10 +271,10 @@ int run_directory_find(const char *text, struct run_directory *ret, struct error
         return find_by_path(text, ret, err);
     CLEANUP(strv_cleanup) char **ids = NULL;
     int r = run_ids_list(&ids, err);
-    bool is_directory = stat(text, &status) == 0 && S_ISDIR(status.st_mode);
-    if (is_directory && (r < 0 || text[0] == '\0' || !is_run_id(text)))
+    bool may_be_id = r == 0 && (is_run_id(text) || strcmp(text, "last") == 0);
+    if (!may_be_id && stat(text, &status) == 0 && S_ISDIR(status.st_mode))
         return find_by_path(text, ret, err);
-    if (r < 0)
+    if (r < 0 || !ids)
         return r;
     size_t count = strv_length(ids);
     if (strcmp(text, "last") == 0 && count > 0)

@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-#define LAB_FILE_MAX_BYTES (256 * 1024)
+#define LAB_FILE_MAX_BYTES ((size_t)256 * 1024)
 
 /* Parse the text of a lab file; `file` is its name for messages and for the place of the files that
  * it names. */

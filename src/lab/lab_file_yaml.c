@@ -196,7 +196,7 @@ static int check_key(struct lab_yaml *yaml, const yaml_node_t *node, const yaml_
 {
     const yaml_node_t *key_node = yaml_document_get_node(&yaml->document, last->key);
     int r = lab_yaml_text(yaml, key_node, name, NULL, ret, err);
-    if (r < 0)
+    if (r < 0 || !*ret)
         return r;
     for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start; pair < last; pair++) {
         const yaml_node_t *other = yaml_document_get_node(&yaml->document, pair->key);

@@ -95,7 +95,7 @@ static int read_settings(const struct layers *layers, struct plan *plan, struct 
 static int copy_requests(const struct draft_requests *from, struct traffic_spec *traffic,
                          struct error *err)
 {
-    struct traffic_request *requests = calloc(from->count, sizeof(*requests));
+    struct traffic_request *requests = calloc(from->count + 1, sizeof(*requests));
     if (!requests)
         return out_of_memory(err);
     traffic->requests = requests;
@@ -371,7 +371,7 @@ static int ask_question(const struct layers *layers, struct plan *plan, struct e
     char limit[SIZE_TEXT_MAX];
     if (given)
         buffer_puts(&text, given->text);
-    else
+    else if (plan->scenarios && plan->scenarios[0].arms)
         buffer_printf(
             &text,
             "Does %s run out of memory under a limit of %s, and if so: is it a leak, or a "

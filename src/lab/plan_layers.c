@@ -184,7 +184,7 @@ int read_pause(const char *text, void *ret_int64, struct error *err)
 
 int read_deadline(const char *text, void *ret_int64, struct error *err)
 {
-    return read_bounded_time(text, 100 * NS_PER_MS, 24 * 3600 * NS_PER_S, ret_int64, err);
+    return read_bounded_time(text, 100 * NS_PER_MS, NS_PER_S * 3600 * 24, ret_int64, err);
 }
 
 static int read_unsigned(const char *text, uint64_t high, unsigned *ret, struct error *err)

@@ -66,7 +66,7 @@ int probe_parse(const char *text, struct probe_spec *ret, struct error *err)
     int r = command_split(text, &words, err);
     if (r < 0)
         return r;
-    if (!words[0])
+    if (!words || !words[0])
         return error_usage(err, "a probe is none, tcp or http:/path");
     r = probe_kind(words[0], &probe, err);
     for (size_t i = 1; r == 0 && words[i]; i++) {
