@@ -3,9 +3,9 @@
  * when their owner died without doing so.
  *
  * A record is a file that its owner keeps locked (flock) as long as it lives; a lock that can be
- * taken is the proof of death, whatever became of the pid. It names the cgroups before they are made. The
- * directory is private to the user: $OOMLAB_RUNTIME_DIR if set, else /run/oomlab for root,
- * $XDG_RUNTIME_DIR/oomlab or /tmp/oomlab-UID for others. */
+ * taken is the proof of death, whatever became of the pid. It names the cgroups before they are
+ * made. The directory is private to the user: $OOMLAB_RUNTIME_DIR if set, else /run/oomlab for
+ * root, $XDG_RUNTIME_DIR/oomlab or /tmp/oomlab-UID for others. */
 #pragma once
 
 #include "base/error.h"

@@ -41,7 +41,9 @@ struct sandbox_spec {
 struct sandbox; /* one container, one lifetime */
 
 /* Make the cgroup with its limits and the held child. On error nothing is left behind, and `err`
- * names the step. */
+ * names the step. Call it from the main thread: the kernel kills the container when the thread that
+ * made it ends. A main process that changes its own user loses that death signal; the next start's
+ * sweep ends it then. */
 int sandbox_start(struct sandbox_root *root, const struct sandbox_spec *spec, struct sandbox **ret,
                   struct error *err);
 /* Let the held child execute the command. A failed exec (not found, no permission, bad format) is
