@@ -15,7 +15,7 @@
 
 #define STORE_FILE           "evidence.db"
 #define STORE_APPLICATION_ID 0x4F4F4D4C /* "OOML" */
-#define STORE_SCHEMA_VERSION 1
+#define STORE_SCHEMA_VERSION 2
 
 struct statement {
     char *sql; /* owned; the key */

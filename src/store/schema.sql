@@ -16,7 +16,7 @@ CREATE TABLE run (
   cgroup_version INTEGER NOT NULL,
   cpus INTEGER NOT NULL,
   memory_bytes INTEGER NOT NULL,
-  sample_rate_hz REAL NOT NULL,
+  sample_rate_hz REAL,                 -- NULL: nothing was sampled here (a diagnosis)
   backoff TEXT NOT NULL,               -- "kubernetes", "fast" or "FIRST,MAX"
   backoff_scale REAL NOT NULL,         -- back-off times are the platform's own times this factor
   kernel_log INTEGER NOT NULL,         -- 1: /dev/kmsg was readable
@@ -35,7 +35,7 @@ CREATE TABLE arm (
   revision TEXT NOT NULL,
   command TEXT NOT NULL,               -- JSON array
   env TEXT NOT NULL,                   -- JSON object: what was set beyond the base environment
-  memory_limit_bytes INTEGER NOT NULL,
+  memory_limit_bytes INTEGER,          -- NULL: a diagnosis whose sources do not name it
   cpu_cores REAL,                      -- NULL: no quota
   kill_stop INTEGER,                   -- the arm stops after so many kills; NULL: never
   requests_planned INTEGER NOT NULL,
@@ -71,20 +71,20 @@ CREATE TABLE lifetime (
   arm_id INTEGER NOT NULL REFERENCES arm,
   replica TEXT NOT NULL,
   idx INTEGER NOT NULL,                -- 1.. within the replica
-  pid INTEGER NOT NULL,
-  cgroup TEXT NOT NULL,                -- as the kernel log names it
-  started_ns INTEGER NOT NULL,         -- the command was executed
+  pid INTEGER,                         -- NULL: a diagnosis
+  cgroup TEXT,                         -- as the kernel log names it; NULL: a diagnosis
+  started_ns INTEGER,                  -- the command was executed; NULL: not recorded
   backoff_ns INTEGER NOT NULL,         -- waited before this start
   ready_ns INTEGER                     -- (late) first successful readiness probe
 ) STRICT;
 
 CREATE TABLE lifetime_end (            -- committed durably before the cgroup goes
   lifetime_id INTEGER PRIMARY KEY REFERENCES lifetime,
-  ended_ns INTEGER NOT NULL,           -- noticed
-  recorded_ns INTEGER NOT NULL,        -- complete in memory
+  ended_ns INTEGER,                    -- noticed; NULL: a diagnosis, time not recorded
+  recorded_ns INTEGER,                 -- complete in memory; NULL: a diagnosis
   committed_ns INTEGER,                -- (late) durable
-  wait_code INTEGER NOT NULL,          -- CLD_EXITED 1, CLD_KILLED 2, CLD_DUMPED 3
-  wait_status INTEGER NOT NULL,        -- exit code or signal
+  wait_code INTEGER,                   -- CLD_EXITED 1, CLD_KILLED 2, CLD_DUMPED 3; NULL: unknown
+  wait_status INTEGER,                 -- exit code or signal
   platform_kill TEXT NOT NULL,         -- why we sent a signal before; "none"
   oom_start INTEGER, oom_end INTEGER,  -- NULL where the kernel has no such counter
   oom_kill_start INTEGER, oom_kill_end INTEGER,
@@ -92,7 +92,7 @@ CREATE TABLE lifetime_end (            -- committed durably before the cgroup go
   limit_hits_start INTEGER, limit_hits_end INTEGER,
   ancestor_oom_start INTEGER, ancestor_oom_end INTEGER,
   peak_bytes INTEGER,                  -- the kernel's own high-water mark
-  user_ns INTEGER NOT NULL, system_ns INTEGER NOT NULL,
+  user_ns INTEGER, system_ns INTEGER,  -- NULL: a diagnosis
   console_tail TEXT,                   -- the last lines, at most 4 KiB
   cause TEXT,                          -- (late) end.cause of the contract
   level TEXT                           -- (late)
@@ -160,7 +160,8 @@ CREATE TABLE evidence (                -- every statement of the report and the 
   statement TEXT NOT NULL,
   arm_id INTEGER,
   source_table TEXT NOT NULL,
-  source_row TEXT NOT NULL             -- rowid or key of the row
+  source_row TEXT NOT NULL,            -- rowid or key of the row
+  lifetime_id INTEGER                  -- a diagnosis: the lifetime whose end it proves; else NULL
 ) STRICT;
 
 CREATE TABLE verdict (
@@ -218,3 +219,38 @@ CREATE TABLE recommendation (
   memory_bytes INTEGER,
   reason TEXT NOT NULL
 ) STRICT;
+
+-- Evidence that somebody else recorded (oomlab diagnose).
+
+CREATE TABLE source (                  -- what was read
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL,                  -- as it was given; "stdin"
+  format TEXT NOT NULL                 -- as it was recognised
+) STRICT;
+
+CREATE TABLE place (                   -- which container a fact is about, as far as its row says
+  id INTEGER PRIMARY KEY,
+  arm_id INTEGER REFERENCES arm,       -- (late) the container it was found to be
+  app TEXT, revision TEXT, replica TEXT, container TEXT,
+  pod_uid TEXT, container_id TEXT, cgroup TEXT
+) STRICT;
+
+CREATE TABLE fact (                    -- one thing that a source's row says
+  id INTEGER PRIMARY KEY,
+  source_id INTEGER NOT NULL REFERENCES source,
+  line INTEGER NOT NULL,               -- of the source, 1..; 0: of the whole
+  place_id INTEGER NOT NULL REFERENCES place,
+  kind TEXT NOT NULL,                  -- as in src/import/facts.h: start, end, sample, ...
+  origin TEXT NOT NULL,                -- azure, kubernetes, docker, prometheus, kernel-log, csv, ...
+  at_ns INTEGER,                       -- realtime; NULL: unknown
+  boot_ns INTEGER,                     -- kernel log: since boot
+  started_ns INTEGER,                  -- realtime
+  exit_code INTEGER, signal INTEGER,
+  oom_killed INTEGER NOT NULL,         -- 1: the platform says OOMKilled
+  reason TEXT, text TEXT,
+  metric INTEGER,                      -- enum metric
+  value REAL,
+  count INTEGER NOT NULL,
+  oom_kind INTEGER, oom_scope INTEGER, oom_memcg TEXT, task_memcg TEXT, comm TEXT, pid INTEGER
+) STRICT;
+CREATE INDEX fact_by_place ON fact (place_id, kind, at_ns);

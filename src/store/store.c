@@ -8,10 +8,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Another process that reads may hold the file for a moment. */
 #define BUSY_TIMEOUT_MS 5000
+
+/* What the log grows to between two checkpoints of the writer, and some more. */
+#define LOG_BYTES (8 << 20)
 
 int store_sqlite_error(struct store *store, const char *doing, struct error *err)
 {
@@ -81,6 +85,27 @@ static int count_wal_pages(void *context, sqlite3 *db, const char *name, int pag
     return SQLITE_OK;
 }
 
+/* Write the log's blocks once, as zeros, which SQLite takes for an empty log. Later commits
+ * overwrite them in place, so that making one durable needs no change of the file system's own
+ * records, which other programs' writes can hold up for long. Best effort: without room it stays
+ * short. */
+static void fill_log(int fd)
+{
+    static const char zeros[1 << 16];
+    struct stat status;
+    if (fstat(fd, &status) < 0 || status.st_size > 0)
+        return;
+    for (off_t at = 0; at < LOG_BYTES; at += (off_t)sizeof(zeros)) {
+        if (pwrite(fd, zeros, sizeof(zeros), at) == (ssize_t)sizeof(zeros))
+            continue;
+        if (ftruncate(fd, 0) < 0)
+            return;
+        break;
+    }
+    /* Not an error here: a commit that must be durable syncs again, and reports. */
+    fsync(fd);
+}
+
 static int enter_wal(struct store *store, struct error *err)
 {
     int r = store_exec(store,
@@ -98,9 +123,10 @@ static int enter_wal(struct store *store, struct error *err)
     AUTO_FREE char *wal = NULL;
     if (asprintf(&wal, "%s-wal", store->path) < 0)
         return error_errno(err, ENOMEM, "opening '%s'", store->path);
-    store->wal_fd = open(wal, O_RDONLY | O_CLOEXEC);
+    store->wal_fd = open(wal, O_RDWR | O_CLOEXEC);
     if (store->wal_fd < 0)
         return error_errno(err, errno, "opening '%s'", wal);
+    fill_log(store->wal_fd);
     return 0;
 }
 
@@ -184,6 +210,21 @@ static void absorb_wal(const struct store *store)
     sqlite3_close(db);
 }
 
+/* Format 1 had no recorded evidence: empty tables stand in, so that readers need no second way. */
+static int complete_format_1(struct store *store, struct error *err)
+{
+    int64_t version = 0;
+    int r = pragma_integer(store, "PRAGMA user_version", &version, err);
+    if (r < 0 || version > 1)
+        return r;
+    return store_exec(store,
+                      "CREATE TEMP TABLE source (id INTEGER, name TEXT, format TEXT);"
+                      "CREATE TEMP TABLE place (id INTEGER, arm_id INTEGER);"
+                      "CREATE TEMP TABLE fact (id INTEGER, source_id INTEGER, line INTEGER,"
+                      " place_id INTEGER, kind TEXT, value REAL)",
+                      err);
+}
+
 static int open_existing(struct store *store, struct error *err)
 {
     if (access(store->path, F_OK) < 0)
@@ -198,7 +239,8 @@ static int open_existing(struct store *store, struct error *err)
     sqlite3_close(store->db);
     store->db = NULL;
     absorb_wal(store);
-    return connect(store, SQLITE_OPEN_READONLY, err);
+    r = connect(store, SQLITE_OPEN_READONLY, err);
+    return r < 0 ? r : complete_format_1(store, err);
 }
 
 int store_open(const char *directory, struct store **ret, struct error *err)
@@ -248,6 +290,16 @@ int store_update(struct store *store, const char *table, const struct store_valu
     int r = statement_update(store, table, key, values, err);
     store_unlock(store);
     return r;
+}
+
+int store_begin(struct store *store, struct error *err)
+{
+    return store_exec(store, "BEGIN IMMEDIATE", err);
+}
+
+int store_commit(struct store *store, struct error *err)
+{
+    return store_exec(store, "COMMIT", err);
 }
 
 int store_flush(struct store *store, struct error *err)

@@ -57,6 +57,10 @@ int store_insert(struct store *store, const char *table, const struct store_valu
 /* Update the rows in which `key_column` = `key` (key: an integer or a text value). */
 int store_update(struct store *store, const char *table, const struct store_value *key,
                  const struct store_value *values, struct error *err);
+/* Many rows at once: what is inserted and updated between these two is one transaction. For one
+ * thread, without the writer. */
+int store_begin(struct store *store, struct error *err);
+int store_commit(struct store *store, struct error *err);
 /* Make everything inserted so far durable (fsync). */
 int store_flush(struct store *store, struct error *err);
 /* The run is over: move everything into evidence.db itself, durably, so that its bytes stay as they

@@ -20,6 +20,7 @@
 
 #define SAMPLES_PER_S  1000
 #define REQUESTS_PER_S 2000
+#define KILL_EVERY     100
 #define BAR_NS         (100 * NS_PER_MS)
 #define CORES_MAX      64
 
@@ -106,14 +107,15 @@ static void *send_requests(void *context)
     return NULL;
 }
 
-/* Samples at their rate, and one kill for every 20 of them. */
+/* Samples at their rate, and one kill for every KILL_EVERY of them: a stall of the disk then counts
+ * once. */
 static void observe(struct bench *bench)
 {
     int64_t start = clock_monotonic_ns();
     int64_t kill = 0;
     for (int64_t i = 0; kill < bench->kills; i++) {
         push(&bench->evidence, KIND_SAMPLE, i);
-        if (i % 20 == 19) {
+        if (i % KILL_EVERY == KILL_EVERY - 1) {
             push(&bench->evidence, KIND_KILL, kill++);
             uint64_t one = 1;
             if (write(bench->urgent_fd, &one, sizeof(one)) < 0)
@@ -218,7 +220,7 @@ int main(int argc, char **argv)
 {
     const char *temporary = getenv("TMPDIR");
     const char *directory = argc > 1 ? argv[1] : temporary ? temporary : "/tmp";
-    int64_t kills = argc > 2 ? atoll(argv[2]) : 500;
+    int64_t kills = argc > 2 ? atoll(argv[2]) : 100;
     if (kills < 1)
         return 2;
     printf("ring to durable row in %s, beside %d samples/s and %d requests/s\n", directory,
