@@ -140,7 +140,12 @@ static int shmem_work(struct app *app)
     return 0;
 }
 
-int workload_app_work(struct app *app)
+/* Like an ordinary server's worker pool. Without it every unanswered request would hold memory of
+ * its own while the processor is throttled, and the requests to a kill would depend on the
+ * machine's load. */
+#define POOL_SIZE 4
+
+static int do_work(struct app *app)
 {
     uint64_t number = atomic_fetch_add(&app->works, 1);
     switch (app->config.mode) {
@@ -165,6 +170,17 @@ int workload_app_work(struct app *app)
         break;
     }
     return work_and_forget(app);
+}
+
+int workload_app_work(struct app *app)
+{
+    if (app->config.mode == MODE_SPIKE)
+        return do_work(app);
+    while (sem_wait(&app->pool) < 0 && errno == EINTR)
+        ;
+    int r = do_work(app);
+    sem_post(&app->pool);
+    return r;
 }
 
 NOINLINE int workload_app_fill_startup(struct app *app, uint64_t bytes)
@@ -231,6 +247,7 @@ int workload_app_init(struct app *app, const struct config *config, struct error
     stores_init(&app->stores);
     workload_worker_init(&app->worker);
     pthread_mutex_init(&app->cache.lock, NULL);
+    sem_init(&app->pool, 0, POOL_SIZE);
     app->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (app->stop_fd < 0)
         return error_errno(err, errno, "starting the workload");
@@ -250,6 +267,7 @@ void workload_app_done(struct app *app)
         free(app->cache.entries[i]);
     free(app->cache.entries);
     pthread_mutex_destroy(&app->cache.lock);
+    sem_destroy(&app->pool);
     close_fd(&app->page_cache.fd);
     close_fd(&app->shmem.fd);
     close_fd(&app->stop_fd);

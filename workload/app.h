@@ -7,6 +7,7 @@
 #include "worker.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdint.h>
 
@@ -35,6 +36,7 @@ struct app {
     struct cache cache;
     struct blob page_cache, shmem;
     struct worker worker;
+    sem_t pool; /* how many units of work may be under way at once */
     _Atomic uint64_t requests, works, ticks;
 };
 
@@ -42,8 +44,9 @@ struct app {
 int workload_app_init(struct app *app, const struct config *config, struct error *err);
 void workload_app_done(struct app *app);
 
-/* One unit of work as the mode has it. Returns 0; -ENOMEM no memory; -ENOSPC the host has too
- * little left; -ECHILD the worker died; other -errno of the file. */
+/* One unit of work as the mode has it, when the pool has room (a spike does not wait: many at once
+ * are its point). Returns 0; -ENOMEM no memory; -ENOSPC the host has too little left; -ECHILD the
+ * worker died; other -errno of the file. */
 int workload_app_work(struct app *app);
 
 /* Retain so many bytes through the stores' call paths. Returns as workload_app_work(). */

@@ -48,6 +48,7 @@ struct run_arguments {
 #define VALUES_PIDS_MAX       NULL
 #define VALUES_STOP_GRACE     NULL
 #define VALUES_SEED           NULL
+#define VALUES_SIDE_BY_SIDE   "yes no"
 
 #define AT(field) offsetof(struct run_arguments, plan.field)
 

@@ -7,7 +7,6 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/size.h"
-#include "base/terminal.h"
 #include "lab/arm_rows.h"
 #include "lab/port.h"
 #include "lab/run.h"
@@ -29,7 +28,9 @@ struct arm_run {
     struct lab *lab;
     const struct scenario_plan *scenario;
     const struct arm_plan *arm;
-    struct arm_result *result;
+    struct arm_result result;
+    enum { STEP_RUNNING, STEP_STOPPING, STEP_OVER } step;
+    struct revision_states states; /* as they were when the arm ended */
     struct revision_template template;
     struct revision *revision;
     struct traffic_plan *traffic_plan;
@@ -40,7 +41,6 @@ struct arm_run {
     uv_async_t traffic_done;
     uv_timer_t deadline;  /* of the whole arm */
     uv_timer_t readiness; /* of the current lifetime, until it is ready */
-    uv_timer_t tick;      /* redraws the status line */
     unsigned handles;
     unsigned other_ends; /* ends that were no OOM kill */
     bool stopped;
@@ -72,8 +72,8 @@ const char *arm_end_name(enum arm_end end)
 
 static void end_arm(struct arm_run *run, enum arm_end end)
 {
-    if (run->result->end == ARM_RUNNING)
-        run->result->end = end;
+    if (run->result.end == ARM_RUNNING)
+        run->result.end = end;
 }
 
 static bool is_oom(enum end_cause cause)
@@ -104,13 +104,13 @@ static int start_traffic(struct arm_run *run, struct error *err)
     const struct traffic_options options = {
         .base_url = url,
         .insecure = true, /* a service under test shows whatever certificate it has */
-        .arm_id = (uint32_t)run->result->arm_id,
+        .arm_id = (uint32_t)run->result.arm_id,
         .outcomes = &run->outcomes,
         .on_done = on_traffic_done,
         .context = run,
     };
     run->traffic_started_ns = clock_monotonic_ns() + TRAFFIC_LEAD_NS;
-    int r = arm_rows_traffic_started(run->lab->store, run->result->arm_id, run->traffic_plan,
+    int r = arm_rows_traffic_started(run->lab->store, run->result.arm_id, run->traffic_plan,
                                      run->traffic_started_ns, err);
     if (r == 0)
         r = traffic_start(run->traffic_plan, &options, run->traffic_started_ns, &run->traffic, err);
@@ -153,10 +153,10 @@ static void on_ready(void *context, const struct lifetime_report *lifetime)
 {
     struct arm_run *run = context;
     uv_timer_stop(&run->readiness);
-    run->result->was_ready = true;
+    run->result.was_ready = true;
     log_debug("%s/%s lifetime %u is ready", run->scenario->name, arm_kind_name(run->arm->kind),
               lifetime->index);
-    if (run->traffic || run->result->end != ARM_RUNNING)
+    if (run->traffic || run->result.end != ARM_RUNNING)
         return;
     if (start_traffic(run, &run->failure) < 0)
         end_arm(run, ARM_FAILED);
@@ -187,30 +187,30 @@ static void report_end(const struct arm_run *run, const struct lifetime_report *
 static bool on_ended(void *context, const struct lifetime_report *lifetime)
 {
     struct arm_run *run = context;
-    if (run->result->end != ARM_RUNNING)
+    if (run->result.end != ARM_RUNNING)
         return false; /* our own stop */
     report_end(run, lifetime);
     unsigned stop = run->arm->kill_stop > 0 ? run->arm->kill_stop : UNEXPECTED_KILLS_MAX;
     if (is_oom(lifetime->death.cause))
-        run->result->kills++;
+        run->result.kills++;
     else
         run->other_ends++;
-    if (run->result->kills >= stop)
+    if (run->result.kills >= stop)
         end_arm(run, ARM_KILL_STOP);
     else if (run->other_ends >= ENDS_WITHOUT_KILL_MAX)
         end_arm(run, ARM_CRASH_LOOP);
     else
         await_readiness(run, lifetime->next_start_ns);
-    if (run->result->end != ARM_RUNNING)
+    if (run->result.end != ARM_RUNNING)
         return false;
-    run->result->restarts++;
+    run->result.restarts++;
     return true;
 }
 
 static void on_failed(void *context, const struct error *err)
 {
     struct arm_run *run = context;
-    run->result->failure = *err;
+    run->result.failure = *err;
     end_arm(run, ARM_FAILED);
 }
 
@@ -227,30 +227,16 @@ static void on_deadline(uv_timer_t *timer)
     end_arm(timer->data, ARM_DEADLINE);
 }
 
-static void on_tick(uv_timer_t *timer)
-{
-    struct arm_run *run = timer->data;
-    struct traffic_progress progress = {0};
-    if (run->traffic)
-        traffic_progress(run->traffic, &progress);
-    progress_update("  %s/%s  requests %u of %zu, %u failed, kills %u, restarts %u",
-                    run->scenario->name, arm_kind_name(run->arm->kind), progress.due,
-                    traffic_plan_requests(run->traffic_plan), progress.failed, run->result->kills,
-                    run->result->restarts);
-}
-
 static void open_handles(struct arm_run *run)
 {
     uv_loop_t *loop = platform_loop(run->lab->platform);
     uv_async_init(loop, &run->traffic_done, on_traffic_done_async);
     uv_timer_init(loop, &run->deadline);
     uv_timer_init(loop, &run->readiness);
-    uv_timer_init(loop, &run->tick);
     run->traffic_done.data = run;
     run->deadline.data = run;
     run->readiness.data = run;
-    run->tick.data = run;
-    run->handles = 4;
+    run->handles = 3;
 }
 
 static void on_handle_closed(uv_handle_t *handle)
@@ -265,7 +251,6 @@ static void close_handles(struct arm_run *run)
     uv_close((uv_handle_t *)&run->traffic_done, on_handle_closed);
     uv_close((uv_handle_t *)&run->deadline, on_handle_closed);
     uv_close((uv_handle_t *)&run->readiness, on_handle_closed);
-    uv_close((uv_handle_t *)&run->tick, on_handle_closed);
     while (run->handles > 0)
         platform_run_once(run->lab->platform);
 }
@@ -306,86 +291,115 @@ static int deploy(struct arm_run *run, struct error *err)
     };
     uv_timer_start(&run->deadline, on_deadline,
                    (uint64_t)(run->lab->plan->arm_deadline_ns / NS_PER_MS), 0);
-    if (!run->lab->options->quiet)
-        uv_timer_start(&run->tick, on_tick, 100, 100);
     await_readiness(run, 0);
-    return platform_deploy(run->lab->platform, &run->template, run->result->arm_id, &listener,
+    return platform_deploy(run->lab->platform, &run->template, run->result.arm_id, &listener,
                            &run->revision, err);
 }
 
-static void wait_for_end(struct arm_run *run)
+static void remember_failure(struct arm_run *run, int r, const struct error *err)
 {
-    while (run->result->end == ARM_RUNNING) {
-        platform_run_once(run->lab->platform);
-        if (run->lab->interrupted_by != 0)
-            end_arm(run, ARM_INTERRUPTED);
-        if (store_failed(run->lab->store))
-            end_arm(run, ARM_FAILED);
-    }
+    if (r < 0 && run->failure.code == 0)
+        run->failure = *err;
 }
 
-static int stop(struct arm_run *run, struct error *err)
+/* The arm has ended: note its states, end the traffic, ask the container to stop. */
+static void begin_stop(struct arm_run *run)
 {
-    struct revision_states states;
-    revision_get_states(run->revision, &states);
-    int r = finish_traffic(run, err);
-
+    struct error err;
+    revision_get_states(run->revision, &run->states);
+    remember_failure(run, finish_traffic(run, &err), &err);
     enum platform_kill reason =
-        run->result->end == ARM_DEADLINE || run->result->end == ARM_NEVER_READY
+        run->result.end == ARM_DEADLINE || run->result.end == ARM_NEVER_READY
             ? PLATFORM_KILL_DEADLINE
             : PLATFORM_KILL_STOP;
+    run->step = STEP_STOPPING;
     platform_deactivate(run->lab->platform, run->revision, reason);
-    while (!run->stopped)
-        platform_run_once(run->lab->platform);
-    platform_forget(run->lab->platform, steal_ptr(&run->revision));
-    if (r < 0)
-        return r;
-    return arm_rows_ended(run->lab->store, run->result->arm_id, arm_end_name(run->result->end),
-                          &states, err);
 }
 
-static int run_arm(struct arm_run *run, struct error *err)
+static void end_stop(struct arm_run *run)
+{
+    struct error err;
+    platform_forget(run->lab->platform, steal_ptr(&run->revision));
+    remember_failure(run,
+                     arm_rows_ended(run->lab->store, run->result.arm_id,
+                                    arm_end_name(run->result.end), &run->states, &err),
+                     &err);
+    run->step = STEP_OVER;
+}
+
+bool arm_step(struct arm_run *run)
+{
+    if (run->lab->interrupted_by != 0 || run->lab->cancelled)
+        end_arm(run, ARM_INTERRUPTED);
+    if (store_failed(run->lab->store))
+        end_arm(run, ARM_FAILED);
+    if (run->step == STEP_RUNNING && run->result.end != ARM_RUNNING)
+        begin_stop(run);
+    if (run->step == STEP_STOPPING && run->stopped)
+        end_stop(run);
+    return run->step == STEP_OVER;
+}
+
+static int begin(struct arm_run *run, struct error *err)
 {
     int r = fill_template(run, err);
     if (r == 0)
         r = prepare_traffic(run, err);
     if (r == 0)
         r = arm_rows_started(run->lab->store, run->scenario, run->arm, &run->template,
-                             run->traffic_plan, &run->result->arm_id, err);
+                             run->traffic_plan, &run->result.arm_id, err);
     if (r == 0)
         r = deploy(run, err);
-    if (r < 0)
-        return r;
-    wait_for_end(run);
-    uv_timer_stop(&run->tick);
-    progress_clear();
-    r = stop(run, err);
-    if (r == 0 && run->failure.code != 0) {
-        *err = run->failure;
-        r = run->failure.code;
-    }
     return r;
 }
 
-int arm_run(struct lab *lab, const struct scenario_plan *scenario, const struct arm_plan *arm,
-            struct arm_result *ret, struct error *err)
+static void free_run(struct arm_run *run)
 {
-    *ret = (struct arm_result){.end = ARM_RUNNING};
-    struct arm_run run = {
-        .lab = lab,
-        .scenario = scenario,
-        .arm = arm,
-        .result = ret,
-    };
-    open_handles(&run);
-    int r = run_arm(&run, err);
     struct error ignored;
-    finish_traffic(&run, &ignored);
-    close_handles(&run);
-    traffic_plan_free(run.traffic_plan);
-    if (run.ring_ready)
-        ring_done(&run.outcomes);
-    if (r < 0)
+    finish_traffic(run, &ignored);
+    close_handles(run);
+    traffic_plan_free(run->traffic_plan);
+    if (run->ring_ready)
+        ring_done(&run->outcomes);
+    free(run);
+}
+
+int arm_begin(struct lab *lab, const struct scenario_plan *scenario, const struct arm_plan *arm,
+              struct arm_run **ret, struct error *err)
+{
+    struct arm_run *run = calloc(1, sizeof(*run));
+    if (!run)
+        return error_errno(err, ENOMEM, "beginning an arm");
+    run->lab = lab;
+    run->scenario = scenario;
+    run->arm = arm;
+    open_handles(run);
+    if (begin(run, err) < 0) {
+        free_run(run);
         return error_wrap(err, "%s/%s", scenario->name, arm_kind_name(arm->kind));
+    }
+    *ret = run;
     return 0;
+}
+
+int arm_finish(struct arm_run *run, struct arm_result *ret, struct error *err)
+{
+    *ret = run->result;
+    int r = run->failure.code;
+    if (r < 0) {
+        *err = run->failure;
+        error_wrap(err, "%s/%s", run->scenario->name, arm_kind_name(run->arm->kind));
+    }
+    free_run(run);
+    return r;
+}
+
+void arm_describe(const struct arm_run *run, char *text, size_t size)
+{
+    struct traffic_progress progress = {0};
+    if (run->traffic)
+        traffic_progress(run->traffic, &progress);
+    snprintf(text, size, "%s/%s %u/%zu requests, %u failed, %u kill%s", run->scenario->name,
+             arm_kind_name(run->arm->kind), progress.due, traffic_plan_requests(run->traffic_plan),
+             progress.failed, run->result.kills, run->result.kills == 1 ? "" : "s");
 }

@@ -15,6 +15,7 @@ struct lab {
     struct store *store;
     struct platform *platform;
     volatile int interrupted_by; /* a signal number once one came */
+    bool cancelled;              /* an error elsewhere: arms under way end now */
 };
 
 enum arm_end {
@@ -38,6 +39,18 @@ struct arm_result {
     struct error failure; /* of ARM_FAILED */
 };
 
-/* Run `arm` of `scenario`. `failure` of a container is a result, not an error. */
-int arm_run(struct lab *lab, const struct scenario_plan *scenario, const struct arm_plan *arm,
-            struct arm_result *ret, struct error *err);
+/* An arm under way. Several may be at the same time, on one platform. */
+struct arm_run;
+
+/* Deploy the arm's revision. A container that fails to start is a result, not an error. The plan's
+ * strings are borrowed until arm_finish(). */
+int arm_begin(struct lab *lab, const struct scenario_plan *scenario, const struct arm_plan *arm,
+              struct arm_run **ret, struct error *err);
+/* See what has happened; call it after each platform_run_once(). True: the arm is over, its
+ * container is gone and everything is recorded; arm_finish() is due. */
+bool arm_step(struct arm_run *run);
+/* Free it. The result, or the error that kept the arm from being recorded. */
+int arm_finish(struct arm_run *run, struct arm_result *ret, struct error *err);
+
+/* "leak/raise 120/1000 requests, 3 failed, 1 kill": for a status line. */
+void arm_describe(const struct arm_run *run, char *text, size_t size);

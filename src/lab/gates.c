@@ -23,7 +23,7 @@ static struct gate_arm gate_arm_of(const struct arm_findings *arm, char *name, s
         .lifetimes = arm->data.gate_lifetimes,
         .lifetime_count = arm->data.count,
         .restarts = arm->data.restarts,
-        .revisions = 1, /* an arm is one template; src/platform never makes a second */
+        .revisions = arm->data.revisions,
         .health_state = arm->data.health_state,
         .requests_planned = arm->data.requests_planned,
         .requests_completed = arm->data.requests_completed,

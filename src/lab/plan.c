@@ -83,6 +83,7 @@ static int read_settings(const struct layers *layers, struct plan *plan, struct 
         {SETTING_PIDS_MAX, read_pids, &plan->pids_max},
         {SETTING_STOP_GRACE, read_pause, &plan->stop_grace_ns},
         {SETTING_SEED, read_seed, &plan->seed},
+        {SETTING_SIDE_BY_SIDE, read_flag, &plan->side_by_side},
     };
     for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
         int r = layers_read(layers, values[i].setting, values[i].parser, values[i].ret, err);
@@ -381,6 +382,18 @@ static int ask_question(const struct layers *layers, struct plan *plan, struct e
     return plan->question ? 0 : out_of_memory(err);
 }
 
+/* Containers share the host's network: two scenarios cannot listen on one port. */
+static int check_side_by_side(const struct layers *layers, const struct plan *plan,
+                              struct error *err)
+{
+    const struct draft_text *port = layers_text(layers, SETTING_PORT);
+    if (!plan->side_by_side || plan->port == 0 || plan->scenario_count < 2)
+        return 0;
+    error_usage(err, "%u cannot be the port of scenarios that run side by side; leave it at auto",
+                plan->port);
+    return origin_wrap(&port->origin, err);
+}
+
 static int make_plan(const struct source *source, struct plan *plan, struct error *err)
 {
     struct layers layers = top_layers(source);
@@ -389,6 +402,8 @@ static int make_plan(const struct source *source, struct plan *plan, struct erro
         r = read_settings(&layers, plan, err);
     if (r == 0)
         r = make_scenarios(source, plan, err);
+    if (r == 0)
+        r = check_side_by_side(&layers, plan, err);
     if (r == 0)
         r = ask_question(&layers, plan, err);
     return r;

@@ -50,6 +50,7 @@ struct plan {
     size_t scenario_count;
     uint16_t port; /* 0: a free one is chosen for each arm and passed as $PORT */
     bool https;
+    bool side_by_side; /* the scenarios run at the same time, each on ports of its own */
     struct probe_spec readiness, liveness, startup;
     int64_t
         ready_deadline_ns; /* not ready so long after a start: the arm is given up (default 60 s) */
@@ -69,6 +70,7 @@ struct plan_options {
     const char *memory, *raise, *cpu, *port, *https, *ready, *liveness, *startup, *rate, *backoff;
     const char *cycles, *per_cycle, *kills, *sample_rate, *requests_file, *patch_command;
     const char *patch_memory, *patch_cpu, *arms, *seed, *pids_max, *stop_grace;
+    const char *side_by_side;
     const char *idle, *gap, *cooldown, *deadline, *ready_deadline, *arrival, *scenarios;
     const char *const *env, *const *patch_env, *const *requests; /* NULL-terminated or NULL */
 };

@@ -107,13 +107,13 @@ json_t *plan_to_json(const struct plan *plan)
     for (size_t i = 0; i < plan->scenario_count; i++)
         json_array_append_new(scenarios, scenario_json(&plan->scenarios[i]));
     return json_pack(
-        "{s:s, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:f, s:I, s:I, s:o, s:o}", "name",
+        "{s:s, s:o, s:o, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:f, s:I, s:I, s:o, s:o}", "name",
         plan->name, "question", text_json(plan->question, strlen(plan->question)), "port",
-        plan->port > 0 ? json_integer(plan->port) : json_null(), "https", plan->https, "ready",
-        probe_json(&plan->readiness), "liveness", probe_json(&plan->liveness), "startup",
-        probe_json(&plan->startup), "ready_deadline_s", seconds(plan->ready_deadline_ns),
-        "deadline_s", seconds(plan->arm_deadline_ns), "backoff", backoff_json(&plan->backoff),
-        "sample_rate_hz", plan->sample_rate_hz, "pids_max", (json_int_t)plan->pids_max, "seed",
-        (json_int_t)plan->seed, "stop_grace_s", seconds(plan->stop_grace_ns), "scenarios",
-        scenarios);
+        plan->port > 0 ? json_integer(plan->port) : json_null(), "https", plan->https,
+        "side_by_side", plan->side_by_side, "ready", probe_json(&plan->readiness), "liveness",
+        probe_json(&plan->liveness), "startup", probe_json(&plan->startup), "ready_deadline_s",
+        seconds(plan->ready_deadline_ns), "deadline_s", seconds(plan->arm_deadline_ns), "backoff",
+        backoff_json(&plan->backoff), "sample_rate_hz", plan->sample_rate_hz, "pids_max",
+        (json_int_t)plan->pids_max, "seed", (json_int_t)plan->seed, "stop_grace_s",
+        seconds(plan->stop_grace_ns), "scenarios", scenarios);
 }

@@ -217,6 +217,11 @@ int read_seed(const char *text, void *ret_uint64, struct error *err)
     return count_parse(text, 0, INT64_MAX, ret_uint64, err);
 }
 
+int read_flag(const char *text, void *ret_bool, struct error *err)
+{
+    return flag_parse(text, ret_bool, err);
+}
+
 int read_port(const char *text, void *ret_uint16, struct error *err)
 {
     return port_parse(text, ret_uint16, err);

@@ -42,6 +42,7 @@ int read_cycles(const char *text, void *ret_unsigned, struct error *err);
 int read_per_cycle(const char *text, void *ret_unsigned, struct error *err);
 int read_pids(const char *text, void *ret_uint64, struct error *err);
 int read_seed(const char *text, void *ret_uint64, struct error *err);
+int read_flag(const char *text, void *ret_bool, struct error *err);
 int read_port(const char *text, void *ret_uint16, struct error *err);
 int read_probe(const char *text, void *ret_probe_spec, struct error *err);
 int read_backoff(const char *text, void *ret_backoff_spec, struct error *err);

@@ -118,17 +118,33 @@ int machine_memory_read(struct machine_memory *ret, struct error *err)
     return 0;
 }
 
-static const struct arm_plan *largest_arm(const struct plan *plan)
+static const struct arm_plan *largest_arm(const struct scenario_plan *scenario)
 {
     const struct arm_plan *largest = NULL;
-    for (size_t i = 0; i < plan->scenario_count; i++) {
-        const struct scenario_plan *scenario = &plan->scenarios[i];
-        for (size_t j = 0; j < scenario->arm_count; j++) {
-            if (!largest || scenario->arms[j].memory_bytes > largest->memory_bytes)
-                largest = &scenario->arms[j];
-        }
+    for (size_t j = 0; j < scenario->arm_count; j++) {
+        if (!largest || scenario->arms[j].memory_bytes > largest->memory_bytes)
+            largest = &scenario->arms[j];
     }
     return largest;
+}
+
+/* What may be used at the same time: one arm, or one of each scenario. `*ret_arm` is the largest.
+ */
+static uint64_t peak_demand(const struct plan *plan, const struct arm_plan **ret_arm)
+{
+    uint64_t sum = 0;
+    *ret_arm = NULL;
+    for (size_t i = 0; i < plan->scenario_count; i++) {
+        const struct arm_plan *largest = largest_arm(&plan->scenarios[i]);
+        if (!largest)
+            continue;
+        sum = sum > UINT64_MAX - largest->memory_bytes ? UINT64_MAX : sum + largest->memory_bytes;
+        if (!*ret_arm || largest->memory_bytes > (*ret_arm)->memory_bytes)
+            *ret_arm = largest;
+    }
+    if (plan->side_by_side || !*ret_arm)
+        return sum;
+    return (*ret_arm)->memory_bytes;
 }
 
 static int check_cpus(const struct plan *plan, struct error *err)
@@ -152,7 +168,8 @@ static int check_cpus(const struct plan *plan, struct error *err)
 int plan_check_machine(const struct plan *plan, struct error *err)
 {
     struct machine_memory memory = {0};
-    const struct arm_plan *largest = largest_arm(plan);
+    const struct arm_plan *largest = NULL;
+    uint64_t demand = peak_demand(plan, &largest);
     int r = check_cpus(plan, err);
     if (r == 0 && largest)
         r = machine_memory_read(&memory, err);
@@ -160,16 +177,16 @@ int plan_check_machine(const struct plan *plan, struct error *err)
         return r;
     uint64_t quarter = memory.total_bytes / 4;
     uint64_t reserve = quarter < RESERVE_BYTES ? quarter : RESERVE_BYTES;
-    if (largest->memory_bytes <= memory.available_bytes &&
-        reserve <= memory.available_bytes - largest->memory_bytes)
+    if (demand <= memory.available_bytes && reserve <= memory.available_bytes - demand)
         return 0;
     char limit[SIZE_TEXT_MAX], available[SIZE_TEXT_MAX], spare[SIZE_TEXT_MAX];
     return error_unavailable(
         err,
-        "the arm '%s' may use %s, but only %s are available%s and %s of them "
+        "%s '%s' may use %s, but only %s are available%s and %s of them "
         "must stay free. Lower the limits (memory, raise, patch-memory), or "
         "free memory.",
-        arm_kind_name(largest->kind), size_format(largest->memory_bytes, limit),
+        plan->side_by_side ? "the scenarios side by side, with arms up to" : "the arm",
+        arm_kind_name(largest->kind), size_format(demand, limit),
         size_format(memory.available_bytes, available),
         memory.limited_by_cgroup ? " within the cgroup that oomlab runs in" : "",
         size_format(reserve, spare));

@@ -46,6 +46,8 @@ enum setting_scope { SCOPE_PLAN, SCOPE_SCENARIO };
       "which arms, in order: trigger,raise,patch,fix,control,revert")                              \
     X(SCENARIOS, scenarios, "scenarios", "LIST", SCOPE_PLAN, NULL,                                 \
       "which scenarios of the lab, in order (default: all)")                                       \
+    X(SIDE_BY_SIDE, side_by_side, "side-by-side", "yes|no", SCOPE_PLAN, "no",                      \
+      "run the scenarios of a lab at the same time")                                               \
     X(DEADLINE, deadline, "deadline", "TIME", SCOPE_PLAN, "10m", "an arm takes at most so long")   \
     X(SAMPLE_RATE, sample_rate, "sample-rate", "RATE", SCOPE_PLAN, "20/s",                         \
       "memory samples per second, at most 1000/s")                                                 \

@@ -6,23 +6,34 @@
 #include "base/duration.h"
 #include "base/log.h"
 #include "base/size.h"
+#include "base/terminal.h"
 #include "lab/scenario.h"
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
+/* A scenario on its way: the arm under way and the one that comes next. */
+struct scenario_run {
+    struct arm_run *current; /* NULL between arms */
+    size_t next;             /* index of the arm after it */
+    bool over;               /* its gates are evaluated */
+};
+
 struct run {
     struct lab lab;
     struct scenario_findings *findings; /* one for each scenario */
+    struct scenario_run *scenarios;     /* likewise */
     unsigned next_evidence;
     unsigned gates_failed;
     uv_signal_t signals[2];
-    bool signals_open;
-    unsigned signals_closing;
+    uv_timer_t tick; /* redraws the status line */
+    bool handles_open;
+    unsigned handles_closing;
 };
 
 /* --- the run's row --------------------------------------------------------------------------- */
@@ -80,7 +91,8 @@ static int close_run(struct run *run, int exit_status, struct error *err)
     return store_update(run->lab.store, "run", &key, values, err);
 }
 
-/* --- signals --------------------------------------------------------------------------------- */
+/* --- signals and the status line
+ * --------------------------------------------------------------------------------- */
 
 static void on_signal(uv_signal_t *handle, int signal_number)
 {
@@ -88,33 +100,58 @@ static void on_signal(uv_signal_t *handle, int signal_number)
     run->lab.interrupted_by = signal_number;
 }
 
-static void open_signals(struct run *run)
+static void on_tick(uv_timer_t *timer)
+{
+    const struct run *run = timer->data;
+    char line[512] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < run->lab.plan->scenario_count; i++) {
+        char text[160];
+        if (!run->scenarios[i].current)
+            continue;
+        arm_describe(run->scenarios[i].current, text, sizeof(text));
+        used +=
+            (size_t)snprintf(line + used, sizeof(line) - used, "%s%s", used ? " | " : "  ", text);
+        if (used >= sizeof(line))
+            break;
+    }
+    progress_update("%s", line);
+}
+
+static void open_handles(struct run *run)
 {
     static const int numbers[] = {SIGINT, SIGTERM};
+    uv_loop_t *loop = platform_loop(run->lab.platform);
     for (size_t i = 0; i < 2; i++) {
-        uv_signal_init(platform_loop(run->lab.platform), &run->signals[i]);
+        uv_signal_init(loop, &run->signals[i]);
         run->signals[i].data = run;
         uv_signal_start(&run->signals[i], on_signal, numbers[i]);
     }
-    run->signals_open = true;
+    uv_timer_init(loop, &run->tick);
+    run->tick.data = run;
+    if (!run->lab.options->quiet)
+        uv_timer_start(&run->tick, on_tick, 100, 100);
+    run->handles_open = true;
     /* A service that closes its port must cost a failed request, not oomlab. */
     signal(SIGPIPE, SIG_IGN);
 }
 
-static void on_signal_closed(uv_handle_t *handle)
+static void on_handle_closed(uv_handle_t *handle)
 {
     struct run *run = handle->data;
-    run->signals_closing--;
+    run->handles_closing--;
 }
 
-static void close_signals(struct run *run)
+static void close_handles(struct run *run)
 {
-    if (!run->signals_open)
+    if (!run->handles_open)
         return;
-    run->signals_closing = 2;
+    progress_clear();
+    run->handles_closing = 3;
     for (size_t i = 0; i < 2; i++)
-        uv_close((uv_handle_t *)&run->signals[i], on_signal_closed);
-    while (run->signals_closing > 0)
+        uv_close((uv_handle_t *)&run->signals[i], on_handle_closed);
+    uv_close((uv_handle_t *)&run->tick, on_handle_closed);
+    while (run->handles_closing > 0)
         platform_run_once(run->lab.platform);
 }
 
@@ -141,65 +178,133 @@ static bool is_pointless(const struct scenario_findings *findings, enum arm_kind
     return !(kind == ARM_PATCH && trigger->verdict.class == VERDICT_LEAK);
 }
 
-static int run_arm(struct run *run, struct scenario_findings *findings, const struct arm_plan *arm,
-                   struct error *err)
+/* Start the next arm that has a point; false in `*ret_started` when none is left. */
+static int begin_next_arm(struct run *run, size_t index, bool *ret_started, struct error *err)
 {
-    const struct scenario_plan *scenario = findings->plan;
-    struct store *store = run->lab.store;
-    if (is_pointless(findings, arm->kind)) {
-        if (!run->lab.options->quiet)
-            log_info("%s/%s  skipped: the trigger was not killed, so there is nothing to compare",
-                     scenario->name, arm_kind_name(arm->kind));
-        return 0;
+    struct scenario_findings *findings = &run->findings[index];
+    struct scenario_run *scenario = &run->scenarios[index];
+    *ret_started = false;
+    while (scenario->next < findings->plan->arm_count) {
+        const struct arm_plan *arm = &findings->plan->arms[scenario->next++];
+        if (is_pointless(findings, arm->kind)) {
+            if (!run->lab.options->quiet)
+                log_info("%s/%s  skipped: the trigger was not killed, so there is nothing to "
+                         "compare",
+                         findings->plan->name, arm_kind_name(arm->kind));
+            continue;
+        }
+        announce(run, findings->plan, arm);
+        int r = 0;
+        if (arm->kind == ARM_RAISE)
+            r = findings_predict(run->lab.store, findings, arm, err);
+        if (r == 0)
+            r = arm_begin(&run->lab, findings->plan, arm, &scenario->current, err);
+        *ret_started = r == 0;
+        return r;
     }
-    announce(run, scenario, arm);
-    int r = 0;
-    if (arm->kind == ARM_RAISE)
-        r = findings_predict(store, findings, arm, err);
+    return 0;
+}
+
+/* The arm under way is over: judge it. */
+static int finish_arm(struct run *run, size_t index, struct error *err)
+{
+    struct scenario_findings *findings = &run->findings[index];
+    struct scenario_run *scenario = &run->scenarios[index];
+    const struct arm_plan *arm = &findings->plan->arms[scenario->next - 1];
     struct arm_result result;
-    if (r == 0)
-        r = arm_run(&run->lab, scenario, arm, &result, err);
+    int r = arm_finish(steal_ptr(&scenario->current), &result, err);
     if (r < 0)
         return r;
     if (result.end == ARM_FAILED && result.failure.code != 0) {
         /* Without a trigger there is no experiment. Another arm that cannot start (a patch command
          * with a typing error, say) is a result: what the arms before it showed is kept. */
         *err = result.failure;
-        r = error_wrap(err, "%s/%s", scenario->name, arm_kind_name(arm->kind));
+        r = error_wrap(err, "%s/%s", findings->plan->name, arm_kind_name(arm->kind));
         if (arm->kind == ARM_TRIGGER)
             return r;
         log_error("%s", err->text);
     }
     if (result.end == ARM_INTERRUPTED)
         return 0; /* half an arm is kept as evidence, but is not judged */
-    r = findings_add_arm(store, findings, arm->kind, &result, &run->next_evidence, err);
+    r = findings_add_arm(run->lab.store, findings, arm->kind, &result, &run->next_evidence, err);
     if (r == 0 && arm->kind == ARM_RAISE)
-        r = findings_settle_predictions(store, findings, arm->kind, err);
+        r = findings_settle_predictions(run->lab.store, findings, arm->kind, err);
     return r;
 }
 
-static int run_scenario(struct run *run, struct scenario_findings *findings, struct error *err)
+static int step_scenario(struct run *run, size_t index, struct error *err)
 {
-    for (size_t i = 0; i < findings->plan->arm_count; i++) {
-        if (run->lab.interrupted_by != 0)
+    struct scenario_run *scenario = &run->scenarios[index];
+    int r = 0;
+    if (scenario->current) {
+        if (!arm_step(scenario->current))
             return 0;
-        int r = run_arm(run, findings, &findings->plan->arms[i], err);
+        r = finish_arm(run, index, err);
+    }
+    bool started = false;
+    bool stopping = run->lab.interrupted_by != 0 || run->lab.cancelled;
+    if (r == 0 && !stopping)
+        r = begin_next_arm(run, index, &started, err);
+    if (started)
+        return 0;
+    scenario->over = true;
+    if (r == 0 && !stopping)
+        r = findings_gates(run->lab.store, &run->findings[index], &run->gates_failed, err);
+    return r;
+}
+
+/* One step of everything that may go on now. False in `*ret_active`: all scenarios are over. */
+static int step(struct run *run, bool *ret_active, struct error *err)
+{
+    *ret_active = false;
+    for (size_t i = 0; i < run->lab.plan->scenario_count; i++) {
+        if (run->scenarios[i].over)
+            continue;
+        int r = step_scenario(run, i, err);
         if (r < 0)
             return r;
+        *ret_active |= !run->scenarios[i].over;
+        if (*ret_active && !run->lab.plan->side_by_side)
+            break;
     }
-    if (run->lab.interrupted_by != 0)
-        return 0;
-    return findings_gates(run->lab.store, findings, &run->gates_failed, err);
+    return 0;
+}
+
+/* After an error in one scenario the others' arms are ended in order, not dropped. */
+static void cancel(struct run *run)
+{
+    bool active = true;
+    run->lab.cancelled = true;
+    while (active) {
+        struct error ignored;
+        if (step(run, &active, &ignored) == 0 && active)
+            platform_run_once(run->lab.platform);
+    }
+}
+
+static int drive(struct run *run, struct error *err)
+{
+    for (size_t i = 0; i < run->lab.plan->scenario_count; i++)
+        run->findings[i].plan = &run->lab.plan->scenarios[i];
+    bool active = true;
+    while (active) {
+        int r = step(run, &active, err);
+        if (r < 0) {
+            cancel(run);
+            return r;
+        }
+        if (active)
+            platform_run_once(run->lab.platform);
+    }
+    return 0;
 }
 
 static int run_scenarios(struct run *run, struct lab_outcome *ret, struct error *err)
 {
     const struct plan *plan = run->lab.plan;
     int r = insert_run(run, err);
-    for (size_t i = 0; r == 0 && i < plan->scenario_count; i++) {
-        run->findings[i].plan = &plan->scenarios[i];
-        r = run_scenario(run, &run->findings[i], err);
-    }
+    if (r == 0)
+        r = drive(run, err);
     ret->interrupted_by = run->lab.interrupted_by;
     if (r < 0) {
         struct error ignored;
@@ -228,9 +333,9 @@ static int run_with_platform(struct run *run, struct lab_outcome *ret, struct er
     int r = platform_new(&options, &run->lab.platform, err);
     if (r < 0)
         return r;
-    open_signals(run);
+    open_handles(run);
     r = run_scenarios(run, ret, err);
-    close_signals(run);
+    close_handles(run);
     platform_free(run->lab.platform);
     return r;
 }
@@ -244,8 +349,12 @@ int lab_run(const struct plan *plan, const struct lab_options *options, struct l
         .next_evidence = 1,
     };
     run.findings = calloc(plan->scenario_count, sizeof(*run.findings));
-    if (!run.findings)
+    run.scenarios = calloc(plan->scenario_count, sizeof(*run.scenarios));
+    if (!run.findings || !run.scenarios) {
+        free(run.findings);
+        free(run.scenarios);
         return error_errno(err, ENOMEM, "preparing the run");
+    }
 
     int r = store_create(options->directory, &run.lab.store, err);
     if (r == 0)
@@ -263,5 +372,6 @@ int lab_run(const struct plan *plan, const struct lab_options *options, struct l
     for (size_t i = 0; i < plan->scenario_count; i++)
         scenario_findings_done(&run.findings[i]);
     free(run.findings);
+    free(run.scenarios);
     return r;
 }

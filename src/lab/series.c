@@ -263,7 +263,8 @@ static int load_arm(struct store *store, struct arm_data *data, struct error *er
     int r = prepare(store,
                     "SELECT scenario, name, memory_limit_bytes, requests_planned, health_state,"
                     " (SELECT count(*) FROM request q WHERE q.arm_id = arm.id AND"
-                    "   q.status BETWEEN 1 AND 499)"
+                    "   q.status BETWEEN 1 AND 499),"
+                    " (SELECT count(*) FROM revision v WHERE v.arm_id = arm.id)"
                     " FROM arm WHERE id = ?1",
                     data->arm_id, &statement, err);
     if (r < 0)
@@ -277,6 +278,7 @@ static int load_arm(struct store *store, struct arm_data *data, struct error *er
     data->requests_planned = sqlite3_column_double(statement.handle, 3);
     copy_text(statement.handle, 4, data->health_state, sizeof(data->health_state));
     data->requests_completed = sqlite3_column_double(statement.handle, 5);
+    data->revisions = (unsigned)sqlite3_column_int(statement.handle, 6);
     return 0;
 }
 

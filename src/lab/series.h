@@ -15,7 +15,7 @@ struct arm_data {
     struct gate_lifetime *gate_lifetimes;
     int64_t *lifetime_ids;
     size_t count;
-    unsigned restarts;
+    unsigned restarts, revisions;
     char health_state[32];
     double requests_planned, requests_completed;
 };

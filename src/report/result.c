@@ -69,7 +69,8 @@ static int result_run(struct store *store, const struct run_clock *clock, json_t
                    " cgroup_version, cpus, memory_bytes, command, seed, sample_rate_hz, backoff,"
                    " backoff_scale, kernel_log, dropped_observations, exit_status,"
                    " ended_ns IS NULL OR EXISTS"
-                   " (SELECT 1 FROM arm WHERE ended_because = 'interrupted') FROM run",
+                   " (SELECT 1 FROM arm WHERE ended_because = 'interrupted'),"
+                   " ifnull(json_extract(lab_json, '$.side_by_side'), 0) FROM run",
                    0, err);
     if (r == 0)
         r = rows_next(&rows, err);
@@ -82,6 +83,7 @@ static int result_run(struct store *store, const struct run_clock *clock, json_t
     result_set(run, "started_at", run_clock_json(clock, clock->zero_ns), &failed);
     result_set(run, "duration_s", duration_json(&rows, 3, clock), &failed);
     result_set(run, "interrupted", row_json_boolean(&rows, 17), &failed);
+    result_set(run, "side_by_side", row_json_boolean(&rows, 18), &failed);
     result_set(run, "tool_version", row_json_text(&rows, 4), &failed);
     result_set(run, "host", host_json(&rows, 5), &failed);
     result_set(run, "command", row_json_text(&rows, 9), &failed);
@@ -239,8 +241,12 @@ static int result_evidence(struct store *store, const struct run_clock *clock, j
     AUTO_ROWS rows = {0};
     int r = rows_query(&rows, store,
                        "SELECT e.id, e.level, e.statement, a.scenario || '/' || a.name,"
-                       " e.source_table, e.source_row FROM evidence e LEFT JOIN arm a"
-                       " ON a.id = e.arm_id ORDER BY length(e.id), e.id",
+                       " e.source_table, e.source_row, s.name, f.line FROM evidence e"
+                       " LEFT JOIN arm a ON a.id = e.arm_id"
+                       " LEFT JOIN fact f ON e.source_table = 'fact'"
+                       " AND f.id = CAST(e.source_row AS INTEGER)"
+                       " LEFT JOIN source s ON s.id = f.source_id"
+                       " ORDER BY length(e.id), e.id",
                        0, err);
     bool failed = false;
     *ret = json_array();
@@ -253,6 +259,10 @@ static int result_evidence(struct store *store, const struct run_clock *clock, j
         result_set(source, "arm", row_json_text(&rows, 3), &failed);
         result_set(source, "table", row_json_text(&rows, 4), &failed);
         result_set(source, "row", row_json_text(&rows, 5), &failed);
+        if (!row_is_null(&rows, 6)) {
+            result_set(source, "file", row_json_text(&rows, 6), &failed);
+            result_set(source, "line", row_json_integer(&rows, 7), &failed);
+        }
         result_set(item, "source", source, &failed);
         json_array_append_new(*ret, item);
     }

@@ -67,7 +67,11 @@ static int add_lifetimes(struct store *store, const struct run_clock *clock, int
     bool failed = false;
     AUTO_ROWS rows = {0};
     r = rows_query(&rows, store,
-                   "SELECT count(*) - count(DISTINCT replica) FROM lifetime WHERE arm_id = ?1",
+                   "SELECT max(count(*) - count(DISTINCT replica),"
+                   /* a platform's own count knows restarts that no row tells of */
+                   " coalesce((SELECT CAST(max(f.value) AS INTEGER) FROM fact f JOIN place p"
+                   " ON p.id = f.place_id WHERE p.arm_id = ?1 AND f.kind = 'restart-count'), 0))"
+                   " FROM lifetime WHERE arm_id = ?1",
                    arm_id, err);
     if (r == 0)
         r = rows_next(&rows, err);

@@ -36,6 +36,7 @@ enum column {
     COLUMN_LOW,
     COLUMN_HIGH,
     COLUMN_ARM_ENDED,
+    COLUMN_END,      /* NULL: no end was recorded */
     COLUMN_COUNTERS, /* pairs of start and end, in the order of COUNTERS */
 };
 
@@ -43,7 +44,7 @@ enum column {
     "SELECT l.id, l.idx, l.replica, l.pid, l.cgroup, l.started_ns, l.backoff_ns, l.ready_ns,"      \
     " e.ended_ns, e.wait_code, e.wait_status, e.platform_kill, e.cause, e.level, e.peak_bytes,"    \
     " (e.committed_ns - e.ended_ns) / 1e6,"                                                        \
-    " g.bytes_per_request, g.bytes_per_s, g.low, g.high, a.ended_ns,"                              \
+    " g.bytes_per_request, g.bytes_per_s, g.low, g.high, a.ended_ns, e.lifetime_id,"               \
     " e.oom_kill_start, e.oom_kill_end, e.oom_start, e.oom_end,"                                   \
     " e.oom_group_kill_start, e.oom_group_kill_end, e.limit_hits_start, e.limit_hits_end,"         \
     " e.ancestor_oom_start, e.ancestor_oom_end"                                                    \
@@ -131,6 +132,27 @@ static bool by_signal(const struct rows *rows)
     return code == CLD_KILLED || code == CLD_DUMPED;
 }
 
+/* What somebody else recorded about this end, with file and line. */
+static int add_recorded_proof(struct store *store, const struct rows *rows, json_t *proof,
+                              struct error *err)
+{
+    AUTO_ROWS recorded = {0};
+    int r = rows_query(&recorded, store,
+                       "SELECT e.statement, s.name, f.line FROM evidence e JOIN fact f"
+                       " ON f.id = CAST(e.source_row AS INTEGER)"
+                       " JOIN source s ON s.id = f.source_id"
+                       " WHERE e.source_table = 'fact' AND e.lifetime_id = ?1"
+                       " ORDER BY e.rowid LIMIT 8",
+                       row_integer(rows, COLUMN_ID), err);
+    while (r >= 0 && (r = rows_next(&recorded, err)) == 1) {
+        AUTO_FREE char *statement = row_text(&recorded, 0);
+        AUTO_FREE char *name = row_text(&recorded, 1);
+        add_proof(proof, "%s:%lld: %s", name ? name : "", (long long)row_integer(&recorded, 2),
+                  statement ? statement : "");
+    }
+    return r;
+}
+
 static void add_wait_proof(json_t *proof, const struct rows *rows)
 {
     int status = (int)row_integer(rows, COLUMN_WAIT_STATUS);
@@ -175,10 +197,16 @@ static json_t *text_or(const struct rows *rows, int column, const char *fallback
     return row_is_null(rows, column) ? json_string(fallback) : row_json_text(rows, column);
 }
 
+static json_t *moment_json(const struct run_clock *clock, const struct rows *rows, int column)
+{
+    return row_is_null(rows, column) ? json_null()
+                                     : run_clock_json(clock, row_integer(rows, column));
+}
+
 static int end_json(struct store *store, const struct run_clock *clock, const struct rows *rows,
                     json_t **ret, struct error *err)
 {
-    if (row_is_null(rows, COLUMN_ENDED)) {
+    if (row_is_null(rows, COLUMN_END)) {
         *ret = open_end(rows);
         return *ret ? 0 : no_memory(err);
     }
@@ -189,15 +217,22 @@ static int end_json(struct store *store, const struct run_clock *clock, const st
     json_t *detected = NULL;
     add_counter_proof(proof, rows);
     int r = add_kernel_log_proof(store, row_integer(rows, COLUMN_ID), proof, err);
-    add_wait_proof(proof, rows);
+    if (row_is_null(rows, COLUMN_PID) && r >= 0)
+        r = add_recorded_proof(store, rows, proof, err);
+    else
+        add_wait_proof(proof, rows);
     if (r >= 0)
         r = detected_after(store, row_integer(rows, COLUMN_ID), &detected, err);
     result_set(end, "cause", text_or(rows, COLUMN_CAUSE, "unknown"), &failed);
     result_set(end, "level", text_or(rows, COLUMN_LEVEL, "Not Proven"), &failed);
     /* As every container platform prints it: 128 + the signal. */
-    result_set(end, "exit_code", json_integer(by_signal(rows) ? 128 + status : status), &failed);
+    result_set(end, "exit_code",
+               row_is_null(rows, COLUMN_WAIT_CODE)
+                   ? json_null()
+                   : json_integer(by_signal(rows) ? 128 + status : status),
+               &failed);
     result_set(end, "signal", by_signal(rows) ? json_integer(status) : json_null(), &failed);
-    result_set(end, "at", run_clock_json(clock, row_integer(rows, COLUMN_ENDED)), &failed);
+    result_set(end, "at", moment_json(clock, rows, COLUMN_ENDED), &failed);
     result_set(end, "detected_after_ms", detected ? detected : json_null(), &failed);
     result_set(end, "committed_after_ms", row_json_real(rows, COLUMN_COMMITTED_AFTER_MS), &failed);
     result_set(end, "platform_kill", row_json_text(rows, COLUMN_PLATFORM_KILL), &failed);
@@ -267,10 +302,9 @@ static int lifetime_json(struct store *store, const struct run_clock *clock,
 {
     bool failed = false;
     int64_t id = row_integer(rows, COLUMN_ID);
-    bool ended = !row_is_null(rows, COLUMN_ENDED);
+    bool ended = !row_is_null(rows, COLUMN_END);
     result_set(lifetime, "index", row_json_integer(rows, COLUMN_INDEX), &failed);
-    result_set(lifetime, "started_at", run_clock_json(clock, row_integer(rows, COLUMN_STARTED)),
-               &failed);
+    result_set(lifetime, "started_at", moment_json(clock, rows, COLUMN_STARTED), &failed);
     result_set(lifetime, "ready_after_s", seconds_between(rows, COLUMN_STARTED, COLUMN_READY),
                &failed);
     result_set(lifetime, "uptime_s",

@@ -84,8 +84,9 @@ int story_execution(struct story *story, struct error *err)
         document_note(document, TONE_BAD,
                       "*This run was interrupted.* What was recorded until then is below; what is "
                       "missing was not measured.");
-    document_paragraph(document, "The run took %s. The arms ran one after another:",
-                       figure_seconds(number_at(story->run, "duration_s"), duration));
+    document_paragraph(document, "The run took %s. The arms of a scenario ran one after another%s:",
+                       figure_seconds(number_at(story->run, "duration_s"), duration),
+                       flag_at(story->run, "side_by_side") ? ", the scenarios side by side" : "");
     document_table(document, (const char *const[]){"Arm", "Revision", ">Began after", ">Took",
                                                    ">Processes", "Ended because", "Health", NULL});
     int r = 0;
