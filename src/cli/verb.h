@@ -67,8 +67,9 @@ struct verb {
 extern const struct verb *const VERBS[];
 const struct verb *verb_find(const char *name);
 
-extern const struct verb VERB_CLEAN, VERB_COMPARE, VERB_COMPLETION, VERB_DOCTOR, VERB_EXPORT,
-    VERB_HELP, VERB_LIST, VERB_REPORT, VERB_RUN, VERB_SHOW, VERB_VERSION, VERB_WORKLOAD;
+extern const struct verb VERB_CLEAN, VERB_COMPARE, VERB_COMPLETION, VERB_DIAGNOSE, VERB_DOCTOR,
+    VERB_EXPORT, VERB_HELP, VERB_LIST, VERB_REPORT, VERB_RUN, VERB_SHOW, VERB_VERSION,
+    VERB_WORKLOAD;
 
 /* The option that every data verb has; `arguments` has a member `const char *format`. */
 #define OPTION_FORMAT(arguments)                                                                   \

@@ -3,11 +3,23 @@
 #include "import/formats.h"
 
 /* clang-format off */
-/* X-line: ENTRY(kubernetes_pod, "kubectl get pod"), */
 #define ENTRY(id, text) {.name = text, .matches = import_##id##_matches, .read = import_##id##_read}
 
 const struct import_format IMPORT_FORMATS[] = {
     /* Most specific first; one line a format. */
+    ENTRY(azure_text, "az --output table, or a report of them"),
+    ENTRY(azure_csv, "Azure Log Analytics rows as CSV"),
+    ENTRY(azure_json, "Azure Container Apps: logs, revisions or metrics"),
+    ENTRY(kernel_journal, "journalctl -k -o json"),
+    ENTRY(container_inspect, "docker inspect, podman inspect"),
+    ENTRY(prometheus, "Prometheus query result"),
+    ENTRY(kubernetes, "kubectl get -o json"),
+    ENTRY(kubernetes_yaml, "kubectl get -o yaml"),
+    ENTRY(kubernetes_describe, "kubectl describe pod"),
+    ENTRY(cadvisor, "metrics in the text exposition format"),
+    ENTRY(kernel_log, "kernel log"),
+    ENTRY(sar, "sar -r"),
+    ENTRY(csv_table, "CSV of times and bytes"),
     {.name = NULL},
 };
 /* clang-format on */

@@ -16,7 +16,7 @@ import pytest
 
 from conftest import TREE, Oomlab, oomlab_binary
 
-VERBS = ["run", "report", "list", "show", "compare", "export", "clean", "doctor", "workload",
+VERBS = ["run", "diagnose", "report", "list", "show", "compare", "export", "clean", "doctor", "workload",
          "completion", "version", "help"]
 
 
@@ -68,15 +68,20 @@ def test_manual_of_run(oomlab):
     assert manual_options("oomlab-run.1") == options_in_help(oomlab, "run")
 
 
+def test_manual_of_diagnose(oomlab):
+    assert manual_options("oomlab-diagnose.1") == options_in_help(oomlab, "diagnose")
+
+
 def test_manual_of_the_rest(oomlab):
-    options = set().union(*(options_in_help(oomlab, v) for v in VERBS if v != "run"))
+    own_page = ("run", "diagnose")
+    options = set().union(*(options_in_help(oomlab, v) for v in VERBS if v not in own_page))
     assert manual_options("oomlab.1") == options
     text = (TREE / "docs" / "man" / "oomlab.1").read_text(encoding="utf-8")
     assert re.findall(r"^\.It Cm (\w+)$", text, re.MULTILINE) == VERBS
     synopsis = text.split(".Sh DESCRIPTION")[0]
     assert re.findall(r"^\.Nm oomlab\n\.Cm (\w+)$", synopsis, re.MULTILINE) == VERBS
     for verb in VERBS:
-        if verb not in ("run", "workload"):
+        if verb not in ("run", "diagnose", "workload"):
             part = re.search(rf"\.Cm {verb}\n((?:\.(?:Op|Ar|Cm).*\n)*)", synopsis).group(1)
             assert set(re.findall(r"Fl -([a-z-]+)", part)) == options_in_help(oomlab, verb), verb
 
