@@ -143,12 +143,17 @@ static int write_result(const struct workplace *place, const json_t *result, str
     if (place->temporary)
         return 0;
     AUTO_CLOSE int directory = open(place->run.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    AUTO_FREE char *text = json_dumps(result, JSON_INDENT(2) | JSON_REAL_PRECISION(10));
     if (directory < 0)
         return error_errno(err, errno, "opening '%s'", place->run.path);
-    if (!text)
-        return error_errno(err, ENOMEM, "writing the result");
-    return file_replace(directory, "result.json", text, strlen(text), err);
+    AUTO_FREE char *text = NULL;
+    size_t length = 0;
+    FILE *file = open_memstream(&text, &length);
+    if (!file)
+        return error_errno(err, errno, "writing the result");
+    int r = report_dump(result, file, err);
+    if (fclose(file) != 0 && r == 0)
+        r = error_errno(err, errno, "writing the result");
+    return r < 0 ? r : file_replace(directory, "result.json", text, length, err);
 }
 
 static int diagnose(const struct invocation *invocation, const struct import_options *options,

@@ -188,9 +188,59 @@ bool import_azure_json_matches(const struct head *head, const struct import_opti
     return head_has(head, "\"TimeStamp\"") && head_has(head, "\"Log\"");
 }
 
+/* One row a line, as `az containerapp logs show` streams them? */
+static bool is_stream(const struct head *head)
+{
+    const char *end = memchr(head->text, '\n', head->length);
+    size_t length = end ? (size_t)(end - head->text) : head->length;
+    while (length > 0 && (head->text[length - 1] == '\r' || head->text[length - 1] == ' '))
+        length--;
+    const struct head line = {.text = head->text, .length = length};
+    return length > 1 && line.text[0] == '{' && line.text[length - 1] == '}' &&
+           head_has(&line, "\"TimeStamp\"") &&
+           (head_has(&line, "\"Msg\"") || head_has(&line, "\"Log\""));
+}
+
+/* Of a long stream only the lines are parsed that can say something about a life or a death. */
+static int read_stream(struct input *input, const struct fact_sink *sink, struct error *err)
+{
+    static const char *const needles[] = {
+        "terminated with exit code", "ContainerStarted", "ProbeFailed", "ackOff",
+        "Failed to pull image",      "AssigningReplica", "\"Log\"",
+    };
+    struct azure_context context = {0};
+    struct line line;
+    int r;
+    while ((r = input_find(input, needles, sizeof(needles) / sizeof(needles[0]), &line, err)) ==
+           1) {
+        json_error_t fault;
+        if (line.cut) {
+            fact_warn(sink, line.number, "a line of more than %zu bytes is passed over",
+                      INPUT_LINE_MAX);
+            continue;
+        }
+        input_make_utf8(line.text, line.length);
+        json_t *value = json_loadb(line.text, line.length, JSON_ALLOW_NUL, &fault);
+        if (!value)
+            return input_error(input, line.number, (uint64_t)fault.column, err,
+                               "this is no JSON: %s", fault.text);
+        r = azure_json_read(value, line.number, &context, sink, err);
+        json_decref(value);
+        if (r < 0)
+            return r;
+    }
+    return r;
+}
+
 int import_azure_json_read(struct input *input, const struct fact_sink *sink, struct error *err)
 {
     struct azure_context context = {0};
+    struct head head;
+    int begun = input_head(input, &head, err);
+    if (begun < 0)
+        return begun;
+    if (is_stream(&head))
+        return read_stream(input, sink, err);
     for (;;) {
         json_t *value = NULL;
         uint64_t line = 0;

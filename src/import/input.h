@@ -79,6 +79,9 @@ int input_rest(struct input *input, const char **ret, size_t *ret_length, struct
 int input_error(const struct input *input, uint64_t line, uint64_t column, struct error *err,
                 const char *format, ...) __attribute__((format(printf, 5, 6)));
 
+/* Put a '?' for every byte that is no UTF-8: jansson refuses a whole value for one of them. */
+void input_make_utf8(char *text, size_t length);
+
 /* Copy `text` so that it can be shown: what is no UTF-8 becomes U+FFFD, control characters become
  * blanks; cut at a character's end. Returns ret. */
 const char *input_clean(const char *text, size_t length, char *ret, size_t size);

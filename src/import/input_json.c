@@ -100,18 +100,6 @@ static int measure(struct input *input, size_t *ret, struct error *err)
     return 0;
 }
 
-/* jansson refuses the whole value for one byte that is no UTF-8; a '?' costs one character. */
-static void make_utf8(char *text, size_t length)
-{
-    size_t at = 0;
-    while (at < length) {
-        size_t good = input_character(text + at, length - at);
-        if (good == 0)
-            text[at] = '?';
-        at += good ? good : 1;
-    }
-}
-
 int input_json(struct input *input, json_t **ret, uint64_t *ret_line, struct error *err)
 {
     int r = find_value(input, err);
@@ -124,7 +112,7 @@ int input_json(struct input *input, json_t **ret, uint64_t *ret_line, struct err
     if (r == 0 || (r = measure(input, &length, err)) < 0)
         return r;
     char *text = input->data + input->start;
-    make_utf8(text, length);
+    input_make_utf8(text, length);
     json_error_t fault;
     json_t *json = json_loadb(text, length, JSON_ALLOW_NUL | JSON_DECODE_ANY, &fault);
     if (!json) {

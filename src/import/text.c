@@ -33,6 +33,17 @@ size_t input_character(const char *text, size_t length)
     return code < smallest(need) || code > 0x10FFFF || surrogate ? 0 : need;
 }
 
+void input_make_utf8(char *text, size_t length)
+{
+    size_t at = 0;
+    while (at < length) {
+        size_t good = input_character(text + at, length - at);
+        if (good == 0)
+            text[at] = '?';
+        at += good ? good : 1;
+    }
+}
+
 const char *input_clean(const char *text, size_t length, char *ret, size_t size)
 {
     static const char replacement[] = "\xEF\xBF\xBD";
