@@ -115,10 +115,10 @@ static bool read_number(char **at, double *ret)
 static int64_t read_time(char *at)
 {
     double stamp;
-    if (!read_number(&at, &stamp) || !(stamp > 0) || stamp > EPOCH_MS_MAX)
+    if (!read_number(&at, &stamp))
         return FACT_TIME_UNKNOWN;
     double ms = stamp < SECONDS_MAX ? stamp * 1000 : stamp;
-    return (int64_t)llround(ms) * NS_PER_MS;
+    return ms > 0 && ms < EPOCH_MS_MAX ? (int64_t)llround(ms) * NS_PER_MS : FACT_TIME_UNKNOWN;
 }
 
 struct reader {
