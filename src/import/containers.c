@@ -127,6 +127,16 @@ static bool path_holds(const char *path, const char *id)
     return false;
 }
 
+/* A pod's container gets a new id, and with it a new cgroup, at every start: those of one name in
+ * one pod do not contradict each other. Without a name, two ids may be two containers. */
+static bool one_of_a_pod(char *const a[FIELDS], char *const b[FIELDS])
+{
+    bool pod = a[POD_UID] && b[POD_UID] && strcmp(a[POD_UID], b[POD_UID]) == 0;
+    bool replica = a[REPLICA] && b[REPLICA] && strcmp(a[REPLICA], b[REPLICA]) == 0;
+    bool both = a[CONTAINER] && b[CONTAINER];
+    return pod ? a[CONTAINER] || b[CONTAINER] : replica && both;
+}
+
 /* How two sets of names agree: 0 they contradict each other or share nothing, 1 they share an app,
  * 2 a revision, 3 a replica, 4 an id. */
 static int agreement(char *const a[FIELDS], char *const b[FIELDS])
@@ -135,8 +145,11 @@ static int agreement(char *const a[FIELDS], char *const b[FIELDS])
     for (int field = 0; field <= CGROUP; field++) {
         if (!a[field] || !b[field])
             continue;
-        if (strcmp(a[field], b[field]) != 0)
+        if (strcmp(a[field], b[field]) != 0) {
+            if (field >= CONTAINER_ID && one_of_a_pod(a, b))
+                continue;
             return 0;
+        }
         int weight = field >= POD_UID ? 4 : field == CONTAINER ? 0 : field + 1;
         best = weight > best ? weight : best;
     }
