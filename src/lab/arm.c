@@ -335,6 +335,12 @@ bool arm_step(struct arm_run *run)
         end_arm(run, ARM_FAILED);
     if (run->step == STEP_RUNNING && run->result.end != ARM_RUNNING)
         begin_stop(run);
+    if (run->step == STEP_STOPPING && run->lab->hurry)
+        platform_hurry(run->revision);
+    /* The platform acts on an end once it is durable. A store that has failed tells no more ends.
+     */
+    if (run->step == STEP_STOPPING && !run->stopped && store_failed(run->lab->store))
+        platform_abandon(run->revision);
     if (run->step == STEP_STOPPING && run->stopped)
         end_stop(run);
     return run->step == STEP_OVER;

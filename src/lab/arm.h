@@ -15,6 +15,7 @@ struct lab {
     struct store *store;
     struct platform *platform;
     volatile int interrupted_by; /* a signal number once one came */
+    bool hurry;                  /* a second signal: do not wait for grace periods */
     bool cancelled;              /* an error elsewhere: arms under way end now */
 };
 

@@ -141,7 +141,11 @@ static int run_sql(struct store *store, const char *sql, int64_t arm_id, int64_t
     sqlite3_bind_int64(statement, 1, arm_id);
     sqlite3_bind_int64(statement, 2, at_ns);
     int step = sqlite3_step(statement);
-    if (step != SQLITE_DONE)
+    if (step == SQLITE_FULL)
+        r = error_set(err, ENOSPC,
+                      "closing the arm's record: no space left on the device; free some, or choose "
+                      "another place with --output");
+    else if (step != SQLITE_DONE)
         r = error_set(err, EIO, "closing the arm's record: %s", sqlite3_errstr(step));
     sqlite3_finalize(statement);
     return r;

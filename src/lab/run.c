@@ -17,6 +17,9 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+/* Those that end a run in order: Ctrl-C, a polite kill, a closed terminal, Ctrl-\\. */
+#define SIGNALS 4
+
 /* A scenario on its way: the arm under way and the one that comes next. */
 struct scenario_run {
     struct arm_run *current; /* NULL between arms */
@@ -30,7 +33,7 @@ struct run {
     struct scenario_run *scenarios;     /* likewise */
     unsigned next_evidence;
     unsigned gates_failed;
-    uv_signal_t signals[2];
+    uv_signal_t signals[SIGNALS];
     uv_timer_t tick; /* redraws the status line */
     bool handles_open;
     unsigned handles_closing;
@@ -97,7 +100,10 @@ static int close_run(struct run *run, int exit_status, struct error *err)
 static void on_signal(uv_signal_t *handle, int signal_number)
 {
     struct run *run = handle->data;
-    run->lab.interrupted_by = signal_number;
+    if (run->lab.interrupted_by != 0)
+        run->lab.hurry = true;
+    else
+        run->lab.interrupted_by = signal_number;
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -120,9 +126,9 @@ static void on_tick(uv_timer_t *timer)
 
 static void open_handles(struct run *run)
 {
-    static const int numbers[] = {SIGINT, SIGTERM};
+    static const int numbers[SIGNALS] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
     uv_loop_t *loop = platform_loop(run->lab.platform);
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < SIGNALS; i++) {
         uv_signal_init(loop, &run->signals[i]);
         run->signals[i].data = run;
         uv_signal_start(&run->signals[i], on_signal, numbers[i]);
@@ -147,8 +153,8 @@ static void close_handles(struct run *run)
     if (!run->handles_open)
         return;
     progress_clear();
-    run->handles_closing = 3;
-    for (size_t i = 0; i < 2; i++)
+    run->handles_closing = SIGNALS + 1;
+    for (size_t i = 0; i < SIGNALS; i++)
         uv_close((uv_handle_t *)&run->signals[i], on_handle_closed);
     uv_close((uv_handle_t *)&run->tick, on_handle_closed);
     while (run->handles_closing > 0)

@@ -18,11 +18,13 @@ struct lab_options {
 
 struct lab_outcome {
     bool negative; /* a leak, a limit that does not fit, a refuted lab hypothesis: exit status 3 */
-    int interrupted_by; /* SIGINT or SIGTERM; 0: none. The evidence so far is stored. */
+    int interrupted_by; /* SIGINT, SIGTERM, SIGHUP or SIGQUIT; 0: none. The evidence so far is
+                           stored. */
 };
 
-/* Run the whole plan. SIGINT and SIGTERM are taken over while it runs: everything is stopped,
- * stored and removed, and `interrupted_by` says which it was. A service that cannot be started,
- * never becomes ready or dies by itself is an outcome (0, with its arms' record), not an error. */
+/* Run the whole plan. SIGINT, SIGTERM, SIGHUP and SIGQUIT are taken over while it runs: everything
+ * is stopped, stored and removed, and `interrupted_by` says which it was; a second one does not
+ * wait for grace periods. A service that cannot be started, never becomes ready or dies by itself
+ * is an outcome (0, with its arms' record), not an error. */
 int lab_run(const struct plan *plan, const struct lab_options *options, struct lab_outcome *ret,
             struct error *err);

@@ -309,6 +309,16 @@ void platform_deactivate(struct platform *platform, struct revision *revision,
     replica_stop(revision->replica, reason);
 }
 
+void platform_hurry(struct revision *revision)
+{
+    replica_hurry(revision->replica);
+}
+
+void platform_abandon(struct revision *revision)
+{
+    replica_abandon(revision->replica);
+}
+
 void revision_get_states(const struct revision *revision, struct revision_states *ret)
 {
     const struct replica *replica = revision->replica;

@@ -51,6 +51,9 @@ int platform_deploy(struct platform *platform, const struct revision_template *t
 /* Stop the replica; the listener's `stopped` follows, and the revision's record is closed. */
 void platform_deactivate(struct platform *platform, struct revision *revision,
                          enum platform_kill reason);
+/* As replica_hurry() and replica_abandon(). */
+void platform_hurry(struct revision *revision);
+void platform_abandon(struct revision *revision);
 /* Free a revision that is stopped; its record stays in the store. */
 void platform_forget(struct platform *platform, struct revision *revision);
 void revision_get_states(const struct revision *revision, struct revision_states *ret);

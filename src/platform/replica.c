@@ -25,6 +25,8 @@ static void start_lifetime(struct replica *replica);
 
 static void fail(struct replica *replica, const struct error *err)
 {
+    /* The observer may have seen the held child go before it was taken off: its END is nobody's. */
+    replica->id = 0;
     replica->state = REPLICA_STOPPED;
     if (replica->listener.failed)
         replica->listener.failed(replica->listener.context, err);
@@ -361,6 +363,26 @@ void replica_stop(struct replica *replica, enum platform_kill reason)
         tell_stopped(replica);
         break;
     }
+}
+
+void replica_abandon(struct replica *replica)
+{
+    struct error ignored;
+    uv_timer_stop(&replica->timer);
+    replica_probes_stop(replica);
+    if (replica->sandbox)
+        sandbox_kill(replica->sandbox, &ignored);
+    replica->id = 0;
+    replica->stopping = true;
+    console_close(steal_ptr(&replica->console));
+    sandbox_free(steal_ptr(&replica->sandbox));
+    tell_stopped(replica);
+}
+
+void replica_hurry(struct replica *replica)
+{
+    if (replica->stopping && replica->state == REPLICA_RUNNING)
+        on_grace_over(&replica->timer);
 }
 
 /* --- life of the object --------------------------------------------------------------------- */

@@ -68,6 +68,11 @@ int replica_new(struct platform_core *core, const struct revision_template *temp
 void replica_start(struct replica *replica);
 /* SIGTERM, the grace period, then SIGKILL to the whole cgroup; `stopped` follows. */
 void replica_stop(struct replica *replica, enum platform_kill reason);
+/* While it is being stopped: do not wait for the grace period to pass. */
+void replica_hurry(struct replica *replica);
+/* Kill and remove the container without waiting for its record: the store has failed, and no end
+ * will ever be told. `stopped` is called before this returns. */
+void replica_abandon(struct replica *replica);
 /* The replica must be stopped. The memory goes once the loop has closed the handles. */
 void replica_free(struct replica *replica);
 

@@ -7,7 +7,7 @@
 
 /* The readiness probe's period once the container is ready: often enough to notice a closed port,
  * rarely enough not to be traffic. */
-#define STEADY_READINESS_PERIOD_NS NS_PER_S
+#define STEADY_READINESS_PERIOD_NS (250 * NS_PER_MS)
 
 static void become_ready(struct replica *replica)
 {

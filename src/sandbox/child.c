@@ -6,6 +6,7 @@
 #include <linux/close_range.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -13,6 +14,14 @@
 #include <unistd.h>
 
 #define EXIT_NOT_STARTED 127
+
+/* Older C libraries lack these. */
+#ifndef MOUNT_ATTR_RDONLY
+#define MOUNT_ATTR_RDONLY 0x00000001
+#endif
+#ifndef AT_RECURSIVE
+#define AT_RECURSIVE 0x8000
+#endif
 
 static _Noreturn void fail(const struct child_plan *plan, enum child_step step, unsigned candidate)
 {
@@ -76,11 +85,32 @@ static int raise_oom_score(void)
     return n == 1 ? 0 : -1;
 }
 
+/* Whoever may write there could move itself out from under its limit and would look healthy. Best
+ * effort: mount_setattr(2) came with Linux 5.12, and without cgroup mounts there is nothing to
+ * protect. */
+static void protect_cgroups(void)
+{
+    /* struct mount_attr of linux/mount.h, which does not go together with every sys/mount.h. */
+    static const uint64_t read_only[4] = {MOUNT_ATTR_RDONLY};
+    syscall(SYS_mount_setattr, AT_FDCWD, "/sys/fs/cgroup", AT_RECURSIVE, read_only,
+            sizeof(read_only));
+}
+
+/* What a container leaves in shared memory must not be there for the next one, or on the host. */
+static long private_shared_memory(void)
+{
+    if (mount("shm", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=1777") == 0)
+        return 0;
+    return errno == ENOENT || errno == ENOTDIR ? 0 : -1;
+}
+
 static void enter_container(const struct child_plan *plan)
 {
     check(plan, mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), CHILD_STEP_MOUNTS);
     check(plan, mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL),
           CHILD_STEP_PROC);
+    check(plan, private_shared_memory(), CHILD_STEP_MOUNTS);
+    protect_cgroups();
     check(plan, sethostname(plan->hostname, strlen(plan->hostname)), CHILD_STEP_HOSTNAME);
     check(plan, setsid(), CHILD_STEP_SESSION);
     if (plan->directory)

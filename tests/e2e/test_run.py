@@ -297,6 +297,42 @@ def wait_for_child(argument, deadline_s=20):
     raise AssertionError(f"no process with {argument}")
 
 
+def test_container_cannot_leave_its_cgroup(oomlab, tmp_path):
+    """Who could write there would look healthy with any limit."""
+    command = script(tmp_path, """
+import os, sys
+for path, folders, files in os.walk("/sys/fs/cgroup"):
+    for name in files:
+        if name == "cgroup.procs":
+            try:
+                open(os.path.join(path, name), "w").write(str(os.getpid()))
+                print("ESCAPED", path, flush=True)
+            except OSError as error:
+                print("refused", error.errno, flush=True)
+sys.exit(3)
+""")
+    directory = tmp_path / "run"
+    oomlab.result(*short("--output", directory, "--", *command))
+    log = next(Path(directory).glob("console-*.log")).read_text()
+    assert "refused 30" in log  # EROFS
+    assert "ESCAPED" not in log
+
+
+def test_shared_memory_is_the_containers_own(oomlab, tmp_path):
+    name = f"oomlab-shm-{os.getpid()}-{time.monotonic_ns()}"
+    command = script(tmp_path, f"""
+import os, sys
+print(os.listdir("/dev/shm"), flush=True)
+open("/dev/shm/{name}", "w").write("x")
+sys.exit(3)
+""")
+    directory = tmp_path / "run"
+    oomlab.result(*short("--output", directory, "--", *command))
+    log = next(Path(directory).glob("console-*.log")).read_text()
+    assert log.count(" F []") == 3  # three lifetimes, each with a fresh one
+    assert not Path("/dev/shm", name).exists()
+
+
 # --- probes ---------------------------------------------------------------------------------------
 
 
@@ -353,7 +389,7 @@ def test_startup_probe_that_never_succeeds(oomlab, tmp_path):
 # --- interruption ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_interrupted_run_keeps_its_evidence(oomlab, tmp_path, number):
     directory = tmp_path / "run"
     command = script(tmp_path, SERVER + "\nserve()\n")
@@ -366,6 +402,33 @@ def test_interrupted_run_keeps_its_evidence(oomlab, tmp_path, number):
     stored = json.loads(Path(directory, "result.json").read_text())
     assert [a["name"] for a in stored["arms"]] == ["trigger"]
     assert ends(arm(stored, "trigger")) in (["killed-by-platform"], ["signalled"])
+
+
+def test_second_signal_does_not_wait_for_the_grace_period(oomlab, tmp_path):
+    command = script(tmp_path, SERVER + "\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nserve()\n")
+    process = oomlab.popen(*short("--cycles", "1000", "--stop-grace", "1h", "--", *command))
+    wait_for_child(command[1])
+    process.send_signal(signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=1)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.SIGINT
+
+
+@pytest.mark.parametrize("kib", [200, 350, 500, 650])
+def test_full_disk_ends_the_run_with_a_clear_error(oomlab, tmp_path, kib):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = script(tmp_path, SERVER + "\nserve()\n")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kib}k", "tmpfs", disk], check=True)
+    try:
+        done = oomlab(*short("--cycles", "20", "--sample-rate", "1000/s", "--output", disk / "run", "--",
+                             *command), timeout=60)
+    finally:
+        subprocess.run(["umount", disk], check=True)
+    assert done.returncode == 1
+    assert "no space left on the device" in done.stderr
 
 
 def test_same_requests_for_every_arm_and_every_run(oomlab, tmp_path):
