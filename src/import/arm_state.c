@@ -139,9 +139,10 @@ static int state_memory(struct arm_work *arm, struct error *err)
     if (arm->limit_fact)
         r = arm_state(arm, LEVEL_OBSERVED, arm->limit_fact, 0, err, "its memory limit is %s.",
                       size_format((uint64_t)arm->limit, limit));
-    const struct curve *best = NULL;
+    const struct curve *best = NULL, *any = NULL;
     for (size_t i = 0; i < arm->curves.count; i++) {
         const struct curve *curve = &arm->curves.items[i];
+        any = curve->any_fact ? curve : any;
         if (!isnan(curve->peak) && (!best || curve->peak > best->peak))
             best = curve;
     }
@@ -149,6 +150,10 @@ static int state_memory(struct arm_work *arm, struct error *err)
         r = arm_state(arm, LEVEL_OBSERVED, best->peak_fact, 0, err,
                       "its highest recorded memory was %s, at %s.",
                       size_format((uint64_t)best->peak, size), moment(best->peak_ns, at));
+    if (r == 0 && !best && any)
+        r = arm_state(arm, LEVEL_OBSERVED, any->any_fact, 0, err,
+                      "its memory was sampled %zu times, its working set not among them.",
+                      any->count);
     if (r == 0 && arm->spoken.lines >= 4)
         r = arm_state(arm, LEVEL_OBSERVED, arm->spoken.last_fact, 0, err,
                       "it printed a size %zu times in one lifetime, the last %s.",

@@ -367,7 +367,7 @@ static int insert_recommendation(struct arm_work *arm, struct error *err)
                  "No out-of-memory kill is recorded; the limit is not, either (--limit), so how "
                  "near its memory came to it cannot be said.");
     const struct store_value values[] = {
-        STORE_STR("action", recommendation_action_name(advice.action)),
+        STORE_STR("action", recommendation_action_name((int)advice.action)),
         advice.memory_bytes > 0 ? (struct store_value)STORE_INT("memory_bytes", advice.memory_bytes)
                                 : (struct store_value)STORE_NIL("memory_bytes"),
         STORE_STR("reason", advice.reason),

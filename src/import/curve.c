@@ -131,6 +131,7 @@ static int add_sample(struct curve *curve, sqlite3_stmt *row)
     double *field = field_of(point, metric);
     if (field)
         *field = value;
+    curve->any_fact = sqlite3_column_int64(row, 0);
     if (metric == METRIC_WORKING_SET || (metric == METRIC_USAGE && isnan(curve->peak)))
         note_size(curve, sqlite3_column_int64(row, 0), at_ns, value);
     return 0;

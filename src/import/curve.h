@@ -14,6 +14,7 @@ struct curve {
     double peak, last; /* working set (usage where that is all there is); NAN */
     int64_t peak_ns, last_ns;
     int64_t peak_fact, last_fact; /* 0 none */
+    int64_t any_fact;             /* a sample of whatever kind */
 };
 
 struct curves {

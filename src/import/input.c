@@ -77,8 +77,10 @@ const char *input_name(const struct input *input)
     return input->name;
 }
 
-static int vinput_error(const struct input *input, uint64_t line, uint64_t column,
-                        struct error *err, const char *format, va_list list)
+__attribute__((format(printf, 5, 0))) static int vinput_error(const struct input *input,
+                                                              uint64_t line, uint64_t column,
+                                                              struct error *err, const char *format,
+                                                              va_list list)
 {
     char text[ERROR_TEXT_BYTES];
     vsnprintf(text, sizeof(text), format, list);

@@ -216,7 +216,7 @@ def test_standard_input_and_carriage_returns(oomlab, source):
 
 
 def all_fixtures():
-    names = [p for p in sorted(FIXTURES.rglob("*")) if p.is_file() and p.name != "PROVENANCE.md"]
+    names = [p for p in sorted(FIXTURES.rglob("*")) if p.is_file() and p.name not in ("PROVENANCE.md", "bad.json")]
     assert len(names) > 20
     return names
 
@@ -272,6 +272,11 @@ def test_broken_sources_are_told_with_their_place(oomlab, tmp_path, data, words)
     done = oomlab("diagnose", path)
     assert done.returncode == 2 and words in done.stderr and done.stdout == "", done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_answer_that_is_an_error(oomlab):
+    done = oomlab("diagnose", FIXTURES / "prometheus" / "bad.json")
+    assert done.returncode == 2 and "Prometheus refused the query" in done.stderr
 
 
 def test_a_directory_and_a_missing_file(oomlab, tmp_path):
