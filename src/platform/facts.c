@@ -112,6 +112,7 @@ void life_facts_fill(const struct life_facts *facts, const struct observation *e
             },
         .kill_age_known = facts->last_kill_ns != 0,
         .kill_age_ns = facts->last_kill_ns != 0 ? end->at_ns - facts->last_kill_ns : 0,
+        .main_ran_after_kill = end->end.main_ran_after_kill,
         .platform_kill = facts->platform_kill,
         .platform_sent_sigkill = facts->platform_sent_sigkill,
         .kernel_log_readable = facts->kernel_log_readable,

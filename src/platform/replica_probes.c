@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/duration.h"
+#include "platform/listener.h"
 
 /* The readiness probe's period once the container is ready: often enough to notice a closed port,
  * rarely enough not to be traffic. */
@@ -62,6 +63,14 @@ static void record_probe_failure(struct replica *replica, const char *stage, uns
 static void on_readiness(void *context, bool ok, int status, const char *text)
 {
     struct replica *replica = context;
+    /* Asked once a lifetime: an answer by somebody else's process is not this container's. */
+    if (ok && replica->ready_ns == 0 &&
+        listener_of_port(replica->template->port, sandbox_cgroup(replica->sandbox)) ==
+            LISTENER_OTHER) {
+        ok = false;
+        status = 0;
+        text = "another process listens on this port";
+    }
     if (ok) {
         become_ready(replica);
         return;

@@ -262,6 +262,37 @@ def test_port_in_use_is_refused(oomlab):
     assert str(port) in done.stderr and "in use" in done.stderr
 
 
+def test_another_process_on_the_port_is_not_the_service(oomlab, tmp_path):
+    """The port is free when the arm begins, and then somebody else takes it first."""
+    port = free_port()
+    command = script(tmp_path, f"""
+import time, socket
+while True:
+    try:
+        socket.create_connection(("127.0.0.1", {port}), timeout=1).close()
+        break
+    except OSError:
+        time.sleep(0.01)
+print("somebody listens", flush=True)
+time.sleep(1000)
+""")
+    directory = tmp_path / "run"
+    process = oomlab.popen("run", "--memory", "64Mi", "--port", port, "--ready-deadline", "3s",
+                           "--output", directory, *FAST, "--", *command)
+    wait_for_child(command[1])
+    with socket.create_server(("127.0.0.1", port)):
+        out, err = process.communicate(timeout=60)
+    trigger = arm(json.loads(out), "trigger")
+    assert trigger["requests"]["completed"] == 0, err
+    assert trigger["lifetimes"][0]["ready_after_s"] is None
+    assert any("another process listens on this port" in e["Msg"] for e in events_of(directory))
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
 def test_kill_from_outside_is_not_called_oom(oomlab, tmp_path):
     """Somebody with the right to do so kills the service: 137, but no OOM."""
     command = script(tmp_path, SERVER + """

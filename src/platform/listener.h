@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who listens on a port: containers share the host's network, so a probe may be answered by
+ * somebody else's process, and that must not count as the container's readiness. */
+#pragma once
+
+#include "kernel/cgroup.h"
+
+#include <stdint.h>
+
+enum listener {
+    LISTENER_UNKNOWN, /* nobody is seen listening, or /proc does not tell whose socket it is */
+    LISTENER_OURS,    /* a process in the cgroup holds a listening socket */
+    LISTENER_OTHER,   /* there are listening sockets, and no process in the cgroup holds one */
+};
+
+/* Look through /proc/net/tcp, /proc/net/tcp6 and the descriptors of the cgroup's processes. */
+enum listener listener_of_port(uint16_t port, const struct cgroup *cgroup);
+
+/* The socket inodes that listen on `port` in the text of a /proc/net/tcp file: writes at most `max`
+ * and returns how many. */
+unsigned listener_parse(const char *text, uint16_t port, uint64_t *ret_inodes, unsigned max);
