@@ -20,11 +20,10 @@ static double size_in_peace(double peak)
     return 1.15 * peak;
 }
 
-static bool levels_off(const struct verdict *verdict)
+/* Page cache takes what room there is and gives it back: it is no need. */
+static double need_of(const struct verdict *verdict)
 {
-    return verdict->kills == 0 &&
-           (verdict->class == VERDICT_STABLE || verdict->class == VERDICT_BOUNDED_CACHE ||
-            verdict->class == VERDICT_RECLAIMABLE_CACHE);
+    return verdict->need_bytes > 0 ? verdict->need_bytes : verdict->peak_bytes;
 }
 
 static void advise(struct recommendation *ret, int action, double bytes)
@@ -33,10 +32,26 @@ static void advise(struct recommendation *ret, int action, double bytes)
     ret->memory_bytes = bytes;
 }
 
+/* Killed under both limits: the need is above the higher one, and nobody has seen it met. */
+static void advise_beyond(const struct verdict *raised, double limit, struct recommendation *ret)
+{
+    double tried = fmax(limit, raised->limit_bytes > 0 ? raised->limit_bytes : raised->peak_bytes);
+    advise(ret, ADVISE_RAISE_LIMIT, size_after_oom(tried));
+    snprintf(
+        ret->reason, sizeof(ret->reason),
+        "It needs more than %s: it was killed with %s and with %s as well. No limit that holds "
+        "was found yet; this is the next size to try, and the kill to look at is the last.",
+        bytes_words(tried).text, limit_words(limit).text, bytes_words(tried).text);
+}
+
 static void advise_raise(const struct verdict *raised, double limit, struct recommendation *ret)
 {
-    bool measured = raised && levels_off(raised) && !isnan(raised->peak_bytes);
-    double peak = measured ? fmax(raised->peak_bytes, limit) : limit;
+    if (raised && raised->kills > 0) {
+        advise_beyond(raised, limit, ret);
+        return;
+    }
+    bool measured = raised && verdict_levels_off(raised) && !isnan(need_of(raised));
+    double peak = measured ? fmax(need_of(raised), limit) : limit;
     advise(ret, ADVISE_RAISE_LIMIT, size_after_oom(peak));
     snprintf(
         ret->reason, sizeof(ret->reason),
@@ -47,20 +62,21 @@ static void advise_raise(const struct verdict *raised, double limit, struct reco
         bytes_words(peak).text);
 }
 
-static void advise_survivor(const struct verdict *trigger, double limit, struct recommendation *ret)
+static void advise_survivor(const struct verdict *verdict, double limit, struct recommendation *ret)
 {
-    double size = size_in_peace(trigger->peak_bytes);
-    bool fits =
-        !(limit > 0) || isnan(size) || size <= limit || trigger->class == VERDICT_RECLAIMABLE_CACHE;
+    double need = need_of(verdict), size = size_in_peace(need);
+    bool fits = !(limit > 0) || isnan(size) || size <= limit;
+    bool cache = verdict->class == VERDICT_RECLAIMABLE_CACHE || need < 0.9 * verdict->peak_bytes;
     advise(ret, fits ? ADVISE_KEEP_LIMIT : ADVISE_RAISE_LIMIT, fits ? limit : size);
     if (!(ret->memory_bytes > 0))
         ret->memory_bytes = NAN;
-    snprintf(ret->reason, sizeof(ret->reason), "No kill; the highest working set was %s of %s%s.",
-             bytes_words(trigger->peak_bytes).text, limit_words(limit).text,
-             !fits ? ", which leaves less than 15 % of headroom"
-             : trigger->class == VERDICT_RECLAIMABLE_CACHE
-                 ? ", of which the page cache is given back when needed"
-                 : "");
+    char without[96] = "";
+    if (cache && !isnan(need))
+        snprintf(without, sizeof(without), ", %s without page cache, which is given back",
+                 bytes_words(need).text);
+    snprintf(ret->reason, sizeof(ret->reason), "No kill; the highest working set was %s of %s%s%s.",
+             bytes_words(verdict->peak_bytes).text, limit_words(limit).text, without,
+             fits ? "" : ", which leaves less than 15 % of headroom");
 }
 
 static void advise_leak(const struct verdict *raised, struct recommendation *ret)
@@ -73,32 +89,24 @@ static void advise_leak(const struct verdict *raised, struct recommendation *ret
         raised && raised->kills > 0 ? "; with more memory it was killed again" : "");
 }
 
-/* Killed, and with more memory not: the raise has refuted a leak or found the demand. */
-static bool raise_cured(const struct verdict *trigger, const struct verdict *raised)
-{
-    return trigger->kills > 0 && raised && levels_off(raised);
-}
-
-void recommend(const struct verdict *trigger, const struct verdict *raised, double limit_bytes,
+void recommend(const struct verdict *verdict, const struct verdict *raised, double limit_bytes,
                struct recommendation *ret)
 {
     *ret = (struct recommendation){.action = ADVISE_INVESTIGATE, .memory_bytes = NAN};
-    bool demand = trigger->class == VERDICT_STARTUP_DEMAND || trigger->class == VERDICT_PEAK_DEMAND;
-    bool cured = raise_cured(trigger, raised);
-    bool leak = trigger->class == VERDICT_LEAK || (raised && raised->class == VERDICT_LEAK);
-    if (cured || (demand && !leak)) {
-        advise_raise(raised, limit_bytes, ret);
-    } else if (leak) {
+    bool demand = verdict->class == VERDICT_STARTUP_DEMAND || verdict->class == VERDICT_PEAK_DEMAND;
+    if (verdict->class == VERDICT_LEAK) {
         advise_leak(raised, ret);
-    } else if (levels_off(trigger)) {
-        advise_survivor(trigger, limit_bytes, ret);
-    } else if (trigger->class == VERDICT_NOT_MEMORY) {
+    } else if (demand || (verdict->kills > 0 && verdict->class == VERDICT_BOUNDED_CACHE)) {
+        advise_raise(raised, limit_bytes, ret);
+    } else if (verdict_levels_off(verdict)) {
+        advise_survivor(verdict, limit_bytes, ret);
+    } else if (verdict->class == VERDICT_NOT_MEMORY) {
         advise(ret, ADVISE_KEEP_LIMIT, limit_bytes > 0 ? limit_bytes : NAN);
         snprintf(ret->reason, sizeof(ret->reason),
                  "It did not end for memory; another limit would change nothing.");
     } else {
         snprintf(ret->reason, sizeof(ret->reason), "The evidence does not settle it. %.440s",
-                 trigger->would_settle);
+                 verdict->would_settle);
     }
 }
 

@@ -550,7 +550,8 @@ int verdict_of_arm(const struct arm_series *arm, struct verdict *ret)
                             .per_request = none,
                             .per_second = none,
                             .drift_bytes = none,
-                            .peak_bytes = NAN};
+                            .peak_bytes = NAN,
+                            .need_bytes = NAN};
     CLEANUP(view_done) struct view view;
     int rc = view_init(&view, arm);
     if (rc)
@@ -558,6 +559,8 @@ int verdict_of_arm(const struct arm_series *arm, struct verdict *ret)
     ret->per_request = view.per_request.slope;
     ret->per_second = view.per_second.slope;
     ret->peak_bytes = view.peak_bytes;
+    ret->need_bytes = view.need_bytes;
+    ret->limit_bytes = arm->limit_bytes;
     ret->kills = view.kills;
     if (view.memory_deaths > 0 && 2 * view.startup_kills > view.memory_deaths)
         judge_startup(&view, ret);

@@ -54,6 +54,21 @@ static void count_lifetime(struct view *view, const struct lifetime_series *life
         view->peak_bytes = fmax(view->peak_bytes, lifetime->points[i].working_set);
 }
 
+/* The peak without what is page cache at most: the kernel's high-water mark counts it, and does not
+ * say how much of it was. */
+static void measure_need(struct view *view, const struct profile *profile)
+{
+    double cache = 0, kept = NAN, peak = profile->lifetime->peak_bytes;
+    for (size_t i = 0; i < profile->lifetime->count; i++) {
+        const struct point *point = &profile->lifetime->points[i];
+        if (!isnan(point->file))
+            cache = fmax(cache, point->file - (isnan(point->shmem) ? 0 : point->shmem));
+        kept = fmax(kept, retained_bytes(point));
+        peak = fmax(peak, point->working_set);
+    }
+    view->need_bytes = fmax(view->need_bytes, fmax(kept, peak - cache));
+}
+
 static double observed_s(const struct profile *profile)
 {
     return profile->count ? profile->t[profile->count - 1] - profile->t[0] : 0;
@@ -128,7 +143,8 @@ static enum driver find_driver(const struct view *view)
 
 int view_init(struct view *view, const struct arm_series *arm)
 {
-    *view = (struct view){.arm = arm, .peak_bytes = NAN, .weakest = LEVEL_MEASURED};
+    *view =
+        (struct view){.arm = arm, .peak_bytes = NAN, .need_bytes = NAN, .weakest = LEVEL_MEASURED};
     view->profiles = calloc(arm->count + 1, sizeof(*view->profiles));
     if (!view->profiles)
         return -ENOMEM;
@@ -137,6 +153,7 @@ int view_init(struct view *view, const struct arm_series *arm)
         if (rc)
             return rc;
         count_lifetime(view, &arm->lifetimes[i]);
+        measure_need(view, &view->profiles[i]);
         if (!view->longest || observed_s(&view->profiles[i]) > observed_s(view->longest))
             view->longest = &view->profiles[i];
     }

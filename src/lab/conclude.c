@@ -43,7 +43,8 @@ static const struct arm_findings *leading_arm(const struct plan *plan,
     return NULL;
 }
 
-/* A raise that was predicted by the leak and came true makes the leak more than a correlation. */
+/* A raise that was predicted by the leak and came true makes the leak more than a correlation; not
+ * so where any kill at all would have been in the interval. */
 static bool raise_confirms(const struct scenario_findings *scenario)
 {
     if (!scenario || !scenario->arms[ARM_RAISE].ran)
@@ -52,18 +53,18 @@ static bool raise_confirms(const struct scenario_findings *scenario)
         const struct prediction *p = &scenario->predictions[i];
         double observed = predict_observed(&scenario->arms[ARM_RAISE].data.series, p->metric);
         if (strcmp(p->hypothesis, "leak") == 0 && strcmp(p->metric, PREDICT_KILLED) != 0 &&
-            predict_holds(p, observed))
+            p->low > 0 && predict_holds(p, observed))
             return true;
     }
     return false;
 }
 
 static void summarise(const struct plan *plan, const struct scenario_findings *findings,
-                      const struct arm_findings *leading, unsigned gates_failed, char *text,
-                      size_t size)
+                      const struct arm_findings *leading, const struct verdict *verdict,
+                      unsigned gates_failed, char *text, size_t size)
 {
     const struct scenario_findings *scenario = main_scenario(plan, findings);
-    size_t used = (size_t)snprintf(text, size, "%s", leading->verdict.summary);
+    size_t used = (size_t)snprintf(text, size, "%s", verdict->summary);
     if (used < size && leading->verdict.class == VERDICT_LEAK && raise_confirms(scenario))
         used += (size_t)snprintf(text + used, size - used,
                                  " More memory only delayed the kill, as predicted before it was "
@@ -78,9 +79,8 @@ static void summarise(const struct plan *plan, const struct scenario_findings *f
 }
 
 static int insert_run_verdict(struct store *store, const struct arm_findings *leading,
-                              const char *summary, struct error *err)
+                              const struct verdict *v, const char *summary, struct error *err)
 {
-    const struct verdict *v = &leading->verdict;
     AUTO_FREE char *because = evidence_ids_json(leading);
     if (!because)
         return error_errno(err, ENOMEM, "recording the verdict");
@@ -97,13 +97,17 @@ static int insert_run_verdict(struct store *store, const struct arm_findings *le
     return store_insert(store, "verdict", values, NULL, err);
 }
 
-static int insert_recommendation(struct store *store, const struct scenario_findings *scenario,
-                                 const struct arm_findings *leading, struct error *err)
+static const struct verdict *raised_verdict(const struct scenario_findings *scenario)
 {
-    const struct verdict *raised =
-        scenario && scenario->arms[ARM_RAISE].ran ? &scenario->arms[ARM_RAISE].verdict : NULL;
+    return scenario && scenario->arms[ARM_RAISE].ran ? &scenario->arms[ARM_RAISE].verdict : NULL;
+}
+
+static int insert_recommendation(struct store *store, const struct scenario_findings *scenario,
+                                 const struct arm_findings *leading, const struct verdict *verdict,
+                                 struct error *err)
+{
     struct recommendation recommendation;
-    recommend(&leading->verdict, raised, leading->data.series.limit_bytes, &recommendation);
+    recommend(verdict, raised_verdict(scenario), leading->data.series.limit_bytes, &recommendation);
     const struct store_value bytes =
         isnan(recommendation.memory_bytes)
             ? (struct store_value)STORE_NIL("memory_bytes")
@@ -138,10 +142,14 @@ int findings_conclude(struct store *store, const struct plan *plan,
             is_negative(&findings[i].arms[ARM_TRIGGER]))
             *ret_negative = true;
     }
+    const struct scenario_findings *scenario = main_scenario(plan, findings);
+    struct verdict verdict;
+    verdict_combine(&leading->verdict, raised_verdict(scenario), raise_confirms(scenario),
+                    &verdict);
     char summary[2 * VERDICT_TEXT_MAX];
-    summarise(plan, findings, leading, gates_failed, summary, sizeof(summary));
-    int r = insert_run_verdict(store, leading, summary, err);
+    summarise(plan, findings, leading, &verdict, gates_failed, summary, sizeof(summary));
+    int r = insert_run_verdict(store, leading, &verdict, summary, err);
     if (r == 0)
-        r = insert_recommendation(store, main_scenario(plan, findings), leading, err);
+        r = insert_recommendation(store, scenario, leading, &verdict, err);
     return r;
 }

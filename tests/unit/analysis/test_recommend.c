@@ -20,7 +20,9 @@ static struct recommendation advise(enum verdict_class class, unsigned kills, do
     struct recommendation advice;
     if (class == VERDICT_INCONCLUSIVE)
         strcpy(trigger.would_settle, "More cycles.");
-    recommend(&trigger, raised, 512 * MIB, &advice);
+    struct verdict verdict;
+    verdict_combine(&trigger, raised, false, &verdict);
+    recommend(&verdict, raised, 512 * MIB, &advice);
     assert_true(advice.reason[0] != '\0');
     return advice;
 }
@@ -82,7 +84,27 @@ static void test_survivors(void **state)
     assert_int_equal(advice.action, ADVISE_RAISE_LIMIT);
     assert_true(fabs(advice.memory_bytes - 575 * MIB) < 1);
     advice = advise(VERDICT_RECLAIMABLE_CACHE, 0, 510, NULL);
+    assert_int_equal(advice.action, ADVISE_RAISE_LIMIT); /* not known to be page cache */
+    struct verdict cache = {.class = VERDICT_STABLE,
+                            .peak_bytes = 512 * MIB,
+                            .need_bytes = 20 * MIB}; /* page cache fills what it is given */
+    recommend(&cache, NULL, 512 * MIB, &advice);
     assert_int_equal(advice.action, ADVISE_KEEP_LIMIT);
+    assert_true(advice.memory_bytes == 512 * MIB);
+    assert_non_null(strstr(advice.reason, "20.0 MiB without page cache"));
+}
+
+/* The raised limit was not enough either: no claim that one holds, and the size starts there. */
+static void test_killed_under_both_limits(void **state)
+{
+    (void)state;
+    struct verdict again = raised(VERDICT_PEAK_DEMAND, 2, 1024);
+    again.limit_bytes = 1024 * MIB;
+    struct recommendation advice = advise(VERDICT_PEAK_DEMAND, 3, 512, &again);
+    assert_int_equal(advice.action, ADVISE_RAISE_LIMIT);
+    assert_true(advice.memory_bytes > 1024 * MIB);
+    assert_non_null(strstr(advice.reason, "needs more than 1.0 GiB"));
+    assert_non_null(strstr(advice.reason, "No limit that holds"));
 }
 
 static void test_others(void **state)
@@ -121,6 +143,7 @@ int main(void)
         cmocka_unit_test(test_size_after_a_demand),
         cmocka_unit_test(test_raise_refutes_a_leak),
         cmocka_unit_test(test_survivors),
+        cmocka_unit_test(test_killed_under_both_limits),
         cmocka_unit_test(test_others),
         cmocka_unit_test(test_unknown_limit),
         cmocka_unit_test(test_names),

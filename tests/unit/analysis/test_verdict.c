@@ -478,6 +478,74 @@ static void test_tear_down_is_no_release(void **state)
     assert_true(fabs(growth.last_bytes - (30 + 96 * 0.6) * MIB) < MIB);
 }
 
+/* --- trigger and raise together ------------------------------------------------------------------
+ */
+
+static struct verdict verdict_like(enum verdict_class class, unsigned kills, double limit_mib)
+{
+    return (struct verdict){.class = class,
+                            .confidence = class == VERDICT_INCONCLUSIVE ? 0 : 0.7,
+                            .level = LEVEL_CORRELATED,
+                            .kills = kills,
+                            .limit_bytes = limit_mib * MIB,
+                            .drift_bytes = {NAN, NAN, NAN},
+                            .summary = "As seen.",
+                            .would_settle = ""};
+}
+
+static struct verdict combined(enum verdict_class trigger, enum verdict_class raised,
+                               unsigned raise_kills, bool leak_held)
+{
+    struct verdict before = verdict_like(trigger, 3, 64);
+    struct verdict after = verdict_like(raised, raise_kills, 128), ret;
+    verdict_combine(&before, &after, leak_held, &ret);
+    return ret;
+}
+
+static void test_raise_has_the_last_word(void **state)
+{
+    (void)state;
+    struct verdict v = combined(VERDICT_PEAK_DEMAND, VERDICT_LEAK, 2, false);
+    assert_int_equal(v.class, VERDICT_LEAK);
+    assert_non_null(strstr(v.summary, "With 128.0 MiB the same work was killed again"));
+    v = combined(VERDICT_INCONCLUSIVE, VERDICT_LEAK, 2, true);
+    assert_int_equal(v.class, VERDICT_LEAK);
+    assert_string_equal(v.would_settle, "");
+    v = combined(VERDICT_INCONCLUSIVE, VERDICT_INCONCLUSIVE, 1, true); /* only the forecast */
+    assert_int_equal(v.class, VERDICT_LEAK);
+    assert_true(v.level >= LEVEL_STRONGLY_SUGGESTED);
+    v = combined(VERDICT_PEAK_DEMAND, VERDICT_INCONCLUSIVE, 1, false);
+    assert_int_equal(v.class, VERDICT_INCONCLUSIVE);
+    assert_true(v.confidence == 0 && v.would_settle[0] != '\0');
+    v = combined(VERDICT_LEAK, VERDICT_PEAK_DEMAND, 1, false); /* the arms contradict each other */
+    assert_int_equal(v.class, VERDICT_INCONCLUSIVE);
+    v = combined(VERDICT_LEAK, VERDICT_PEAK_DEMAND, 1, true);
+    assert_int_equal(v.class, VERDICT_LEAK);
+    v = combined(VERDICT_PEAK_DEMAND, VERDICT_PEAK_DEMAND, 2, false);
+    assert_int_equal(v.class, VERDICT_PEAK_DEMAND);
+    assert_non_null(strstr(v.summary, "needs more than that"));
+}
+
+static void test_raise_without_a_kill(void **state)
+{
+    (void)state;
+    assert_int_equal(combined(VERDICT_PEAK_DEMAND, VERDICT_STABLE, 0, false).class,
+                     VERDICT_PEAK_DEMAND);
+    assert_int_equal(combined(VERDICT_LEAK, VERDICT_BOUNDED_CACHE, 0, false).class,
+                     VERDICT_BOUNDED_CACHE);
+    assert_int_equal(combined(VERDICT_INCONCLUSIVE, VERDICT_STABLE, 0, false).class,
+                     VERDICT_PEAK_DEMAND);
+    assert_int_equal(combined(VERDICT_PEAK_DEMAND, VERDICT_LEAK, 0, false).class, VERDICT_LEAK);
+    assert_int_equal(combined(VERDICT_LEAK, VERDICT_INCONCLUSIVE, 0, false).class, VERDICT_LEAK);
+    struct verdict before = verdict_like(VERDICT_PEAK_DEMAND, 3, 64), ret;
+    verdict_combine(&before, NULL, false, &ret);
+    assert_int_equal(ret.class, VERDICT_PEAK_DEMAND);
+    struct verdict growing = verdict_like(VERDICT_INCONCLUSIVE, 0, 128);
+    growing.drift_bytes = (struct estimate){9 * MIB, 8 * MIB, 10 * MIB};
+    verdict_combine(&before, &growing, false, &ret);
+    assert_int_equal(ret.class, VERDICT_INCONCLUSIVE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -496,6 +564,8 @@ int main(void)
         cmocka_unit_test(test_growth_of_a_lifetime),
         cmocka_unit_test(test_killed_by_what_is_in_flight),
         cmocka_unit_test(test_tear_down_is_no_release),
+        cmocka_unit_test(test_raise_has_the_last_word),
+        cmocka_unit_test(test_raise_without_a_kill),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

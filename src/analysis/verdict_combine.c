@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One verdict from two arms: the trigger, and the same work with more memory. The second arm is the
+ * experiment that the first one's doubts ask for, so it has the last word. */
+#include "analysis/verdict.h"
+
+#include "analysis/words.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+__attribute__((format(printf, 2, 3))) static void say(char text[static VERDICT_TEXT_MAX],
+                                                      const char *format, ...)
+{
+    size_t used = strlen(text);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text + used, VERDICT_TEXT_MAX - used, format, args);
+    va_end(args);
+}
+
+bool verdict_levels_off(const struct verdict *verdict)
+{
+    return verdict->kills == 0 &&
+           (verdict->class == VERDICT_STABLE || verdict->class == VERDICT_BOUNDED_CACHE ||
+            verdict->class == VERDICT_RECLAIMABLE_CACHE);
+}
+
+static bool is_demand(const struct verdict *verdict)
+{
+    return verdict->class == VERDICT_PEAK_DEMAND || verdict->class == VERDICT_STARTUP_DEMAND;
+}
+
+struct phrase {
+    char text[64];
+};
+
+/* "With 128.0 MiB" */
+static struct phrase with_limit(const struct verdict *raised)
+{
+    struct phrase words = {"With more memory"};
+    if (raised->limit_bytes > 0)
+        snprintf(words.text, sizeof(words.text), "With %s", bytes_words(raised->limit_bytes).text);
+    return words;
+}
+
+static void open_again(const struct verdict *raised, struct verdict *ret)
+{
+    ret->class = VERDICT_INCONCLUSIVE;
+    ret->driver = DRIVER_NONE;
+    ret->confidence = 0;
+    ret->level = level_weaker(ret->level, LEVEL_INFERRED);
+    snprintf(ret->would_settle, sizeof(ret->would_settle), "%s",
+             raised->would_settle[0] ? raised->would_settle
+                                     : "More kills under the higher limit, with the same work.");
+}
+
+/* The raise saw what the trigger could not tell. */
+static void take_class(const struct verdict *raised, struct verdict *ret)
+{
+    ret->class = raised->class;
+    ret->driver = raised->driver;
+    ret->confidence = raised->confidence;
+    ret->level = level_weaker(ret->level, raised->level);
+    ret->per_request = raised->per_request;
+    ret->per_second = raised->per_second;
+    ret->would_settle[0] = '\0';
+}
+
+static void become_leak(const struct verdict *raised, bool leak_held, struct verdict *ret)
+{
+    if (raised->class == VERDICT_LEAK) {
+        take_class(raised, ret);
+    } else { /* only the forecast speaks for it */
+        ret->class = VERDICT_LEAK;
+        ret->confidence = 0.5;
+        ret->level = level_weaker(ret->level, LEVEL_STRONGLY_SUGGESTED);
+        ret->would_settle[0] = '\0';
+    }
+    ret->summary[0] = '\0';
+    say(ret->summary, "%s the same work %s", with_limit(raised).text,
+        raised->kills > 0 ? "was killed again" : "went on growing");
+    if (leak_held)
+        say(ret->summary, ", when steady growth said it would be");
+    say(ret->summary, ". ");
+    say(ret->summary, "%s", raised->summary);
+}
+
+static void killed_again(const struct verdict *raised, bool leak_held, struct verdict *ret)
+{
+    if (ret->class == VERDICT_LEAK) {
+        if (!leak_held && is_demand(raised)) {
+            say(ret->summary, " %s it looks like %s instead.", with_limit(raised).text,
+                verdict_class_name(raised->class));
+            open_again(raised, ret);
+        }
+    } else if (raised->class == VERDICT_LEAK || leak_held) {
+        become_leak(raised, leak_held, ret);
+    } else if (is_demand(raised)) {
+        if (!is_demand(ret))
+            take_class(raised, ret);
+        say(ret->summary, " %s it was killed as well: it needs more than that.",
+            with_limit(raised).text);
+    } else {
+        say(ret->summary, " %s it was killed again. %s", with_limit(raised).text, raised->summary);
+        open_again(raised, ret);
+    }
+}
+
+static void not_killed(const struct verdict *raised, struct verdict *ret)
+{
+    if (verdict_levels_off(raised)) {
+        if (!is_demand(ret)) { /* it stopped growing: what it wants was just more than the limit */
+            take_class(raised, ret);
+            ret->class = raised->class == VERDICT_BOUNDED_CACHE ? VERDICT_BOUNDED_CACHE
+                                                                : VERDICT_PEAK_DEMAND;
+        }
+        say(ret->summary, " %s no kill came, and memory levelled off.", with_limit(raised).text);
+    } else if (raised->class == VERDICT_LEAK && ret->class != VERDICT_LEAK) {
+        become_leak(raised, false, ret);
+    } else if (is_demand(ret) && raised->class == VERDICT_INCONCLUSIVE &&
+               raised->drift_bytes.low > 0) {
+        say(ret->summary, " %s no kill came, but memory still grew.", with_limit(raised).text);
+        open_again(raised, ret);
+    }
+}
+
+void verdict_combine(const struct verdict *trigger, const struct verdict *raised, bool leak_held,
+                     struct verdict *ret)
+{
+    *ret = *trigger;
+    if (!raised || trigger->kills == 0)
+        return;
+    if (raised->kills > 0)
+        killed_again(raised, leak_held, ret);
+    else
+        not_killed(raised, ret);
+}
