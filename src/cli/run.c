@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "cli/report.h"
+#include "cli/run_failure.h"
 #include "cli/state.h"
 #include "cli/verb.h"
 #include "lab/plan.h"
@@ -147,7 +148,7 @@ static int run_plan(const struct invocation *invocation, const struct plan *plan
     if (r == 0)
         r = cli_report(run, json, err);
     if (r < 0)
-        return error_wrap(err, "the run in '%s'", run->path);
+        return run_failure(run, err);
     if (json && !arguments->quiet)
         log_info("report: %s/report.html", run->path);
     if (outcome.interrupted_by != 0)
@@ -178,13 +179,7 @@ static int run_run(const struct invocation *invocation, struct error *err)
         r = run_directory_make(plan->name, arguments->output, &run, err);
     if (r < 0)
         return r;
-    int status = run_plan(invocation, plan, json, &run, err);
-    /* A machine that cannot run it left no evidence worth keeping. */
-    if (status < 0 && err->kind == ERROR_UNAVAILABLE) {
-        struct error ignored = {0};
-        run_directory_remove(&run, &ignored);
-    }
-    return status;
+    return run_plan(invocation, plan, json, &run, err);
 }
 
 const struct verb VERB_RUN = {

@@ -91,7 +91,8 @@ static int make_output(const char *output, struct run_directory *run, struct err
 {
     if (output[0] == '\0')
         return error_usage(err, "--output: the directory's name is empty");
-    if (mkdir(output, 0777) < 0) {
+    run->made = mkdir(output, 0700) == 0;
+    if (!run->made) {
         struct stat status;
         if (errno != EEXIST)
             return error_usage(err, "--output: cannot make '%s': %s", output,
@@ -116,6 +117,7 @@ int run_directory_make(const char *name, const char *output, struct run_director
     if (r == 0 && output) {
         r = make_output(output, &run, err);
     } else if (r == 0) {
+        run.made = true;
         r = state_runs_directory(runs, err);
         if (r == 0)
             r = make_parents(runs, err);
@@ -299,4 +301,25 @@ int run_directory_remove(const struct run_directory *run, struct error *err)
     if (nftw(run->path, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) != 0)
         return error_errno(err, errno, "removing '%s'", run->path);
     return 0;
+}
+
+static bool is_of_a_run(const char *name)
+{
+    size_t length = strlen(name);
+    return strncmp(name, "evidence.db", 11) == 0 ||
+           (strncmp(name, "console-", 8) == 0 && length > 4 &&
+            strcmp(name + length - 4, ".log") == 0);
+}
+
+void run_directory_discard(const struct run_directory *run)
+{
+    DIR *directory = opendir(run->path);
+    for (struct dirent *entry; directory && (entry = readdir(directory));) {
+        if (is_of_a_run(entry->d_name))
+            unlinkat(dirfd(directory), entry->d_name, 0);
+    }
+    if (directory)
+        closedir(directory);
+    if (run->made)
+        rmdir(run->path);
 }

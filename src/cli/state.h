@@ -20,10 +20,12 @@ struct run_directory {
     char id[RUN_ID_MAX];
     char path[PATH_MAX]; /* absolute */
     int lock_fd;         /* -1 when not held */
+    bool made;           /* run_directory_make() made it; else it was there and empty */
 };
 
 /* Make and lock the directory of a new run; `output`: this one, which must be new or empty (usage
- * error otherwise). Missing parents of the default place are made, those of `output` are not. */
+ * error otherwise). Missing parents of the default place are made, those of `output` are not.
+ * Nobody else can look into a directory made here; one that was there keeps its mode. */
 int run_directory_make(const char *name, const char *output, struct run_directory *ret,
                        struct error *err);
 void run_directory_unlock(struct run_directory *run);
@@ -43,3 +45,6 @@ bool run_directory_busy(const struct run_directory *run);
 int run_directory_lock(struct run_directory *run, struct error *err);
 /* Remove the directory and everything in it, without following links. */
 int run_directory_remove(const struct run_directory *run, struct error *err);
+/* Remove what a run that never began has put there, and the directory if it was made for it. What
+ * somebody else put there stays. Needs the lock. */
+void run_directory_discard(const struct run_directory *run);

@@ -164,6 +164,7 @@ WRONG = [
     (["run", "--sample-rate", "5000"], "--sample-rate: '5000' is out of range"),
     (["run", "--pids-max", "1"], "--pids-max: 1 is out of range"),
     (["run", "--stop-grace", "2h"], "--stop-grace: '2h' is out of range"),
+    (["run", "--side-by-side", "maybe"], "--side-by-side: 'maybe'"),
     (["run", "--seed", "-1"], "--seed: '-1' is not a whole number"),
     (["run", "--env", "A"], "--env: 'A' is not NAME=VALUE"),
     (["run", "--patch-env", "=x"], "--patch-env: '' is no name"),
@@ -493,6 +494,37 @@ def test_a_copied_directory_is_a_run(short_run, tmp_path):
     assert shown["run"]["id"] == result["run"]["id"]
 
 
+FAST = ["--arms", "trigger", "--cycles", "1", "--per-cycle", "1", "--idle", "0", "--cooldown", "0"]
+
+
+def test_a_run_that_never_began_leaves_nothing(short_run, tmp_path):
+    oomlab, _ = short_run
+    target = tmp_path / "out"
+    arguments = ["run", "--memory", "32Mi", *FAST, "--quiet", "--output", target, "--"]
+    absent = oomlab(*arguments, "no-such-thing")
+    assert absent.returncode == 2
+    assert absent.stderr.startswith("oomlab: error: no-such-thing: command not found in PATH (")
+    assert not target.exists()
+    target.mkdir(mode=0o755)
+    assert oomlab(*arguments, "no-such-thing").returncode == 2
+    assert list(target.iterdir()) == []  # given, so it stays
+    done = oomlab(*arguments, "oomlab", "workload")
+    assert done.returncode in (0, 3), done.stderr
+    before = oomlab("list").stdout
+    assert oomlab("run", "--memory", "32Mi", *FAST, "--", "no-such-thing").returncode == 2
+    assert oomlab("list").stdout == before
+
+
+def test_a_directory_removed_while_its_run_goes_on(short_run, tmp_path):
+    oomlab, _ = short_run
+    target = tmp_path / "out"
+    # The service itself removes it: that is surely while the run goes on.
+    done = oomlab("run", "--memory", "32Mi", *FAST, "--quiet", "--output", target, "--", "sh", "-c",
+                  f"rm -rf '{target}'; exec '{oomlab_binary()}' workload")
+    assert done.returncode == 1
+    assert f"the run's directory '{target}' was removed while it ran" in done.stderr
+
+
 def test_output_takes_a_new_directory(short_run, tmp_path):
     oomlab, _ = short_run
     target = tmp_path / "out"
@@ -503,4 +535,5 @@ def test_output_takes_a_new_directory(short_run, tmp_path):
     assert done.stderr == ""
     assert f"{target}/report.html" in done.stdout
     assert (target / "result.json").exists()
+    assert target.stat().st_mode & 0o777 == 0o700
     assert len(json.loads(oomlab("list", "--format", "json").stdout)["runs"]) == 1
