@@ -30,6 +30,7 @@ struct replica {
     struct sandbox *sandbox;
     struct console *console;
     struct probe *startup, *readiness, *liveness;
+    char probe_failure[96]; /* the reason that was told last */
     unsigned startup_failures, readiness_failures, liveness_failures;
     int64_t started_ns, ready_ns;
     struct life_facts facts;

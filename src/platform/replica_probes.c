@@ -6,6 +6,9 @@
 #include "base/duration.h"
 #include "platform/listener.h"
 
+#include <stdio.h>
+#include <string.h>
+
 /* The readiness probe's period once the container is ready: often enough to notice a closed port,
  * rarely enough not to be traffic. */
 #define STEADY_READINESS_PERIOD_NS (250 * NS_PER_MS)
@@ -51,13 +54,16 @@ static void end_for_probe(struct replica *replica, enum platform_kill reason, co
 static void record_probe_failure(struct replica *replica, const char *stage, unsigned failures,
                                  int status, const char *text)
 {
-    if (failures != 1)
-        return; /* repeats are counted, not listed: fifty a second would bury the log */
+    char reason[sizeof(replica->probe_failure)];
     if (status != 0)
-        EVENT(replica, "Warning", "ProbeFailed", NULL, "Probe of %s failed with status code: %d",
-              stage, status);
+        snprintf(reason, sizeof(reason), " with status code: %d", status);
     else
-        EVENT(replica, "Warning", "ProbeFailed", NULL, "Probe of %s failed: %s", stage, text);
+        snprintf(reason, sizeof(reason), ": %s", text);
+    /* Repeats are counted, not listed: twenty a second would bury the log. A new reason is news. */
+    if (failures != 1 && strcmp(reason, replica->probe_failure) == 0)
+        return;
+    snprintf(replica->probe_failure, sizeof(replica->probe_failure), "%s", reason);
+    EVENT(replica, "Warning", "ProbeFailed", NULL, "Probe of %s failed%s", stage, reason);
 }
 
 static void on_readiness(void *context, bool ok, int status, const char *text)
@@ -138,6 +144,7 @@ static int make_probe(struct replica *replica, const struct probe_spec *spec, pr
 
 void replica_probes_start(struct replica *replica)
 {
+    replica->probe_failure[0] = '\0';
     replica->startup_failures = 0;
     replica->readiness_failures = 0;
     replica->liveness_failures = 0;
