@@ -9,9 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <sys/uio.h>
 
 #define CHUNK_BYTES (64 * 1024)
+
+/* A chatty container must not fill the host's disk: this much stays free, looked at so often. */
+#define DISK_RESERVE_BYTES (UINT64_C(256) << 20)
+#define DISK_CHECK_BYTES   (UINT64_C(8) << 20)
 
 struct stream {
     struct console *console;
@@ -51,12 +56,25 @@ void console_log_close(struct console_log *log)
     close_fd(&log->fd);
 }
 
+/* True while the disk has room beyond the reserve. The first megabytes are always written. */
+static bool disk_has_room(struct console_log *log)
+{
+    struct statvfs disk;
+    if (log->written_bytes - log->checked_bytes < DISK_CHECK_BYTES)
+        return true;
+    log->checked_bytes = log->written_bytes;
+    return fstatvfs(log->fd, &disk) < 0 ||
+           (uint64_t)disk.f_bavail * disk.f_frsize >= DISK_RESERVE_BYTES;
+}
+
 /* Write everything or count it as lost; a full disk must not stop the container or the lab. */
 static void log_write(struct console_log *log, struct iovec *parts, int count)
 {
     size_t total = 0;
     for (int i = 0; i < count; i++)
         total += parts[i].iov_len;
+    if (log->write_error == 0 && !disk_has_room(log))
+        log->write_error = ENOSPC;
     if (log->write_error != 0 || log->written_bytes + total > log->max_bytes) {
         log->lost_bytes += total;
         return;

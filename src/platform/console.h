@@ -22,7 +22,8 @@ struct console_log {
     uint64_t written_bytes;
     uint64_t max_bytes; /* nothing is written beyond it; counted in lost_bytes */
     uint64_t lost_bytes;
-    int write_error; /* errno of the first failed write; 0 none */
+    uint64_t checked_bytes; /* written_bytes when the disk's free space was last looked at */
+    int write_error;        /* errno of the first failed write; 0 none */
 };
 
 /* Create (or append to) DIRECTORY/NAME. `max_bytes` bounds the file. */
