@@ -4,6 +4,7 @@
 #include "import/input-internal.h"
 
 #include "base/cleanup.h"
+#include "import/search.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,13 +14,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int input_new(const char *name, struct input **ret, struct error *err)
+static int input_new(const char *name, size_t capacity, struct input **ret, struct error *err)
 {
     struct input *input = calloc(1, sizeof(*input));
     if (!input)
         return error_errno(err, ENOMEM, "reading '%s'", name);
     *input = (struct input){.fd = -1, .name = strdup(name), .next_line = 1};
-    input->capacity = INPUT_BLOCK;
+    input->capacity = capacity;
     input->data = malloc(input->capacity + 1);
     if (!input->name || !input->data) {
         input_close(input);
@@ -39,7 +40,7 @@ int input_open(const char *path, struct input **ret, struct error *err)
         return error_usage(err, "cannot read '%s': %s", path, strerror(errno));
     if (S_ISDIR(status.st_mode))
         return error_usage(err, "cannot read '%s': it is a directory; name the files in it", path);
-    int r = input_new(standard ? "stdin" : path, ret, err);
+    int r = input_new(standard ? "stdin" : path, INPUT_BLOCK, ret, err);
     if (r < 0)
         return r;
     (*ret)->fd = steal_fd(&fd);
@@ -49,7 +50,8 @@ int input_open(const char *path, struct input **ret, struct error *err)
 int input_open_memory(const char *name, const void *data, size_t length, struct input **ret,
                       struct error *err)
 {
-    int r = input_new(name, ret, err);
+    size_t room = length + 1; /* a short text needs no large block */
+    int r = input_new(name, room < INPUT_BLOCK ? room : INPUT_BLOCK, ret, err);
     if (r < 0)
         return r;
     (*ret)->memory = data;
@@ -280,7 +282,7 @@ static const char *find_first(const char *from, const char *to, const char *cons
     const char *first = NULL;
     for (size_t i = 0; i < count; i++) {
         size_t length = (size_t)((first ? first : to) - from);
-        const char *found = memmem(from, length, needles[i], strlen(needles[i]));
+        const char *found = search_bytes(from, length, needles[i], strlen(needles[i]));
         if (found)
             first = found;
     }

@@ -76,20 +76,32 @@ static int take_line(struct kernel_kills *kills, const struct line *line,
     return take_entry(kills, entry, line->number, sink, err);
 }
 
+#define BYTES_MESSAGE "\"MESSAGE\":["
+
+/* Of a report's lines few are worth reading as JSON, and words like "still" are no kill. */
+static bool may_matter(const char *text)
+{
+    return strstr(text, "kill") || strstr(text, "Kill") || strstr(text, "memory: usage") ||
+           strstr(text, BYTES_MESSAGE);
+}
+
 int import_kernel_journal_read(struct input *input, const struct fact_sink *sink, struct error *err)
 {
-    static const char *const needles[] = {"ill", "\"MESSAGE\":["};
+    static const char *const needles[] = {"ill", BYTES_MESSAGE};
     struct kernel_kills kills;
     struct line line;
     int r;
     kernel_kills_init(&kills);
     while ((r = input_find(input, needles, 2, &line, err)) > 0) {
+        if (!may_matter(line.text))
+            continue;
         r = take_line(&kills, &line, sink, err);
         for (int i = 0; r >= 0 && kills.in_report && i < 256; i++) {
             r = input_line(input, &line, err);
             if (r <= 0)
                 break;
-            r = take_line(&kills, &line, sink, err);
+            if (may_matter(line.text))
+                r = take_line(&kills, &line, sink, err);
         }
         kills.in_report = false;
         if (r < 0)
