@@ -57,6 +57,7 @@ struct tally {
     double fewest, most; /* requests before a kill; fewest is NAN without a kill */
     double first_requests, first_seconds; /* of the first kill; NAN */
     double longest_served;                /* requests that one lifetime completed */
+    double longest_seconds;               /* that one lifetime lived */
     bool ready;                           /* some lifetime was */
 };
 
@@ -87,6 +88,7 @@ static struct tally tally_of(const struct gate_arm *arm)
             tally_kill(lifetime, &tally);
         tally.deaths += !platform_ended(lifetime->cause);
         tally.longest_served = fmax(tally.longest_served, lifetime->requests_completed);
+        tally.longest_seconds = fmax(tally.longest_seconds, lifetime->uptime_s);
         tally.ready |= lifetime->ready;
     }
     return tally;
@@ -145,10 +147,14 @@ static void check_place(struct gate *gate, const struct tally *tally, enum gate_
                       tally->before_ready, tally->kills, fmax(0, tally->most));
         return;
     }
-    struct gate_check *check = gate_add(
-        gate, "after-sustained-traffic",
-        tally->kills > 0 && tally->before_ready == 0 && tally->fewest >= GATE_SUSTAINED_REQUESTS,
-        "every kill after readiness and at least %.0f completed requests", GATE_SUSTAINED_REQUESTS);
+    bool after_readiness = tally->kills > 0 && tally->before_ready == 0;
+    struct gate_check *check =
+        failure == GATE_FAILS_IN_SERVICE
+            ? gate_add(gate, "in-service", after_readiness, "every kill after readiness")
+            : gate_add(gate, "after-sustained-traffic",
+                       after_readiness && tally->fewest >= GATE_SUSTAINED_REQUESTS,
+                       "every kill after readiness and at least %.0f completed requests",
+                       GATE_SUSTAINED_REQUESTS);
     gate_observed(check, "%u of %u kills before readiness, at least %.0f requests before a kill",
                   tally->before_ready, tally->kills, fmax(0, tally->fewest));
 }
@@ -222,6 +228,13 @@ void gate_trigger_reproduces(const struct gate_arm *trigger, enum gate_failure f
     check_class(ret, trigger, class_of(failure));
 }
 
+static void observe_no_kill(struct gate_check *check, const struct tally *tally, bool seconds)
+{
+    gate_observed(check, "no kill observed in %.4g %s of one process",
+                  seconds ? tally->longest_seconds : tally->longest_served,
+                  seconds ? "seconds" : "requests");
+}
+
 /* The first kill against the trigger's typical one. */
 static void check_later(struct gate *gate, const struct gate_arm *trigger,
                         const struct tally *before, const struct tally *after, bool seconds)
@@ -230,8 +243,13 @@ static void check_later(struct gate *gate, const struct gate_arm *trigger,
     double now = seconds ? after->first_seconds : after->first_requests;
     struct gate_check *check = gate_add(gate, "later", now > old, "more than %.4g %s", old,
                                         seconds ? "seconds" : "requests");
-    gate_observed(check, "%.4g %s, %.2f times the trigger's", now, seconds ? "seconds" : "requests",
-                  now / old);
+    if (isnan(now))
+        observe_no_kill(check, after, seconds);
+    else if (isnan(old) || !(old > 0))
+        gate_observed(check, "%.4g %s", now, seconds ? "seconds" : "requests");
+    else
+        gate_observed(check, "%.4g %s, %.2f times the trigger's", now,
+                      seconds ? "seconds" : "requests", now / old);
 }
 
 void gate_raise_only_delays(const struct gate_arm *trigger, const struct gate_arm *raise,
@@ -253,7 +271,15 @@ void gate_raise_only_delays(const struct gate_arm *trigger, const struct gate_ar
     struct gate_check *check =
         gate_add(ret, "as-predicted", predict_holds(prediction, observed), "%s from %.4g to %.4g",
                  prediction->metric, prediction->low, prediction->high);
-    gate_observed(check, "%.4g", observed);
+    if (!isnan(observed)) {
+        gate_observed(check, "%.4g", observed);
+        return;
+    }
+    observe_no_kill(check, &after, seconds);
+    double reached = seconds ? after.longest_seconds : after.longest_served;
+    size_t used = strlen(check->observed);
+    snprintf(check->observed + used, sizeof(check->observed) - used, "%s",
+             reached > prediction->high ? ": refuted" : ": not decided, the traffic ended first");
 }
 
 void gate_raise_cures(const struct gate_arm *trigger, const struct gate_arm *raise,
@@ -339,5 +365,8 @@ void gate_revert_brings_it_back(const struct gate_arm *trigger, const struct gat
     struct gate_check *check =
         gate_add(ret, "like-the-trigger", now >= old / REVERT_FACTOR && now <= old * REVERT_FACTOR,
                  "%.4g to %.4g requests", old / REVERT_FACTOR, old * REVERT_FACTOR);
-    gate_observed(check, "median %.4g", now);
+    if (isnan(now))
+        observe_no_kill(check, &tally, false);
+    else
+        gate_observed(check, "median %.4g", now);
 }

@@ -64,8 +64,9 @@ struct gate_arm {
 
 /* What an arm is expected to show. */
 enum gate_failure {
-    GATE_FAILS_BY_LEAK,  /* killed after sustained traffic, never before readiness */
-    GATE_FAILS_AT_START, /* killed before readiness, each time */
+    GATE_FAILS_BY_LEAK,    /* killed after sustained traffic, never before readiness */
+    GATE_FAILS_AT_START,   /* killed before readiness, each time */
+    GATE_FAILS_IN_SERVICE, /* one's own service with a leak: killed after readiness, however soon */
 };
 
 /* A kill after fewer completed requests than this is no "sustained traffic". */

@@ -242,3 +242,46 @@ bool predict_holds(const struct prediction *prediction, double observed)
 {
     return observed >= prediction->low && observed <= prediction->high;
 }
+
+/* How far the process came that came furthest without a kill. */
+static double unharmed(const struct arm_series *arm, const char *metric)
+{
+    double most = 0;
+    for (size_t i = 0; i < arm->count; i++)
+        most =
+            fmax(most, strcmp(metric, PREDICT_SECONDS) == 0 ? arm->lifetimes[i].uptime_s
+                                                            : arm->lifetimes[i].requests_completed);
+    return most;
+}
+
+/* The leak's own forecast of when: in requests where there is one, for those do not come while idle
+ * seconds go by. */
+static const struct prediction *forecast_of(const struct prediction *all, size_t count)
+{
+    const struct prediction *best = NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(all[i].metric, PREDICT_KILLED) != 0 &&
+            (!best || strcmp(all[i].metric, PREDICT_REQUESTS) == 0))
+            best = &all[i];
+    }
+    return best;
+}
+
+enum prediction_outcome predict_settle(const struct prediction *all, size_t count, size_t index,
+                                       const struct arm_series *arm, double *ret_observed)
+{
+    const struct prediction *prediction = &all[index], *forecast = forecast_of(all, count);
+    bool killed = predict_observed(arm, PREDICT_KILLED) > 0;
+    *ret_observed = NAN;
+    if (!killed && forecast && !(unharmed(arm, forecast->metric) > forecast->high))
+        return PREDICTION_UNDECIDED;
+    *ret_observed = predict_observed(arm, prediction->metric);
+    if (isnan(*ret_observed)) { /* no kill, and the leak's forecast is refuted */
+        *ret_observed = unharmed(arm, prediction->metric);
+        if (*ret_observed > prediction->high)
+            return PREDICTION_REFUTED;
+        *ret_observed = NAN;
+        return PREDICTION_UNDECIDED;
+    }
+    return predict_holds(prediction, *ret_observed) ? PREDICTION_HOLDS : PREDICTION_REFUTED;
+}

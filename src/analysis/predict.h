@@ -32,5 +32,15 @@ size_t predict_for_limit(const struct arm_series *trigger, const struct verdict 
  * whether there was a kill. NAN: no such observation (for example no kill). */
 double predict_observed(const struct arm_series *arm, const char *metric);
 
-/* observed is a number inside [low, high]. */
+/* A number inside [low, high]: whether the prediction holds for a kill that was seen. */
 bool predict_holds(const struct prediction *prediction, double observed);
+
+enum prediction_outcome { PREDICTION_UNDECIDED, PREDICTION_HOLDS, PREDICTION_REFUTED };
+
+/* What the arm says of `all[index]`. Without a kill the observation is censored: the process that
+ * got furthest completed so many requests (or lived so many seconds) unharmed, which refutes a
+ * leak's interval only beyond its upper end. Short of that nothing is decided, neither for the leak
+ * nor for the rivals' "killed" or "not killed". `*ret_observed`: the figure, beyond the interval
+ * that of the censoring; NAN undecided. */
+enum prediction_outcome predict_settle(const struct prediction *all, size_t count, size_t index,
+                                       const struct arm_series *arm, double *ret_observed);

@@ -135,13 +135,16 @@ int findings_settle_predictions(struct store *store, struct scenario_findings *f
 {
     const struct arm_findings *arm = &findings->arms[kind];
     for (size_t i = 0; i < findings->prediction_count; i++) {
-        const struct prediction *prediction = &findings->predictions[i];
-        double observed = predict_observed(&arm->data.series, prediction->metric);
+        double observed;
+        enum prediction_outcome outcome = predict_settle(
+            findings->predictions, findings->prediction_count, i, &arm->data.series, &observed);
         const struct store_value key = STORE_INT("id", findings->prediction_ids[i]);
         const struct store_value values[] = {
             STORE_INT("arm_id", arm->data.arm_id),
             real_or_null("observed", observed),
-            STORE_INT("holds", predict_holds(prediction, observed)),
+            outcome == PREDICTION_UNDECIDED
+                ? (struct store_value)STORE_NIL("holds")
+                : (struct store_value)STORE_INT("holds", outcome == PREDICTION_HOLDS),
             STORE_END,
         };
         int r = store_update(store, "prediction", &key, values, err);

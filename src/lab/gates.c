@@ -33,6 +33,8 @@ static struct gate_arm gate_arm_of(const struct arm_findings *arm, char *name, s
 
 static unsigned wanted_kills(const struct scenario_plan *plan, enum arm_kind kind)
 {
+    if (plan->expect == EXPECT_NOTHING) /* its kill_stop is a limit, not an expectation */
+        return DEFAULT_WANTED_KILLS;
     for (size_t i = 0; i < plan->arm_count; i++) {
         if (plan->arms[i].kind == kind && plan->arms[i].kill_stop > 0)
             return plan->arms[i].kill_stop;
@@ -109,8 +111,8 @@ static bool failure_of(const struct scenario_findings *findings, enum gate_failu
     const struct arm_findings *trigger = &findings->arms[ARM_TRIGGER];
     if (!trigger->ran || trigger->verdict.kills == 0)
         return false;
-    *ret =
-        trigger->verdict.class == VERDICT_STARTUP_DEMAND ? GATE_FAILS_AT_START : GATE_FAILS_BY_LEAK;
+    *ret = trigger->verdict.class == VERDICT_STARTUP_DEMAND ? GATE_FAILS_AT_START
+                                                            : GATE_FAILS_IN_SERVICE;
     return trigger->verdict.class == VERDICT_LEAK || *ret == GATE_FAILS_AT_START;
 }
 
@@ -146,7 +148,7 @@ static int gate_failure_arms(struct gates_run *run, enum gate_failure failure, s
         r = record(run, &gate, ARM_TRIGGER, err);
     }
     if (r == 0 && ran(run, ARM_RAISE)) {
-        if (failure == GATE_FAILS_BY_LEAK)
+        if (failure != GATE_FAILS_AT_START)
             gate_raise_only_delays(trigger, &run->arms[ARM_RAISE], leak_prediction(run->findings),
                                    wanted_kills(plan, ARM_RAISE), &gate);
         else

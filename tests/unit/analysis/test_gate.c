@@ -202,6 +202,22 @@ static void test_trigger_of_a_leak(void **state)
     assert_string_equal(trigger_leak(s), "verdict");
 }
 
+/* One's own service may leak as fast as it likes. */
+static void test_trigger_of_a_fast_leak(void **state)
+{
+    SCENE;
+    for (size_t i = 0; i < 3; i++) {
+        s->trigger_lives[i] = killed(3);
+        s->trigger_lives[i].ready = true;
+    }
+    assert_string_equal(trigger_leak(s), "after-sustained-traffic");
+    gate_trigger_reproduces(&s->trigger, GATE_FAILS_IN_SERVICE, 1, &s->gate);
+    assert_string_equal(failing(&s->gate), "");
+    s->trigger_lives[0].ready = false;
+    gate_trigger_reproduces(&s->trigger, GATE_FAILS_IN_SERVICE, 1, &s->gate);
+    assert_string_equal(failing(&s->gate), "in-service");
+}
+
 static void test_trigger_with_too_few_kills(void **state)
 {
     SCENE;
@@ -272,6 +288,13 @@ static void test_raise_that_was_not_killed(void **state)
     s->raise_lives[0] = alive(800);
     s->raise.lifetime_count = 1;
     assert_string_equal(raise_leak(s), "kernel-proven-kills,exit-137,later,as-predicted");
+    const struct gate_check *last = &s->gate.checks[s->gate.check_count - 1];
+    assert_string_equal(last->observed, "no kill observed in 800 requests of one process: refuted");
+    s->raise_lives[0] = alive(330); /* the traffic ended within the interval */
+    raise_leak(s);
+    assert_non_null(strstr(last->observed, "not decided"));
+    for (size_t i = 0; i < s->gate.check_count; i++)
+        assert_null(strstr(s->gate.checks[i].observed, "nan"));
 }
 
 static void test_raise_in_seconds(void **state)
@@ -417,6 +440,7 @@ int main(void)
         cmocka_unit_test(test_too_many_checks_fail),
         cmocka_unit_test(test_kernel_proven),
         cmocka_unit_test(test_trigger_of_a_leak),
+        cmocka_unit_test(test_trigger_of_a_fast_leak),
         cmocka_unit_test(test_trigger_with_too_few_kills),
         cmocka_unit_test(test_trigger_with_another_death),
         cmocka_unit_test(test_trigger_at_start),

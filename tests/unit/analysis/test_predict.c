@@ -221,13 +221,47 @@ static void test_observed(void **state)
     assert_false(predict_holds(&prediction, NAN));
 }
 
+static enum prediction_outcome settle(size_t index, enum end_cause cause, double requests,
+                                      double *ret_observed)
+{
+    const struct prediction all[] = {
+        {.hypothesis = "leak", .metric = PREDICT_REQUESTS, .low = 320, .high = 350},
+        {.hypothesis = "leak", .metric = PREDICT_SECONDS, .low = 3, .high = 4},
+        {.hypothesis = "peak-demand", .metric = PREDICT_KILLED, .low = 0, .high = 0},
+    };
+    const struct lifetime_series lifetime = {
+        .index = 1, .uptime_s = 9, .requests_completed = requests, .cause = cause};
+    const struct arm_series arm = {.limit_bytes = 1, .lifetimes = &lifetime, .count = 1};
+    return predict_settle(all, 3, index, &arm, ret_observed);
+}
+
+/* Traffic that ends inside or before the interval decides nothing, for no hypothesis. */
+static void test_censored(void **state)
+{
+    (void)state;
+    double observed;
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(settle(i, CAUSE_RUNNING, 340, &observed), PREDICTION_UNDECIDED);
+        assert_true(isnan(observed));
+    }
+    assert_int_equal(settle(0, CAUSE_RUNNING, 351, &observed), PREDICTION_REFUTED);
+    assert_true(observed == 351);
+    assert_int_equal(settle(1, CAUSE_RUNNING, 351, &observed), PREDICTION_REFUTED);
+    assert_int_equal(settle(2, CAUSE_RUNNING, 351, &observed), PREDICTION_HOLDS);
+    assert_true(observed == 0);
+    assert_int_equal(settle(0, CAUSE_OOM_CONTAINER_LIMIT, 340, &observed), PREDICTION_HOLDS);
+    assert_true(observed == 340);
+    assert_int_equal(settle(0, CAUSE_OOM_CONTAINER_LIMIT, 319, &observed), PREDICTION_REFUTED);
+    assert_int_equal(settle(2, CAUSE_OOM_CONTAINER_LIMIT, 319, &observed), PREDICTION_REFUTED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_requests_to_kill), cmocka_unit_test(test_two_kills_and_one),
         cmocka_unit_test(test_seconds_to_kill),  cmocka_unit_test(test_regular_leak),
         cmocka_unit_test(test_rivals),           cmocka_unit_test(test_room_for_fewer),
-        cmocka_unit_test(test_observed),
+        cmocka_unit_test(test_observed),         cmocka_unit_test(test_censored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
