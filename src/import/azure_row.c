@@ -74,8 +74,6 @@ static int read_end(const struct azure_row *row, struct azure_context *context,
         fact.exit_code = (int)number;
     /* ProcessExited rows come without a reason in the text: they echo a ContainerTerminated. */
     fact.reason = reason[0] ? reason : "ProcessExited";
-    if (!reason[0])
-        fact.signal = 0;
     return fact_give(sink, &fact, err);
 }
 

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Places are merged from the most telling names to the least: ids and replicas, then paths of
+ * cgroups, revisions, apps, and what has no name at all. */
 #include "import/containers.h"
 
 #include "base/cleanup.h"
@@ -31,7 +33,7 @@ static void places_done(struct places *places)
     free(places->rows);
 }
 
-static char **fields_of(struct container *container, char **fields[FIELDS])
+static void fields_of(struct container *container, char **fields[FIELDS])
 {
     fields[APP] = &container->app;
     fields[REVISION] = &container->revision;
@@ -40,7 +42,6 @@ static char **fields_of(struct container *container, char **fields[FIELDS])
     fields[POD_UID] = &container->pod_uid;
     fields[CONTAINER_ID] = &container->container_id;
     fields[CGROUP] = &container->cgroup;
-    return fields[APP];
 }
 
 void containers_done(struct containers *containers)
@@ -166,15 +167,6 @@ static bool names_one(char *const names[FIELDS])
     return names[REPLICA] || names[CONTAINER_ID] || names[POD_UID] || names[CGROUP];
 }
 
-static void take_names(struct container *container, char **fields[FIELDS], struct place_row *place)
-{
-    (void)container;
-    for (int field = 0; field < FIELDS; field++) {
-        if (!*fields[field] && place->names[field])
-            *fields[field] = strdup(place->names[field]);
-    }
-}
-
 static int add_container(struct containers *containers, struct place_row *place)
 {
     if ((containers->count & (containers->count - 1)) == 0) {
@@ -189,14 +181,20 @@ static int add_container(struct containers *containers, struct place_row *place)
     return 0;
 }
 
-static void join(struct containers *containers, struct place_row *place, size_t target)
+/* The container learns the names that it did not have. */
+static int join(struct containers *containers, struct place_row *place, size_t target)
 {
     struct container *container = &containers->items[target];
     char **fields[FIELDS];
     fields_of(container, fields);
-    take_names(container, fields, place);
+    for (int field = 0; field < FIELDS; field++) {
+        if (!*fields[field] && place->names[field] &&
+            !(*fields[field] = strdup(place->names[field])))
+            return -ENOMEM;
+    }
     container->places++;
     place->target = target;
+    return 0;
 }
 
 /* The containers that the names fit best; how many there are. */
@@ -219,23 +217,19 @@ static size_t best_of(const struct containers *containers, char *const names[FIE
     return found;
 }
 
-static int settle(struct containers *containers, struct place_row *place, bool may_join_any)
+static int settle(struct containers *containers, struct place_row *place)
 {
     size_t target = 0;
     size_t fitting = best_of(containers, place->names, &target);
     bool named = false;
     for (int field = 0; field < FIELDS; field++)
         named = named || place->names[field];
-    if (fitting == 0 && !named && may_join_any && containers->count == 1)
+    if (fitting == 0 && !named && containers->count == 1)
         fitting = 1, target = 0;
-    if (fitting == 1) {
-        join(containers, place, target);
-        return 0;
-    }
+    if (fitting == 1)
+        return join(containers, place, target);
     int r = add_container(containers, place);
-    if (r == 0)
-        join(containers, place, place->target);
-    return r;
+    return r < 0 ? r : join(containers, place, place->target);
 }
 
 static int store_targets(struct store *store, const struct places *places, struct error *err)
@@ -268,7 +262,7 @@ int containers_find(struct store *store, struct containers *ret, struct error *e
     int r = load(store, &places, err);
     for (int pass = 0; pass <= 4 && r == 0; pass++) {
         for (size_t i = 0; i < places.count && r == 0; i++) {
-            if (pass_of(places.rows[i].names) == pass && settle(ret, &places.rows[i], true) < 0)
+            if (pass_of(places.rows[i].names) == pass && settle(ret, &places.rows[i]) < 0)
                 r = error_errno(err, ENOMEM, "telling the containers apart");
         }
     }

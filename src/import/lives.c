@@ -28,6 +28,7 @@ struct row {
     uint64_t count;
     double value;
     int oom_kind; /* -1 none */
+    bool bare;    /* its text gives no reason: Azure's ProcessExited rows */
     enum kmsg_scope scope;
     char reason[LIFE_REASON_MAX];
 };
@@ -118,6 +119,7 @@ static int add_row(struct walk *walk, sqlite3_stmt *from)
         .value = sqlite3_column_double(from, 11),
         .oom_kind = integer_or(from, 12, -1),
         .scope = (enum kmsg_scope)integer_or(from, 13, KMSG_SCOPE_UNKNOWN),
+        .bare = sqlite3_column_int(from, 14) != 0,
     };
     copy(row->reason, sizeof(row->reason), (const char *)sqlite3_column_text(from, 9));
     return 0;
@@ -159,7 +161,8 @@ static int load_rows(struct walk *walk, int64_t arm_id, struct error *err)
     int r = store_prepare(walk->store,
                           "SELECT f.id, f.kind, f.origin, f.at_ns, f.boot_ns, f.started_ns,"
                           " f.exit_code, f.signal, f.oom_killed, f.reason, f.count, f.value,"
-                          " f.oom_kind, f.oom_scope FROM place p JOIN fact f ON f.place_id = p.id"
+                          " f.oom_kind, f.oom_scope, f.text NOT LIKE '%and reason%' FROM place p "
+                          "JOIN fact f ON f.place_id = p.id"
                           " WHERE p.arm_id = ?1"
                           " AND f.kind NOT IN ('sample', 'console', 'limit') LIMIT ?2",
                           &row, err);
@@ -251,8 +254,7 @@ static int walk_start(struct walk *walk, const struct row *row)
 
 static bool is_echo(const struct life *life, const struct row *row)
 {
-    return row->origin == ORIGIN_AZURE && strcmp(row->reason, "ProcessExited") == 0 &&
-           row->exit_code == life->exit_code;
+    return row->origin == ORIGIN_AZURE && row->bare && row->exit_code == life->exit_code;
 }
 
 /* Is the row the end that was told already? */
