@@ -68,6 +68,8 @@ static enum victim find_victim(const struct death_facts *facts)
         return VICTIM_CHILD;
     if (logged && facts->kernel_log_victim_is_main)
         return VICTIM_MAIN;
+    if (facts->main_ran_after_kill)
+        return VICTIM_CHILD;
     if ((logged && facts->kernel_log_group_kill) || increase(&facts->oom_group_kill) > 0)
         return VICTIM_MAIN;
     if (logged)

@@ -33,6 +33,9 @@ struct death_facts {
      * but its SIGKILL, and the level is one step weaker. */
     bool kill_age_known;
     int64_t kill_age_ns;
+    /* After the last increase of oom_kill the main process was seen to run on, without a SIGKILL
+     * pending: no counted kill was its own. */
+    bool main_ran_after_kill;
     enum platform_kill platform_kill; /* we sent a signal before the end, and why */
     bool platform_sent_sigkill;       /* and it was (also) SIGKILL */
     bool kernel_log_readable;

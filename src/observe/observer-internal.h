@@ -3,6 +3,7 @@
  *   observer.c   start and stop, memory, what the other threads call
  *   mailbox.c    adding and removing targets from other threads
  *   target.c     one target: its descriptors, counters, kills and end
+ *   main_process.c whether the main process outlived a kill
  *   kernel_log.c reading the log, whom a line belongs to
  *   watch.c      the thread's loop
  *   processor.c  on which processor it waits for a kill
@@ -39,8 +40,10 @@ struct target {
     struct cgroup_reader reader;
     int oom_fd; /* v1: eventfd; -1 on v2 */
     int pidfd;
-    int tasks_fd;                            /* the cgroup's threads; -1: cannot be read */
-    int ancestor_fd[OBSERVER_ANCESTORS_MAX]; /* v2: memory.events.local from the parent upwards */
+    int status_fd; /* the main process's in /proc; -1 unknown */
+    int tasks_fd;  /* the cgroup's threads; -1: cannot be read */
+    /* From the parent upwards. v2: memory.events.local; v1: memory.failcnt */
+    int ancestor_fd[OBSERVER_ANCESTORS_MAX];
     unsigned ancestors;
     char kernel_path[CGROUP_PATH_MAX];
     struct metrics start;
@@ -57,6 +60,9 @@ struct target {
     int64_t log_stamp_ns;     /* kernel log stamp for the next KILL; 0 none */
     bool log_stamp_early;     /* it is the summary's: the kill line is not there yet */
     bool log_line_spoken_for; /* the next kill line is of a KILL that was pushed already */
+    int64_t kill_noticed_ns;  /* of the last KILL */
+    bool main_awaits_look;    /* whether it outlived that is still to be seen */
+    bool main_ran_after_kill; /* it did */
     bool ending;
     int64_t end_deadline_ns; /* no later than this the END is pushed */
     struct observation end;
@@ -157,6 +163,16 @@ void target_on_end(struct observer *observer, struct target *target);
 void target_poll(struct observer *observer, struct target *target, int64_t now_ns);
 /* When target_poll() has something to do next; INT64_MAX never. */
 int64_t target_next_ns(const struct target *target);
+
+/* main_process.c */
+/* /proc/PID/status of the pidfd's process; -1 where that is not to be had. */
+int main_process_open(int pidfd);
+/* Does this text of a status file show a process that is neither dead nor about to be killed? False
+ * when it does not say. */
+bool main_process_runs(const char *status);
+void main_process_note_kill(struct target *target, int64_t now_ns);
+/* Look, once for each kill, as soon as its SIGKILL must have reached the victim. */
+void main_process_look(struct target *target, int64_t now_ns);
 
 /* processor.c, the thread's */
 void processor_init(struct observer *observer);

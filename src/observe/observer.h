@@ -50,8 +50,10 @@ struct observation {
             struct metrics end;
             int wait_code;   /* CLD_EXITED, CLD_KILLED, CLD_DUMPED; 0: not our child, unknown */
             int wait_status; /* exit code or signal */
-            uint64_t ancestor_oom[2]; /* v2: oom of the run's parent cgroups at start, end */
+            /* Of the cgroups above at start, end: v2 `oom`, v1 memory.failcnt */
+            uint64_t ancestor_oom[2];
             bool has_ancestor_oom;
+            bool main_ran_after_kill;    /* it was seen to run on after the last KILL: no victim */
             uint64_t user_ns, system_ns; /* of the main process, from waitid's rusage */
         } end;
     };

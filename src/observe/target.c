@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -44,7 +45,7 @@ void target_init(struct target *target)
 {
     for (int i = 0; i < CGROUP_FILES; i++)
         target->reader.fd[i] = -1;
-    target->oom_fd = target->pidfd = target->tasks_fd = -1;
+    target->oom_fd = target->pidfd = target->tasks_fd = target->status_fd = -1;
     target->ancestors = 0;
     target->alarm = ALARM_NONE;
     target->alarm_until_ns = 0;
@@ -53,18 +54,20 @@ void target_init(struct target *target)
     target->log_incomplete = false;
     target->log_stamp_ns = 0;
     target->log_stamp_early = target->log_line_spoken_for = false;
+    target->kill_noticed_ns = 0;
+    target->main_awaits_look = target->main_ran_after_kill = false;
     target->ending = false;
 }
 
-/* v2: memory.events.local of the parent, its parent and so on. It is missing in the hierarchy's
- * root and outside of the mount, which ends the walk. */
-static void open_ancestors(struct target *target, int dir_fd)
+/* The file of the parent, its parent and so on. It is missing outside of the mount (v2: in the
+ * hierarchy's root already), which ends the walk. */
+static void open_ancestors(struct target *target, int dir_fd, const char *file)
 {
     char up[sizeof("../") * OBSERVER_ANCESTORS_MAX] = "";
     for (size_t used = 0; target->ancestors < OBSERVER_ANCESTORS_MAX; used += strlen("../")) {
         char path[sizeof(up) + sizeof("memory.events.local")];
         snprintf(up + used, sizeof(up) - used, "../");
-        snprintf(path, sizeof(path), "%smemory.events.local", up);
+        snprintf(path, sizeof(path), "%s%s", up, file);
         int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC);
         if (fd < 0)
             break;
@@ -80,7 +83,10 @@ static uint64_t sum_ancestor_oom(const struct target *target)
         struct metrics metrics = {0};
         if (file_pread_text(target->ancestor_fd[i], text, sizeof(text)) <= 0)
             continue;
-        cgroup_parse_events_v2(text, &metrics);
+        if (target->reader.version == CGROUP_V1)
+            metrics_put(&metrics, METRIC_OOM, strtoull(text, NULL, 10));
+        else
+            cgroup_parse_events_v2(text, &metrics);
         if (metrics_has(&metrics, METRIC_OOM))
             sum += metrics.value[METRIC_OOM];
     }
@@ -106,8 +112,9 @@ int target_open(struct target *target, const struct cgroup *cgroup, int pidfd, s
     int dir_fd = cgroup->dir_fd[CGROUP_MEMORY];
     target->tasks_fd = openat(dir_fd, cgroup->version == CGROUP_V1 ? "tasks" : "cgroup.threads",
                               O_RDONLY | O_CLOEXEC);
-    if (cgroup->version == CGROUP_V2)
-        open_ancestors(target, dir_fd);
+    target->status_fd = main_process_open(target->pidfd);
+    open_ancestors(target, dir_fd,
+                   cgroup->version == CGROUP_V1 ? "memory.failcnt" : "memory.events.local");
     snprintf(target->kernel_path, sizeof(target->kernel_path), "%s", cgroup->kernel_path);
     cgroup_reader_sample(&target->reader, &target->start);
     target->oom_kill = target->start.value[METRIC_OOM_KILL];
@@ -122,6 +129,7 @@ void target_close(struct target *target)
     close_fd(&target->oom_fd);
     close_fd(&target->pidfd);
     close_fd(&target->tasks_fd);
+    close_fd(&target->status_fd);
     while (target->ancestors > 0)
         close_fd(&target->ancestor_fd[--target->ancestors]);
 }
@@ -197,6 +205,7 @@ static bool record_kill(struct observer *observer, struct target *target, int64_
     if (!observer_push(observer, kill))
         return false;
     target->oom_kill += kill->kill.kills;
+    main_process_note_kill(target, noticed_ns);
     target->log_line_spoken_for = target->log_stamp_ns != 0 && target->log_stamp_early;
     target->log_stamp_ns = 0;
     /* Another may follow at once: a group, or one that did not free enough. */
@@ -227,6 +236,8 @@ static void look(struct observer *observer, struct target *target)
     }
     if (has_risen(target, &metrics))
         record_kill(observer, target, now_ns);
+    else if (!target->ending)
+        main_process_look(target, now_ns);
 }
 
 void target_on_oom(struct observer *observer, struct target *target)
@@ -263,6 +274,8 @@ void target_sample(struct observer *observer, struct target *target)
         observer_count(&observer->samples_dropped, 1);
     if (risen)
         record_kill(observer, target, at_ns);
+    else
+        main_process_look(target, at_ns);
 }
 
 static int64_t timeval_ns(struct timeval time)
@@ -303,6 +316,7 @@ static void finish_end(struct observer *observer, struct target *target, int64_t
         return;
     }
     reap(target);
+    target->end.end.main_ran_after_kill = target->main_ran_after_kill;
     target->end.end.ancestor_oom[1] = sum_ancestor_oom(target);
     if (recorded && observer_push(observer, &target->end))
         target_release(observer, target);
@@ -320,7 +334,7 @@ void target_on_end(struct observer *observer, struct target *target)
     end->lifetime_id = atomic_load(&target->lifetime_id);
     end->at_ns = now_ns;
     end->end.start = target->start;
-    end->end.has_ancestor_oom = target->reader.version == CGROUP_V2;
+    end->end.has_ancestor_oom = target->reader.version == CGROUP_V2 || target->ancestors > 0;
     end->end.ancestor_oom[0] = target->start_ancestor_oom;
     target->ending = true;
     target->end_deadline_ns = now_ns + END_GRACE_NS;

@@ -117,11 +117,12 @@ class KernelLog:
         os.close(self.fd)
 
 
-def burn_once(directory: Path) -> None:
-    done = subprocess.run(["/bin/sh", "-c", "x=xxxxxxxx; while :; do x=$x$x; done"],
-                          preexec_fn=enter(directory), stderr=subprocess.DEVNULL, check=False)
-    if done.returncode != -signal.SIGKILL:
-        raise RuntimeError(f"the log's burner was not killed: {done.returncode}")
+def burn(directory: Path, times: int) -> None:
+    command = ["/bin/sh", "-c", "x=xxxxxxxx; while :; do x=$x$x; done"]
+    burners = [subprocess.Popen(command, preexec_fn=enter(directory), stderr=subprocess.DEVNULL)
+               for _ in range(times)]
+    if any(burner.wait() != -signal.SIGKILL for burner in burners):
+        raise RuntimeError("a burner of the log was not killed")
 
 
 def burn_kernel_log(name: str) -> None:
@@ -133,7 +134,10 @@ def burn_kernel_log(name: str) -> None:
             for wanted in (False, True, False):
                 deadline = time.monotonic() + 30
                 while True:
-                    burn_once(directory)
+                    if not wanted:
+                        burn(directory, 12)
+                    log_reader.shows_report_of(directory.name)
+                    burn(directory, 1)
                     if log_reader.shows_report_of(directory.name) == wanted:
                         break
                     if time.monotonic() > deadline:

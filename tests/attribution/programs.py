@@ -7,8 +7,8 @@ exits at once with 0, so that an arm comes to its end. Two FIFOs there let the r
 moment: meet() returns when the runner has come to `here` and sent the program on through `go`.
 """
 
+import contextlib
 import ctypes
-import ctypes.util
 import mmap
 import os
 import resource
@@ -162,7 +162,8 @@ def page_tables():
     while True:
         area = mmap.mmap(-1, span, prot=mmap.PROT_READ,
                          flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE)
-        area.madvise(mmap.MADV_NOHUGEPAGE)
+        with contextlib.suppress(OSError):  # a kernel without huge pages
+            area.madvise(mmap.MADV_NOHUGEPAGE)
         for at in range(0, span, 2 * MIB):
             area[at]
 

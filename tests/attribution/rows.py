@@ -274,7 +274,8 @@ class Tally:
             result, events, _ = play(row, directory)
             end = result["arms"][0]["lifetimes"][0]["end"]
             truth, answer, faults = judge(row, result, events)
-        except (Wrong, subprocess.SubprocessError, OSError, LookupError, ValueError) as error:
+        except (Wrong, RuntimeError, subprocess.SubprocessError, OSError, LookupError,
+                ValueError) as error:
             faults = [f"{type(error).__name__}: {error}"]
         self.matrix[truth, answer] = self.matrix.get((truth, answer), 0) + 1
         right = truth == answer and not faults

@@ -33,7 +33,7 @@ class Row:
     stopped: bool = False  # oomlab ends by the runner's SIGINT
 
 
-STOP = ("--cooldown", "100ms")
+STOP = ("--cooldown", "3s")
 NODE = "const kept = []; for (;;) kept.push(new Array(10000).fill(Math.random()));"
 
 ROWS = [
@@ -67,7 +67,8 @@ ROWS = [
     Row("stop-polite", PLATFORM, "exit_on_sigterm", options=STOP, exit_code=(0,), v1="Correlated",
         v2="Correlated", expect={"platform_kill": "stop"}),
     Row("deadline", PLATFORM, "wait_forever", v1="Measured",
-        options=(*STOP, "--ready", "tcp", "--deadline", "400ms", "--stop-grace", "100ms"),
+        options=("--cooldown", "100ms", "--ready", "tcp", "--deadline", "400ms", "--stop-grace",
+                 "100ms"),
         expect={"platform_kill": "deadline"}),
     Row("liveness", PLATFORM, "wait_forever", v1="Measured",
         options=("--liveness", "tcp period=50ms failures=3", "--stop-grace", "100ms"),
@@ -99,14 +100,18 @@ ROWS = [
     Row("threads", OWN, "threads", slow=True),
     Row("log-burnt", OWN, "own_limit", log="burnt", v1="Correlated"),
     Row("log-burnt-ancestor", ANCESTOR, "met_then_grow", log="burnt", place="ancestor",
-        memory="80Mi", act="squeeze", v1="Strongly Suggested", v2="Correlated"),
+        memory="80Mi", act="squeeze", v1="Correlated", v2="Correlated"),
     Row("log-burnt-child", EXITED, "child_then_exit", log="burnt", exit_code=(0,), child=True,
         act="no_group", v1="Measured"),
+    Row("log-burnt-child-then-outside", OUTSIDE, "child_then_outside", log="burnt", child=True,
+        act="no_group_then_kill", v1="Strongly Suggested", v2="Strongly Suggested"),
     Row("log-unreadable", OWN, "own_limit", log="unreadable", v1="Correlated"),
     Row("log-unreadable-ancestor", ANCESTOR, "met_then_grow", log="unreadable", place="ancestor",
-        memory="80Mi", act="squeeze", v1="Strongly Suggested", v2="Correlated"),
+        memory="80Mi", act="squeeze", v1="Correlated", v2="Correlated"),
     Row("log-unreadable-child", EXITED, "child_then_exit", log="unreadable", exit_code=(0,),
         child=True, act="no_group", v1="Measured"),
+    Row("log-unreadable-child-then-outside", OUTSIDE, "child_then_outside", log="unreadable",
+        child=True, act="no_group_then_kill", v1="Strongly Suggested", v2="Strongly Suggested"),
     Row("log-unreadable-outside", OUTSIDE, "wait_for_outside", log="unreadable", act="kill",
         v1="Strongly Suggested", v2="Strongly Suggested"),
 ]

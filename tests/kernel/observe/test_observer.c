@@ -366,11 +366,11 @@ static void test_killed_by_an_ancestor(void **state)
     assert_int_equal(end->end.wait_status, SIGKILL);
     assert_int_equal(risen(end, METRIC_OOM_KILL), 1);
     check_end(lab, end);
-    assert_int_equal(end->end.has_ancestor_oom, lab->yard.version == CGROUP_V2);
-    if (lab->yard.version == CGROUP_V2) {
+    assert_true(end->end.has_ancestor_oom);
+    assert_true(end->end.ancestor_oom[1] > end->end.ancestor_oom[0]);
+    assert_false(end->end.main_ran_after_kill);
+    if (lab->yard.version == CGROUP_V2)
         assert_int_equal(risen(end, METRIC_OOM), 0);
-        assert_true(end->end.ancestor_oom[1] > end->end.ancestor_oom[0]);
-    }
     for (unsigned i = 0; i < lab->count; i++)
         if (lab->seen[i].kind == OBSERVATION_KMSG && lab->seen[i].kmsg.oom.kind == KMSG_OOM_SUMMARY)
             assert_non_null(strstr(lab->seen[i].kmsg.oom.oom_memcg, parent.kernel_path));

@@ -286,6 +286,28 @@ static void test_counters_alone(void **state)
     assert_death(facts, CAUSE_OOM_CONTAINER_LIMIT, LEVEL_INFERRED, false);
 }
 
+/* The main process was seen to run on after the kill: a SIGKILL that follows is another one,
+ * however soon, with or without a log. Only a line that names it says otherwise. */
+static void test_main_process_outlived_the_kill(void **state)
+{
+    (void)state;
+    for (int version = 1; version <= 2; version++) {
+        struct death_facts facts = own_oom(version);
+        facts.kill_age_known = true;
+        facts.kill_age_ns = 20 * MS;
+        facts.main_ran_after_kill = true;
+        assert_death(facts, CAUSE_KILLED_EXTERNALLY, LEVEL_STRONGLY_SUGGESTED, true);
+        facts.oom_kill = two;
+        assert_death(with_log(facts, KERNEL_LOG_OWN, false), CAUSE_KILLED_EXTERNALLY,
+                     LEVEL_STRONGLY_SUGGESTED, true);
+        assert_int_equal(judge(with_log(facts, KERNEL_LOG_OWN, true)).cause,
+                         CAUSE_OOM_CONTAINER_LIMIT);
+        facts.platform_kill = PLATFORM_KILL_STOP;
+        facts.platform_sent_sigkill = true;
+        assert_death(facts, CAUSE_KILLED_BY_PLATFORM, LEVEL_CORRELATED, true);
+    }
+}
+
 static void test_group_kill(void **state)
 {
     (void)state;
@@ -655,6 +677,7 @@ int main(void)
         cmocka_unit_test(test_child_then_external_sigkill),
         cmocka_unit_test(test_two_kills_one_line),
         cmocka_unit_test(test_counters_alone),
+        cmocka_unit_test(test_main_process_outlived_the_kill),
         cmocka_unit_test(test_group_kill),
         cmocka_unit_test(test_log_alone),
         cmocka_unit_test(test_our_sigkill_and_oom),
