@@ -15,6 +15,9 @@
 #define FACILITY_SHIFT 3
 #define DAY_NS         (INT64_C(86400) * NS_PER_S)
 #define STAMP_MAX      48
+/* Beyond these, nanoseconds since 1970 do not fit. */
+#define EPOCH_S_MAX INT64_C(9000000000)
+#define YEAR_END    2200
 
 static bool is_digit(char c)
 {
@@ -150,7 +153,7 @@ static bool take_ctime(const char **at, struct kernel_log_line *ret)
         return false;
     p += 4;
     if (!take_month_day(&p, &tm, &fraction_ns) || *p++ != ' ' || !take_digits(&p, 4, &year) ||
-        *p++ != ']' || year < 1970)
+        *p++ != ']' || year < 1970 || year >= YEAR_END)
         return false;
     tm.tm_year = (int)year - 1900;
     ret->at_ns = (int64_t)timegm(&tm) * NS_PER_S + fraction_ns;
@@ -197,7 +200,7 @@ static bool take_unix_stamp(const char **at, struct kernel_log_line *ret)
 {
     const char *p = *at;
     int64_t seconds, micros;
-    if (!take_digits(&p, 10, &seconds) || p - *at != 10 || *p++ != '.' ||
+    if (!take_digits(&p, 10, &seconds) || p - *at != 10 || seconds > EPOCH_S_MAX || *p++ != '.' ||
         !take_digits(&p, 6, &micros) || *p++ != ' ')
         return false;
     ret->at_ns = seconds * NS_PER_S + micros * NS_PER_US;

@@ -15,6 +15,7 @@
 
 #define WORDS_MAX 40
 #define DAY_S     86400
+#define YEARS_END 300 /* since 1900: beyond, nanoseconds since 1970 do not fit */
 
 bool import_sar_matches(const struct head *head, const struct import_options *options)
 {
@@ -52,7 +53,8 @@ static bool read_date(const char *word, int64_t *ret_s)
         tm = (struct tm){.tm_year = c < 100 ? c + 100 : c - 1900, .tm_mon = a - 1, .tm_mday = b};
     else
         return false;
-    if (tm.tm_mon < 0 || tm.tm_mon > 11 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_year < 70)
+    if (tm.tm_mon < 0 || tm.tm_mon > 11 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_year < 70 ||
+        tm.tm_year >= YEARS_END)
         return false;
     *ret_s = (int64_t)timegm(&tm);
     return true;
