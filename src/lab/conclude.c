@@ -113,7 +113,7 @@ static int insert_recommendation(struct store *store, const struct scenario_find
             ? (struct store_value)STORE_NIL("memory_bytes")
             : (struct store_value)STORE_INT("memory_bytes", recommendation.memory_bytes);
     const struct store_value values[] = {
-        STORE_STR("action", recommendation_action_name(recommendation.action)),
+        STORE_STR("action", recommendation_action_name((int)recommendation.action)),
         bytes,
         STORE_STR("reason", recommendation.reason),
         STORE_END,
@@ -126,7 +126,8 @@ static bool is_negative(const struct arm_findings *trigger)
 {
     const struct verdict *v = &trigger->verdict;
     return v->class == VERDICT_LEAK || v->class == VERDICT_NOT_MEMORY || v->kills > 0 ||
-           trigger->result.end == ARM_CRASH_LOOP || trigger->result.end == ARM_NEVER_READY;
+           v->child_kills > 0 || trigger->result.end == ARM_CRASH_LOOP ||
+           trigger->result.end == ARM_NEVER_READY;
 }
 
 int findings_conclude(struct store *store, const struct plan *plan,

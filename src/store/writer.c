@@ -17,10 +17,11 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 
-#define PERIOD_MS        100
-#define BATCH_RECORDS    1024
-#define CHECKPOINT_PAGES 1500 /* 6 MiB of log: what store_create() makes room for, and some less   \
-                               */
+#define PERIOD_MS     100
+#define BATCH_RECORDS 1024
+#define CHECKPOINT_PAGES                                                                           \
+    1500 /* 6 MiB of log: what store_create() makes room for, and some less                        \
+          */
 #define EVENTS_MAX  16
 #define WRITER_NICE (-15)
 
