@@ -34,6 +34,10 @@ struct lifetime_series {
     enum end_cause cause; /* CAUSE_RUNNING when it outlived the arm */
     enum evidence_level level;
     double peak_bytes; /* the kernel's high-water mark; NAN unknown */
+    bool has_exit_code;
+    int exit_code;                    /* 128 + the signal where one ended it */
+    enum platform_kill platform_kill; /* with CAUSE_KILLED_BY_PLATFORM: why */
+    unsigned child_kills; /* OOM kills in its container that did not end its main process */
 };
 
 struct arm_series {

@@ -4,6 +4,7 @@
 #include "analysis/verdict.h"
 
 #include "analysis/statistics.h"
+#include "analysis/verdict_ends.h"
 #include "analysis/view.h"
 #include "analysis/words.h"
 #include "base/cleanup.h"
@@ -41,12 +42,13 @@
 #define CACHE_LIMIT_SHARE 0.1
 #define CACHE_BASE_SHARE  0.5
 #define CACHE_BYTES       (16 * MIB_BYTES)
+/* Less than the larger of these is warm-up wherever it levels off: no cache of note. */
+#define WARM_UP_LIMIT_SHARE 0.05
+#define WARM_UP_BYTES       (4 * MIB_BYTES)
 /* Page cache that grew by the larger of these is worth a word. */
 #define PAGE_CACHE_SHARE 0.1
 #define PAGE_CACHE_BYTES (8 * MIB_BYTES)
 #define POINTS_MIN       8
-/* Memory this close to the limit may have been the reason. */
-#define NEAR_LIMIT 0.9
 
 /* The rule of succession (Laplace): after `agree` of `repeats` like outcomes, the chance that the
  * next is like them. Few repeats keep it low, however clear each one is. */
@@ -394,6 +396,14 @@ static void judge_growing(const struct view *view, const struct survival *surviv
 {
     const struct trend *trend = main_trend(view);
     const char *unit = view_by_requests(view) ? "request" : "second";
+    if (survival->thirds.last <= LEVELLED_SHARE &&
+        survival->rise < larger_share(survival->limit, WARM_UP_LIMIT_SHARE, WARM_UP_BYTES)) {
+        decide(verdict, VERDICT_STABLE, DRIVER_NONE, LEVEL_STRONGLY_SUGGESTED,
+               cycle_confidence(survival, survival->cycles - survival->growing_cycles));
+        say(verdict->summary, "Grew by %s while it warmed up, and no further.",
+            bytes_words(fmax(0, survival->rise)).text);
+        return;
+    }
     if (survival->thirds.last <= LEVELLED_SHARE) {
         decide(verdict, VERDICT_BOUNDED_CACHE, view->driver, LEVEL_STRONGLY_SUGGESTED,
                cycle_confidence(survival, survival->cycles - survival->growing_cycles));
@@ -473,9 +483,8 @@ static int judge_survivor(const struct view *view, struct verdict *verdict)
             "= %.2g).",
             growth_words(drift->value).text, growth_words(drift->low).text,
             growth_words(drift->high).text, survival.p_value);
-        bool full = survival.limit > 0 && view->peak_bytes >= NEAR_LIMIT * survival.limit;
         say(verdict->would_settle, "%s",
-            full && survival.releases > 0
+            view_near_limit(view) && survival.releases > 0
                 ? "It reached the limit and fell back without an end of the main process: was a "
                   "child OOM-killed? Then that child's memory on its own."
                 : "More cycles of the same requests.");
@@ -485,32 +494,18 @@ static int judge_survivor(const struct view *view, struct verdict *verdict)
     return 0;
 }
 
-static bool ever_ready(const struct view *view)
-{
-    for (size_t i = 0; i < view->arm->count; i++) {
-        if (!isnan(view->arm->lifetimes[i].ready_s))
-            return true;
-    }
-    return false;
-}
-
-static bool near_the_limit(const struct view *view)
-{
-    return view->arm->limit_bytes > 0 && view->peak_bytes >= NEAR_LIMIT * view->arm->limit_bytes;
-}
-
 /* It ran, was not killed, and never served anything: flat memory says nothing about its work. */
 static void consider_readiness(const struct view *view, struct verdict *verdict)
 {
     if (view->arm->count == 0 || view->memory_deaths > 0 || view->other_deaths > 0 ||
-        view->requests > 0 || ever_ready(view))
+        view->requests > 0 || view_ever_ready(view))
         return;
     verdict->summary[0] = '\0';
     verdict->would_settle[0] = '\0';
     say(verdict->summary, "It never became ready, and it was not killed for memory: ");
     say(verdict->summary, "the highest working set was %s of %s.",
         bytes_words(view->peak_bytes).text, limit_words(view->arm->limit_bytes).text);
-    if (near_the_limit(view)) {
+    if (view_near_limit(view)) {
         undecided(verdict, LEVEL_INFERRED);
         say(verdict->would_settle, "The same start under a higher limit.");
         return;
@@ -523,7 +518,7 @@ static void consider_other_deaths(const struct view *view, struct verdict *verdi
 {
     if (view->other_deaths == 0 || view->memory_deaths > 0 || verdict->class == VERDICT_LEAK)
         return;
-    if (near_the_limit(view)) {
+    if (view_near_limit(view)) {
         undecided(verdict, LEVEL_NOT_PROVEN);
         say(verdict->would_settle,
             "The kernel's OOM counter or log at the time of the deaths: memory was within 10 %% "
@@ -536,10 +531,30 @@ static void consider_other_deaths(const struct view *view, struct verdict *verdi
     decide(verdict, VERDICT_NOT_MEMORY, DRIVER_NONE, level,
            succession(view->other_deaths, view->other_deaths));
     verdict->would_settle[0] = '\0';
+    char ends[256];
+    ends_words(view->arm, ends, sizeof(ends));
     snprintf(verdict->summary, sizeof(verdict->summary),
-             "It ended %u time%s, and not for memory: the highest working set was %s of %s.",
-             view->other_deaths, view->other_deaths == 1 ? "" : "s",
+             "It ended %u time%s, and not for memory: %s. The highest working set was %s of %s.",
+             view->other_deaths, view->other_deaths == 1 ? "" : "s", ends,
              bytes_words(view->peak_bytes).text, limit_words(view->arm->limit_bytes).text);
+}
+
+/* The main process lived, and others of its container were killed for memory. */
+static void consider_children(const struct view *view, struct verdict *verdict)
+{
+    if (view->child_kills == 0)
+        return;
+    if (view->memory_deaths == 0 && verdict->class != VERDICT_LEAK) {
+        undecided(verdict, LEVEL_INFERRED);
+        verdict->summary[0] = '\0';
+        verdict->would_settle[0] = '\0';
+        say(verdict->would_settle,
+            "What those children hold, each on its own, and the same work with more memory.");
+    }
+    say(verdict->summary, "%s%u child process%s killed for memory at the limit of %s%s",
+        verdict->summary[0] ? " " : "", view->child_kills,
+        view->child_kills == 1 ? " was" : "es were", limit_words(view->arm->limit_bytes).text,
+        view->memory_deaths ? "." : "; the main process lived on.");
 }
 
 int verdict_of_arm(const struct arm_series *arm, struct verdict *ret)
@@ -562,6 +577,7 @@ int verdict_of_arm(const struct arm_series *arm, struct verdict *ret)
     ret->need_bytes = view.need_bytes;
     ret->limit_bytes = arm->limit_bytes;
     ret->kills = view.kills;
+    ret->child_kills = view.child_kills;
     if (view.memory_deaths > 0 && 2 * view.startup_kills > view.memory_deaths)
         judge_startup(&view, ret);
     else if (view.memory_deaths > 0)
@@ -570,5 +586,6 @@ int verdict_of_arm(const struct arm_series *arm, struct verdict *ret)
         rc = judge_survivor(&view, ret);
     consider_readiness(&view, ret);
     consider_other_deaths(&view, ret);
+    consider_children(&view, ret);
     return rc;
 }

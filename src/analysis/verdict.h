@@ -20,8 +20,9 @@ struct verdict {
     double peak_bytes;           /* highest working set over all lifetimes */
     double
         need_bytes; /* that without page cache, which is given back when needed; NAN or 0 unknown */
-    double limit_bytes; /* the arm's */
-    unsigned kills;     /* ends by oom-container-limit, -ancestor-limit or -host */
+    double limit_bytes;   /* the arm's */
+    unsigned child_kills; /* OOM kills that the main processes outlived */
+    unsigned kills;       /* ends by oom-container-limit, -ancestor-limit or -host */
 };
 
 /* Classify one arm on its own evidence. Returns 0 or -ENOMEM. */

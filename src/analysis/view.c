@@ -2,6 +2,7 @@
 #include "analysis/view.h"
 
 #include "analysis/statistics.h"
+#include "analysis/verdict_ends.h"
 #include "base/cleanup.h"
 
 #include <errno.h>
@@ -9,6 +10,7 @@
 
 /* Growth in idle phases of at least this share of that in busy ones is driven by time. */
 #define TIME_SHARE       0.5
+#define NEAR_LIMIT       0.9
 #define SHAPE_POINTS_MIN 8
 #define SHAPE_RISE_MIN   1048576.0 /* less is the counters' own inaccuracy */
 
@@ -30,7 +32,7 @@ bool killed_at_start(const struct lifetime_series *lifetime)
     return cause_is_memory(lifetime->cause) && !ready && !(lifetime->requests_completed > 0);
 }
 
-static bool is_other_death(enum end_cause cause)
+bool cause_is_other_death(enum end_cause cause)
 {
     return cause == CAUSE_EXITED || cause == CAUSE_SIGNALLED || cause == CAUSE_KILLED_EXTERNALLY ||
            cause == CAUSE_UNKNOWN;
@@ -40,7 +42,8 @@ static void count_lifetime(struct view *view, const struct lifetime_series *life
 {
     view->kills += cause_is_kernel_oom(lifetime->cause);
     view->startup_kills += killed_at_start(lifetime);
-    view->other_deaths += is_other_death(lifetime->cause);
+    view->other_deaths += cause_is_other_death(lifetime->cause) || ended_by_probe(lifetime);
+    view->child_kills += lifetime->child_kills;
     view->runtime_deaths += lifetime->cause == CAUSE_RUNTIME_OUT_OF_MEMORY;
     view->own_limit_deaths += lifetime->cause == CAUSE_OOM_CONTAINER_LIMIT ||
                               lifetime->cause == CAUSE_RUNTIME_OUT_OF_MEMORY;
@@ -175,6 +178,20 @@ void view_done(struct view *view)
         profile_done(&view->profiles[i]);
     free(view->profiles);
     view->profiles = NULL;
+}
+
+bool view_ever_ready(const struct view *view)
+{
+    for (size_t i = 0; i < view->arm->count; i++) {
+        if (!isnan(view->arm->lifetimes[i].ready_s))
+            return true;
+    }
+    return false;
+}
+
+bool view_near_limit(const struct view *view)
+{
+    return view->arm->limit_bytes > 0 && view->need_bytes >= NEAR_LIMIT * view->arm->limit_bytes;
 }
 
 bool view_by_requests(const struct view *view)

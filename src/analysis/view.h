@@ -17,7 +17,8 @@ struct view {
     unsigned kills;           /* by the kernel's OOM killer */
     unsigned startup_kills;   /* of them before readiness and before any request */
     unsigned memory_deaths;   /* kills, user-space killers, runtimes' own limits */
-    unsigned other_deaths;    /* neither memory, nor the platform's doing */
+    unsigned other_deaths;    /* neither memory, nor the platform's own stop; with the probes' */
+    unsigned child_kills;
     unsigned own_limit_deaths, runtime_deaths;
     enum evidence_level weakest; /* of the memory deaths' causes */
     double peak_bytes;           /* highest working set or kernel high-water mark; NAN unknown */
@@ -33,12 +34,18 @@ struct view {
 bool cause_is_kernel_oom(enum end_cause cause);
 /* Also a user-space killer and a runtime's own limit. */
 bool cause_is_memory(enum end_cause cause);
+/* An end of its own that memory does not explain. */
+bool cause_is_other_death(enum end_cause cause);
 /* Killed for memory before it was ready and before any request. */
 bool killed_at_start(const struct lifetime_series *lifetime);
 
 /* Returns 0 or -ENOMEM. In both cases view_done() is due. */
 int view_init(struct view *view, const struct arm_series *arm);
 void view_done(struct view *view);
+
+bool view_ever_ready(const struct view *view);
+/* What it needs came so close to the limit that memory may have been the reason of an end. */
+bool view_near_limit(const struct view *view);
 
 /* Whether growth is seen against requests (else against time). */
 bool view_by_requests(const struct view *view);

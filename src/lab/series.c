@@ -184,6 +184,30 @@ static enum evidence_level parse_level(const char *text)
     return LEVEL_NOT_PROVEN;
 }
 
+static enum platform_kill parse_platform_kill(const char *text)
+{
+    for (int i = 0; text && i < PLATFORM_KILL_COUNT; i++) {
+        if (strcmp(text, platform_kill_name((enum platform_kill)i)) == 0)
+            return (enum platform_kill)i;
+    }
+    return PLATFORM_KILL_NONE;
+}
+
+/* OOM kills that did not end the main process. A group kill counts each of its victims and takes
+ * the main process with it, so nothing can be said of children then. */
+static unsigned child_kills_of(sqlite3_stmt *row, enum end_cause cause)
+{
+    int64_t kills = sqlite3_column_int64(row, 12) - sqlite3_column_int64(row, 11);
+    int64_t group = sqlite3_column_int64(row, 14) - sqlite3_column_int64(row, 13);
+    bool unknown =
+        sqlite3_column_type(row, 11) == SQLITE_NULL || sqlite3_column_type(row, 12) == SQLITE_NULL;
+    if (unknown || group > 0)
+        return 0;
+    kills -= cause == CAUSE_OOM_CONTAINER_LIMIT || cause == CAUSE_OOM_ANCESTOR_LIMIT ||
+             cause == CAUSE_OOM_HOST;
+    return kills > 0 ? (unsigned)kills : 0;
+}
+
 /* A process that we stopped because the arm was over outlived it. */
 static bool outlived_the_arm(const char *platform_kill, enum end_cause cause)
 {
@@ -225,6 +249,11 @@ static int add_lifetime(struct store *store, struct arm_data *data, sqlite3_stmt
         .cause = cause,
         .level = parse_level((const char *)sqlite3_column_text(row, 8)),
         .peak_bytes = real_or_nan(row, 10),
+        .has_exit_code = sqlite3_column_type(row, 5) != SQLITE_NULL,
+        .exit_code =
+            sqlite3_column_int(row, 6) + (sqlite3_column_int(row, 5) == CLD_EXITED ? 0 : 128),
+        .platform_kill = parse_platform_kill((const char *)sqlite3_column_text(row, 9)),
+        .child_kills = child_kills_of(row, cause),
     };
     ids[data->count] = sqlite3_column_int64(row, 0);
     data->count++;
@@ -248,7 +277,9 @@ static int load_lifetimes(struct store *store, struct arm_data *data, struct err
     AUTO_STATEMENT statement = {0};
     int r = prepare(store,
                     "SELECT l.id, l.idx, l.started_ns, l.ready_ns, e.ended_ns, e.wait_code,"
-                    " e.wait_status, e.cause, e.level, e.platform_kill, e.peak_bytes"
+                    " e.wait_status, e.cause, e.level, e.platform_kill, e.peak_bytes,"
+                    " e.oom_kill_start, e.oom_kill_end,"
+                    " e.oom_group_kill_start, e.oom_group_kill_end"
                     " FROM lifetime l JOIN lifetime_end e ON e.lifetime_id = l.id"
                     " WHERE l.arm_id = ?1 ORDER BY l.id",
                     data->arm_id, &statement, err);

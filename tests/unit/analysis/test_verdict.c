@@ -284,6 +284,73 @@ static void test_deaths_that_are_not_memory(void **state)
     assert_int_equal(flat_verdict(CAUSE_RUNNING, 30 * MIB).class, VERDICT_STABLE);
 }
 
+static struct verdict ended(struct lifetime_series end, size_t times)
+{
+    struct lifetime_series lifetimes[4];
+    struct verdict verdict;
+    struct arm_series arm = flat_arm(&lifetimes[0], end.cause, 30 * MIB);
+    lifetimes[0].has_exit_code = end.has_exit_code;
+    lifetimes[0].exit_code = end.exit_code;
+    lifetimes[0].platform_kill = end.platform_kill;
+    lifetimes[0].child_kills = end.child_kills;
+    for (size_t i = 1; i < times; i++)
+        lifetimes[i] = lifetimes[0];
+    arm.lifetimes = lifetimes;
+    arm.count = times;
+    assert_int_equal(verdict_of_arm(&arm, &verdict), 0);
+    check_contract(&verdict);
+    return verdict;
+}
+
+static void test_ends_are_named(void **state)
+{
+    (void)state;
+    struct verdict v = ended(
+        (struct lifetime_series){.cause = CAUSE_EXITED, .has_exit_code = true, .exit_code = 3}, 3);
+    assert_int_equal(v.class, VERDICT_NOT_MEMORY);
+    assert_non_null(strstr(v.summary, "exited with code 3, 3 times."));
+    v = ended((struct lifetime_series){.cause = CAUSE_SIGNALLED,
+                                       .has_exit_code = true,
+                                       .exit_code = 128 + 11},
+              1);
+    assert_non_null(strstr(v.summary, "ended by SIGSEGV, once."));
+    v = ended((struct lifetime_series){.cause = CAUSE_EXITED}, 1);
+    assert_non_null(strstr(v.summary, "not recorded"));
+    v = ended((struct lifetime_series){.cause = CAUSE_KILLED_BY_PLATFORM,
+                                       .platform_kill = PLATFORM_KILL_LIVENESS},
+              2);
+    assert_int_equal(v.class, VERDICT_NOT_MEMORY);
+    assert_non_null(strstr(v.summary, "restarted by its liveness probe, 2 times."));
+}
+
+static void test_children_killed(void **state)
+{
+    (void)state;
+    struct verdict v = ended((struct lifetime_series){.cause = CAUSE_RUNNING, .child_kills = 4}, 1);
+    assert_int_equal(v.class, VERDICT_INCONCLUSIVE);
+    assert_int_equal(v.child_kills, 4);
+    assert_int_equal(v.kills, 0);
+    assert_non_null(strstr(v.summary, "4 child processes were killed for memory"));
+}
+
+/* Growth that levels off within a few per cent of the limit is an interpreter's warm-up. */
+static void test_warm_up_is_no_cache(void **state)
+{
+    (void)state;
+    struct lifetime_series lifetime;
+    struct verdict verdict;
+    const double rises[] = {3, 30}; /* MiB, under 64 */
+    for (size_t k = 0; k < 2; k++) {
+        struct arm_series arm = flat_arm(&lifetime, CAUSE_RUNNING, 20 * MIB);
+        arm.limit_bytes = 64 * MIB;
+        for (size_t i = 0; i < 100; i++)
+            flat_points[i].working_set =
+                20 * MIB + rises[k] * MIB * (1 - exp(-(double)i / 12)) + (double)(i % 3) * 4096;
+        assert_int_equal(verdict_of_arm(&arm, &verdict), 0);
+        assert_int_equal(verdict.class == VERDICT_STABLE, k == 0);
+    }
+}
+
 /* Flat memory of a process that never served anything is no stable service. */
 static void test_never_ready(void **state)
 {
@@ -564,6 +631,9 @@ int main(void)
         cmocka_unit_test(test_growth_of_a_lifetime),
         cmocka_unit_test(test_killed_by_what_is_in_flight),
         cmocka_unit_test(test_tear_down_is_no_release),
+        cmocka_unit_test(test_ends_are_named),
+        cmocka_unit_test(test_children_killed),
+        cmocka_unit_test(test_warm_up_is_no_cache),
         cmocka_unit_test(test_raise_has_the_last_word),
         cmocka_unit_test(test_raise_without_a_kill),
     };

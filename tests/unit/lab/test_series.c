@@ -193,6 +193,8 @@ static void test_requests_are_counted_up_to_each_sample(void **state)
     assert_true(first->ready_s == 1 && first->uptime_s == 10 && first->peak_bytes == 990);
     assert_int_equal(first->cause, CAUSE_OOM_CONTAINER_LIMIT);
     assert_int_equal(data.gate_lifetimes[0].code, SIGKILL);
+    assert_true(first->has_exit_code && first->exit_code == 137);
+    assert_int_equal(first->child_kills, 0);
     assert_true(data.gate_lifetimes[0].by_signal && data.gate_lifetimes[0].ready);
 
     const struct lifetime_series *second = &data.series.lifetimes[1];
@@ -235,6 +237,39 @@ static void test_platform_kill_by_a_probe_is_an_end(void **state)
     insert_lifetime(f->store, 1, 100, 101, 110, SIGKILL, "killed-by-platform", "liveness-probe");
     struct arm_data data = load(f);
     assert_int_equal(data.series.lifetimes[0].cause, CAUSE_KILLED_BY_PLATFORM);
+    assert_int_equal(data.series.lifetimes[0].platform_kill, PLATFORM_KILL_LIVENESS);
+    arm_data_done(&data);
+}
+
+static void set_counters(struct store *store, int64_t lifetime, int64_t kills, int64_t groups)
+{
+    struct error err;
+    const struct store_value key = STORE_INT("lifetime_id", lifetime);
+    const struct store_value values[] = {
+        STORE_INT("oom_kill_start", 2),
+        STORE_INT("oom_kill_end", 2 + kills),
+        STORE_INT("oom_group_kill_start", 0),
+        STORE_INT("oom_group_kill_end", groups),
+        STORE_END,
+    };
+    assert_int_equal(store_update(store, "lifetime_end", &key, values, &err), 0);
+}
+
+/* The counter's rise beside the main process's own kill; a group kill says nothing of children. */
+static void test_child_kills(void **state)
+{
+    struct fixture *f = *state;
+    insert_arm(f->store);
+    insert_lifetime(f->store, 1, 100, 101, 110, SIGKILL, "oom-container-limit", "none");
+    insert_lifetime(f->store, 2, 111, 112, 115, SIGKILL, "oom-container-limit", "none");
+    insert_lifetime(f->store, 3, 116, 117, 120, SIGTERM, "killed-by-platform", "stop");
+    set_counters(f->store, 1, 3, 0);
+    set_counters(f->store, 2, 3, 1);
+    set_counters(f->store, 3, 2, 0);
+    struct arm_data data = load(f);
+    assert_int_equal(data.lifetimes[0].child_kills, 2);
+    assert_int_equal(data.lifetimes[1].child_kills, 0);
+    assert_int_equal(data.lifetimes[2].child_kills, 2);
     arm_data_done(&data);
 }
 
@@ -255,6 +290,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_phases_are_relative_to_each_lifetime, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_platform_kill_by_a_probe_is_an_end, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_child_kills, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unknown_arm_is_an_error, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
