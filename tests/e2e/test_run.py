@@ -79,7 +79,8 @@ def test_leaky_server_is_killed_and_called_a_leak(oomlab, language, memory):
     assert set(ends(trigger)[:3]) == {"oom-container-limit"}
     for lifetime in trigger["lifetimes"][:3]:
         assert lifetime["end"]["exit_code"] == 137
-        assert lifetime["end"]["level"] in ("Measured", "Observed")
+        # Correlated: by the counters alone, when the kernel log's rate limit took the line (v1).
+        assert lifetime["end"]["level"] in ("Measured", "Observed", "Correlated")
         assert lifetime["end"]["proof"]
     assert trigger["verdict"]["class"] == "leak"
     assert trigger["verdict"]["driver"] == "requests"
