@@ -28,3 +28,7 @@ int result_verdict(struct store *store, int64_t arm_id, json_t **ret, struct err
 
 /* Sets `object.key` to a new reference `value`; remembers a failed allocation in *failed. */
 void result_set(json_t *object, const char *key, json_t *value, bool *failed);
+
+/* The requests of an arm: counts, why they failed, how late and how long. New reference, also when
+ * it fails half-way (the caller frees it). */
+int result_requests(struct store *store, int64_t arm_id, json_t **ret, struct error *err);

@@ -10,32 +10,6 @@ static int no_memory(struct error *err)
     return error_errno(err, ENOMEM, "making the result");
 }
 
-/* Completed: a response below 500. Everything else that was due and has an outcome failed: no
- * response, an error of the server, or it could not even be sent. */
-static int requests_json(struct store *store, int64_t arm_id, json_t *arm, struct error *err)
-{
-    AUTO_ROWS rows = {0};
-    int r = rows_query(&rows, store,
-                       "SELECT (SELECT requests_planned FROM arm WHERE id = ?1),"
-                       " count(*) FILTER (WHERE status BETWEEN 1 AND 499),"
-                       " count(*) FILTER (WHERE status NOT BETWEEN 1 AND 499),"
-                       " (SELECT sequence_sha256 FROM arm WHERE id = ?1)"
-                       " FROM request WHERE arm_id = ?1",
-                       arm_id, err);
-    if (r == 0)
-        r = rows_next(&rows, err);
-    if (r < 0)
-        return r;
-    bool failed = false;
-    json_t *requests = json_object();
-    result_set(requests, "planned", row_json_integer(&rows, 0), &failed);
-    result_set(requests, "completed", row_json_integer(&rows, 1), &failed);
-    result_set(requests, "failed", row_json_integer(&rows, 2), &failed);
-    result_set(requests, "sequence_sha256", row_json_text(&rows, 3), &failed);
-    result_set(arm, "requests", requests, &failed);
-    return failed ? no_memory(err) : 0;
-}
-
 static bool is_oom(const char *cause)
 {
     return cause && (strcmp(cause, "oom-container-limit") == 0 ||
@@ -118,8 +92,10 @@ static int complete_arm(struct store *store, const struct run_clock *clock, int6
                         json_t *arm, struct error *err)
 {
     json_t *verdict = NULL;
+    json_t *requests = NULL;
     bool failed = false;
-    int r = requests_json(store, arm_id, arm, err);
+    int r = result_requests(store, arm_id, &requests, err);
+    result_set(arm, "requests", requests, &failed);
     if (r == 0)
         r = result_verdict(store, arm_id, &verdict, err);
     if (r == 0)

@@ -68,6 +68,9 @@ void story_experiment(struct story *story);
 int story_execution(struct story *story, struct error *err);
 int story_observation(struct story *story, struct error *err);
 void story_measurement(struct story *story);
+/* Parts of sections: what the requests met, and what else happened (nothing: no heading). */
+void story_requests(const struct story *story);
+int story_events(struct story *story, struct error *err);
 void story_analysis(struct story *story);
 void story_conclusion(struct story *story);
 void story_falsification(struct story *story);

@@ -170,5 +170,7 @@ int story_observation(struct story *story, struct error *err)
     }
     if (json_array_size(story->arms) == 0)
         document_paragraph(story->document, "Nothing was observed: no arm was started.");
-    return r < 0 ? r : last_words(story, err);
+    if (r == 0)
+        r = last_words(story, err);
+    return r < 0 ? r : story_events(story, err);
 }

@@ -49,9 +49,10 @@ static void prediction_outcome(const struct story *story, const json_t *predicti
     document_cell(document, "%s",
                   words_observed(metric, number_at(prediction, "observed"), observed));
     document_cell(document, "%s%s",
-                  json_is_true(holds)    ? GOOD("holds")
-                  : json_is_false(holds) ? BAD("refuted")
-                                         : "not tested",
+                  json_is_true(holds)                           ? GOOD("holds")
+                  : json_is_false(holds)                        ? BAD("refuted")
+                  : isfinite(number_at(prediction, "observed")) ? "not decided"
+                                                                : "not tested",
                   cite_row(story, "prediction", number_at(prediction, "row"), cited));
 }
 

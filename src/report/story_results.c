@@ -207,7 +207,7 @@ void story_measurement(struct story *story)
         "dropped: usage minus inactive file cache, as Kubernetes and Azure show it. First and "
         "peak are the first and the highest sample. A request is completed when it got an answer "
         "below "
-        "status 500; without an answer, or with an error of the server, it failed. Once "
+        "status 500; sent, but without an answer or with an error of the server, it failed. Once "
         "an arm has seen enough kills, the rest is not sent.");
     document_table(document, (const char *const[]){"Arm", ">Limit", ">Peak", ">Kills", ">Restarts",
                                                    ">Planned", ">Completed", ">Failed", NULL});
@@ -215,5 +215,6 @@ void story_measurement(struct story *story)
     json_t *arm;
     json_array_foreach((json_t *)story->arms, index, arm) arm_row(story, arm);
     measurement_of_detection(story);
+    story_requests(story);
     json_array_foreach((json_t *)story->arms, index, arm) measurement_of_arm(story, arm);
 }

@@ -2,6 +2,7 @@
 /* The verdict for a terminal. */
 #include "base/table.h"
 #include "base/terminal.h"
+#include "report/failures.h"
 #include "report/report.h"
 #include "report/story.h"
 #include "report/text.h"
@@ -48,6 +49,29 @@ static int add_arm(struct table *table, const json_t *arm)
                             });
 }
 
+/* Kills explain failures by themselves; without one, say why there were any. */
+static void print_failures(const json_t *arms, const char *scenario, FILE *out)
+{
+    size_t index;
+    json_t *arm;
+    json_array_foreach((json_t *)arms, index, arm)
+    {
+        AUTO_BUFFER reasons = {0};
+        double not_sent = number_at(arm, "requests.not_sent");
+        if (!is_text(arm, "scenario", scenario))
+            continue;
+        if (number_at(arm, "oom_kills") < 1)
+            failures_append(arm, &reasons);
+        if (reasons.length > 0)
+            wrap_print(out, 2, "%s: requests failed: %s", text_or(arm, "name", "?"),
+                       buffer_text(&reasons));
+        if (not_sent > 0)
+            wrap_print(out, 2,
+                       "%s: the load generator gave up on %.0f requests (too many in flight)",
+                       text_or(arm, "name", "?"), not_sent);
+    }
+}
+
 static int print_scenario(const json_t *arms, const char *scenario, FILE *out)
 {
     struct table *table =
@@ -67,6 +91,7 @@ static int print_scenario(const json_t *arms, const char *scenario, FILE *out)
     if (r == 0)
         table_print(table, out);
     table_free(table);
+    print_failures(arms, scenario, out);
     return r;
 }
 
@@ -132,7 +157,7 @@ static void print_prediction(const json_t *prediction, FILE *out)
         out, 2, "%s  %s/%s, if it is %s: %s%s%s; observed: %s",
         json_is_true(holds)    ? "holds  "
         : json_is_false(holds) ? "refuted"
-                               : "open   ",
+                               : "not decided",
         text_or(prediction, "scenario", "?"), text_or(prediction, "for_arm", "?"),
         text_or(prediction, "hypothesis", "?"),
         words_range(metric, number_at(prediction, "low"), number_at(prediction, "high"), range),
@@ -180,12 +205,14 @@ static unsigned print_proof_of(const json_t *arm, FILE *out)
         if (!is_proven_kill(lifetime))
             continue;
         const json_t *counter = value_at(lifetime, "end.counters.oom_kill");
-        wrap_print(out, 2, "%s/%s, process %.0f: oom_kill %lld -> %lld, exit code %.0f at %s",
+        char code[FIGURE_TEXT_MAX];
+        wrap_print(out, 2, "%s/%s, process %lld: oom_kill %lld -> %lld, exit code %s at %s",
                    text_or(arm, "scenario", "?"), text_or(arm, "name", "?"),
-                   number_at(lifetime, "index"),
+                   (long long)json_integer_value(json_object_get(lifetime, "index")),
                    (long long)json_integer_value(json_array_get(counter, 0)),
                    (long long)json_integer_value(json_array_get(counter, 1)),
-                   number_at(lifetime, "end.exit_code"), text_or(lifetime, "end.at", "?"));
+                   figure_number(number_at(lifetime, "end.exit_code"), 0, code),
+                   text_or(lifetime, "end.at", "?"));
         return 1;
     }
     return 0;

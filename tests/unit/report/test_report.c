@@ -77,6 +77,64 @@ static void test_every_kind_of_run_has_every_section(void **state)
     }
 }
 
+static void execute(struct fixture *fixture, const char *sql)
+{
+    sqlite3 *db = NULL;
+    char path[128];
+    snprintf(path, sizeof(path), "%s/evidence.db", fixture->directory);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+static void test_what_else_happened_is_told(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture_run(fixture, RUN_SERVICE);
+    execute(fixture,
+            "UPDATE run SET lab_json = '{\"port\": 8080, \"ready\": {\"kind\": \"http\","
+            " \"path\": \"/healthz\"}}';"
+            "UPDATE lifetime SET ready_ns = NULL WHERE arm_id = 1;"
+            "UPDATE lifetime_end SET cause = 'exited';"
+            "INSERT INTO event (arm_id, at_ns, type, msg, reason, event_source, count) VALUES"
+            " (1, 1, 'Warning', 'Container x failed liveness probe, will be restarted',"
+            "  'ProbeFailed', 'x', 2),"
+            " (1, 2, 'Warning', 'A child process of container ''x'' was killed by the OOM killer:"
+            " sort (pid 7)', 'OOMKilledChild', 'x', 1),"
+            " (1, 3, 'Warning', 'The console log of replica ''x'' lacks its last 5 bytes',"
+            "  'ConsoleLogTruncated', 'x', 1),"
+            " (1, 4, 'Warning', 'Probe of Readiness failed with status code: 503', 'ProbeFailed',"
+            "  'x', 1);"
+            "UPDATE lifetime_end SET platform_kill = 'stop', cause = 'killed-by-platform',"
+            " wait_code = 2, wait_status = 9 WHERE lifetime_id ="
+            " (SELECT max(id) FROM lifetime WHERE arm_id = 1);"
+            "UPDATE request SET status = 0, error = 'too many in flight' WHERE arm_id = 1 AND"
+            " seq = 0");
+    write_all(fixture);
+    char *markdown = fixture_read(fixture, "report.md");
+    assert_contains(markdown, "### What else happened");
+    assert_contains(markdown, "became ready; what was asked for: HTTP /healthz on port 8080. Probe "
+                              "of Readiness failed with status code: 503");
+    assert_contains(markdown, "the liveness probe failed and the container was restarted for it, "
+                              "times 2");
+    assert_contains(markdown, "killed by the OOM killer: sort (pid 7)");
+    assert_contains(markdown, "lacks its last 5 bytes");
+    assert_contains(markdown, "SIGTERM did not end it within its grace");
+    assert_contains(markdown, "### What the requests met");
+    assert_contains(markdown, "the load generator gave up on 1 requests (too many in flight)");
+    free(markdown);
+}
+
+static void test_nothing_else_happened(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture_run(fixture, RUN_LAB);
+    write_all(fixture);
+    char *markdown = fixture_read(fixture, "report.md");
+    assert_lacks(markdown, "What else happened");
+    free(markdown);
+}
+
 static void test_same_evidence_same_bytes(void **state)
 {
     struct fixture *fixture = *state;
@@ -230,6 +288,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_every_kind_of_run_has_every_section),
+        TEST(test_what_else_happened_is_told),
+        TEST(test_nothing_else_happened),
         TEST(test_same_evidence_same_bytes),
         TEST(test_manifest_holds),
         TEST(test_lab_report),

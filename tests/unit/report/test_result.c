@@ -176,14 +176,25 @@ static void test_request_without_answer_or_with_server_error_failed(void **state
                                   "UPDATE request SET status = 200 WHERE arm_id = 1;"
                                   "UPDATE request SET status = 499 WHERE arm_id = 1 AND seq = 1;"
                                   "UPDATE request SET status = 500 WHERE arm_id = 1 AND seq = 2;"
-                                  "UPDATE request SET status = 0 WHERE arm_id = 1 AND seq = 3;",
+                                  "UPDATE request SET status = 0, error = 'Connection refused',"
+                                  " sent_ns = due_ns + 7000000 WHERE arm_id = 1 AND seq = 3;"
+                                  "UPDATE request SET status = 0, error = 'too many in flight',"
+                                  " sent_ns = NULL WHERE arm_id = 1 AND seq = 4;",
                                   NULL, NULL, NULL),
                      SQLITE_OK);
     sqlite3_close(db);
     json_t *result = NULL;
     assert_int_equal(report_result(store, &result, &err), 0);
-    assert_number(arm_of(result, 0), "requests.completed", 4);
+    assert_number(arm_of(result, 0), "requests.completed", 3);
     assert_number(arm_of(result, 0), "requests.failed", 2);
+    assert_number(arm_of(result, 0), "requests.not_sent", 1);
+    json_t *expected = json_pack("[{s:s, s:i}, {s:s, s:i}]", "reason", "Connection refused",
+                                 "count", 1, "reason", "HTTP 500", "count", 1);
+    assert_true(json_equal(value_at(arm_of(result, 0), "requests.failures"), expected));
+    json_decref(expected);
+    assert_number(arm_of(result, 0), "requests.lateness_ms.p50", 0.02);
+    assert_number(arm_of(result, 0), "requests.lateness_ms.max", 7);
+    assert_number(arm_of(result, 0), "requests.latency_ms.p99", 0.88);
     json_decref(result);
 }
 

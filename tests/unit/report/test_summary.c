@@ -46,6 +46,42 @@ static void test_lab(void **state)
     free(text);
 }
 
+static void test_failures_without_a_kill_and_open_predictions_are_told(void **state)
+{
+    struct fixture *fixture = *state;
+    struct error err = {0};
+    struct store *store = fixture_run(fixture, RUN_LAB);
+    sqlite3_stmt *change = NULL;
+    static const char *const changes[] = {
+        "UPDATE request SET status = 503 WHERE seq < 3 AND arm_id ="
+        " (SELECT id FROM arm WHERE name = 'patch' LIMIT 1)",
+        "UPDATE request SET status = 0, error = 'too many in flight' WHERE seq IN (4, 5) AND"
+        " arm_id = (SELECT id FROM arm WHERE name = 'patch' LIMIT 1)",
+        "UPDATE prediction SET holds = NULL",
+        "UPDATE lifetime_end SET wait_status = NULL, wait_code = NULL",
+    };
+    for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+        assert_int_equal(store_prepare(store, changes[i], &change, &err), 0);
+        assert_int_equal(sqlite3_step(change), SQLITE_DONE);
+        sqlite3_finalize(change);
+    }
+    json_t *result = NULL;
+    char *text = NULL;
+    size_t length = 0;
+    FILE *out = open_memstream(&text, &length);
+    assert_int_equal(report_result(store, &result, &err), 0);
+    assert_int_equal(report_print_summary(result, out, &err), 0);
+    fclose(out);
+    json_decref(result);
+    assert_contains(text, "patch: requests failed: HTTP 503 (3)\n");
+    assert_contains(text, "patch: the load generator gave up on 2 requests (too many in flight)\n");
+    assert_lacks(text, "trigger: requests failed");
+    assert_contains(text, "not decided  leak/raise");
+    assert_lacks(text, "holds    ");
+    assert_lacks(text, "nan");
+    free(text);
+}
+
 static void test_failed_gate_says_which_check(void **state)
 {
     struct fixture *fixture = *state;
@@ -126,6 +162,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_lab),
+        TEST(test_failures_without_a_kill_and_open_predictions_are_told),
         TEST(test_failed_gate_says_which_check),
         TEST(test_never_wider_than_100),
         TEST(test_interrupted),
