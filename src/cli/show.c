@@ -8,6 +8,7 @@
 #include "cli/result.h"
 #include "cli/state.h"
 #include "cli/verb.h"
+#include "report/manifest.h"
 #include "store/store.h"
 
 #include <errno.h>
@@ -184,15 +185,46 @@ static int print_files(const struct file_list *files, struct error *err)
     return r < 0 ? error_errno(err, -r, "showing the files") : 0;
 }
 
+/* Is what lies there what the run left? */
+struct integrity {
+    bool found; /* there is a manifest */
+    size_t files;
+    json_t *differ;
+};
+
+static void integrity_done(struct integrity *integrity)
+{
+    json_decref(integrity->differ);
+}
+
+static void print_integrity(const struct integrity *integrity)
+{
+    size_t index;
+    json_t *item;
+    if (!integrity->found)
+        puts("manifest: none, so nothing can be verified: the run ended early");
+    else if (json_array_size(integrity->differ) == 0)
+        printf("manifest: all %zu files as recorded\n", integrity->files);
+    else
+        printf("manifest: %zu files are not as recorded\n", json_array_size(integrity->differ));
+    json_array_foreach(integrity->differ, index, item)
+        printf("  %s: %s\n", text_of(item, "how"), text_of(item, "name"));
+}
+
 static int show(const struct run_directory *run, bool json, struct error *err)
 {
+    CLEANUP(integrity_done) struct integrity integrity = {0};
     CLEANUP(store_cleanup) struct store *store = NULL;
     CLEANUP(file_list_done) struct file_list files = {0};
     CLEANUP(json_cleanup) json_t *result = NULL;
     CLEANUP(json_cleanup) json_t *row = NULL;
     CLEANUP(json_cleanup) json_t *plan = NULL;
     struct error ignored = {0};
-    int r = store_open(run->path, &store, err);
+    /* Before anything opens the files. */
+    int r = manifest_verify(run->path, &integrity.found, &integrity.files, &integrity.differ, err);
+    bool altered = json_array_size(integrity.differ) > 0;
+    if (r == 0 && (r = store_open(run->path, &store, err)) < 0 && altered)
+        error_wrap(err, "the run in '%s' is not as its manifest recorded it", run->path);
     if (r == 0)
         r = read_run(store, &row, &plan, err);
     if (r == 0)
@@ -201,16 +233,26 @@ static int show(const struct run_directory *run, bool json, struct error *err)
         return r;
     result_load(run, &result, &ignored);
     json_t *verdict = json_object_get(result, "verdict");
-    if (json)
-        return json_print(json_pack("{s:s, s:s, s:O, s:O?, s:O?, s:o}", "schema", "oomlab.show/1",
-                                    "directory", run->path, "run", row, "plan", plan, "verdict",
-                                    verdict, "files", files_json(&files)),
-                          stdout, err);
+    if (json) {
+        r = json_print(json_pack("{s:s, s:s, s:O, s:O?, s:O?, s:o, s:{s:b, s:I, s:O}}", "schema",
+                                 "oomlab.show/1", "directory", run->path, "run", row, "plan", plan,
+                                 "verdict", verdict, "files", files_json(&files), "manifest",
+                                 "found", integrity.found, "files", (json_int_t)integrity.files,
+                                 "differ", integrity.differ),
+                       stdout, err);
+        return r < 0 ? r : altered ? STATUS_FAILED : STATUS_DONE;
+    }
     print_run(row, plan, verdict, run->path);
     fputc('\n', stdout);
     r = print_arms(plan, err);
     fputc('\n', stdout);
-    return r < 0 ? r : print_files(&files, err);
+    if (r == 0)
+        r = print_files(&files, err);
+    if (r < 0)
+        return r;
+    fputc('\n', stdout);
+    print_integrity(&integrity);
+    return altered ? STATUS_FAILED : STATUS_DONE;
 }
 
 static int run_show(const struct invocation *invocation, struct error *err)
@@ -231,7 +273,8 @@ const struct verb VERB_SHOW = {
     .summary = "show what a run was: its plan, machine, verdict and files",
     .operands = "RUN",
     .operand_values = "@run",
-    .details = "RUN is a run's id or the beginning of one, its directory, or 'last'.",
+    .details = "RUN is a run's id or the beginning of one, its directory, or 'last'. The files are "
+               "compared with MANIFEST.sha256: status 1 when one differs.",
     .operands_min = 1,
     .operands_max = 1,
     .options = OPTIONS,

@@ -11,6 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#define MANIFEST_MAX_BYTES (1 << 24)
 
 static int compare_names(const FTSENT **a, const FTSENT **b)
 {
@@ -62,11 +65,9 @@ static int list_files(FTS *walk, int dir_fd, size_t prefix, struct buffer *out, 
     return 0;
 }
 
-int manifest_write(const char *directory, struct error *err)
+/* The manifest as it would be written now. */
+static int make_manifest(const char *directory, int dir_fd, struct buffer *out, struct error *err)
 {
-    AUTO_CLOSE int dir_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dir_fd < 0)
-        return error_errno(err, errno, "opening '%s'", directory);
     AUTO_FREE char *path = strdup(directory);
     if (!path)
         return error_errno(err, ENOMEM, "listing '%s'", directory);
@@ -77,10 +78,87 @@ int manifest_write(const char *directory, struct error *err)
     FTS *walk = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, compare_names);
     if (!walk)
         return error_errno(err, errno, "listing '%s'", directory);
-    AUTO_BUFFER out = {0};
-    int r = list_files(walk, dir_fd, length + 1, &out, err);
+    int r = list_files(walk, dir_fd, length + 1, out, err);
     fts_close(walk);
-    if (r == 0 && out.failed)
-        r = error_errno(err, ENOMEM, "writing '%s/%s'", directory, MANIFEST_FILE);
+    if (r == 0 && out->failed)
+        r = error_errno(err, ENOMEM, "reading '%s/%s'", directory, MANIFEST_FILE);
+    return r;
+}
+
+int manifest_write(const char *directory, struct error *err)
+{
+    AUTO_CLOSE int dir_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir_fd < 0)
+        return error_errno(err, errno, "opening '%s'", directory);
+    AUTO_BUFFER out = {0};
+    int r = make_manifest(directory, dir_fd, &out, err);
     return r < 0 ? r : file_replace(dir_fd, MANIFEST_FILE, buffer_text(&out), out.length, err);
+}
+
+/* "[\]SUM  NAME" by line into an object: name -> sum. What is no such line is a name without one.
+ */
+static json_t *parse_manifest(const char *text)
+{
+    json_t *sums = json_object();
+    while (*text) {
+        const char *line = text + (*text == '\\');
+        size_t length = strcspn(line, "\n");
+        size_t sum = SHA256_TEXT_MAX - 1;
+        if (length > sum + 2 && line[sum] == ' ' && line[sum + 1] == ' ')
+            json_object_setn_new(sums, line + sum + 2, length - sum - 2, json_stringn(line, sum));
+        else if (length > 0)
+            json_object_setn_new(sums, line, length, json_null());
+        text = line + length;
+        text += *text == '\n';
+    }
+    return sums;
+}
+
+static void add_difference(json_t *differ, const char *name, const char *how)
+{
+    json_array_append_new(differ, json_pack("{s:s, s:s}", "name", name, "how", how));
+}
+
+static void compare_sums(json_t *recorded, json_t *present, json_t *differ)
+{
+    const char *name;
+    json_t *sum;
+    json_object_foreach(recorded, name, sum)
+    {
+        const json_t *now = json_object_get(present, name);
+        if (!now)
+            add_difference(differ, name, "missing");
+        else if (!json_equal(sum, now))
+            add_difference(differ, name, "altered");
+    }
+    json_object_foreach(present, name, sum)
+    {
+        if (!json_object_get(recorded, name))
+            add_difference(differ, name, "added");
+    }
+}
+
+int manifest_verify(const char *directory, bool *ret_found, size_t *ret_files, json_t **ret_differ,
+                    struct error *err)
+{
+    AUTO_BUFFER recorded = {0};
+    AUTO_BUFFER present = {0};
+    AUTO_CLOSE int dir_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir_fd < 0)
+        return error_errno(err, errno, "opening '%s'", directory);
+    bool found = faccessat(dir_fd, MANIFEST_FILE, F_OK, 0) == 0;
+    int r = found ? file_read_all(dir_fd, MANIFEST_FILE, MANIFEST_MAX_BYTES, &recorded, err) : 0;
+    if (r == 0 && found)
+        r = make_manifest(directory, dir_fd, &present, err);
+    if (r < 0)
+        return r;
+    json_t *old = parse_manifest(buffer_text(&recorded));
+    json_t *now = parse_manifest(buffer_text(&present));
+    *ret_differ = json_array();
+    *ret_found = found;
+    *ret_files = json_object_size(old);
+    compare_sums(old, now, *ret_differ);
+    json_decref(old);
+    json_decref(now);
+    return *ret_differ ? 0 : error_errno(err, ENOMEM, "verifying '%s'", directory);
 }

@@ -451,6 +451,29 @@ def test_show(short_run):
     assert "service/trigger" in text and "32Mi" in text
 
 
+def test_show_verifies_the_manifest(short_run, tmp_path):
+    oomlab, _ = short_run
+    source = Path(json.loads(oomlab("list", "--format", "json").stdout)["runs"][0]["directory"])
+    copy = tmp_path / "copy"
+    shutil.copytree(source, copy)
+    done = oomlab("show", copy)
+    assert done.returncode == 0 and re.search(r"^manifest: all \d+ files as recorded$", done.stdout, re.MULTILINE)
+    (copy / "result.json").write_text("{}", encoding="utf-8")
+    (copy / "report.md").unlink()
+    (copy / "more").write_text("x", encoding="utf-8")
+    done = oomlab("show", copy)
+    assert done.returncode == 1
+    tail = done.stdout.split("manifest: ")[1].splitlines()
+    assert tail[0] == "3 files are not as recorded"
+    assert sorted(tail[1:]) == ["  added: more", "  altered: result.json", "  missing: report.md"]
+    shown = oomlab("show", copy, "--format", "json")
+    assert shown.returncode == 1 and len(json.loads(shown.stdout)["manifest"]["differ"]) == 3
+    with open(copy / "evidence.db", "r+b") as evidence:
+        evidence.write(b"nonsense")
+    done = oomlab("show", copy)
+    assert done.returncode != 0 and "not as its manifest recorded it" in done.stderr
+
+
 def test_report_again_gives_the_same(short_run):
     oomlab, result = short_run
     again = oomlab("report", "last", "--format", "json")
