@@ -25,6 +25,25 @@ static int status_of(const struct error *err)
     return STATUS_FAILED;
 }
 
+/* An error quotes file names and other foreign text: its control characters must not reach the
+ * terminal. Bytes 0x80 to 0x9f are controls after 0xc2 only (UTF-8). */
+static void print_error(const struct error *err)
+{
+    char text[4 * ERROR_TEXT_BYTES];
+    size_t used = 0;
+    for (const unsigned char *at = (const unsigned char *)err->text; *at; at++) {
+        bool c1 = at[0] == 0xc2 && at[1] >= 0x80 && at[1] <= 0x9f;
+        if (*at >= 0x20 && *at != 0x7f && !c1) {
+            text[used++] = (char)*at;
+            continue;
+        }
+        at += c1 ? 1 : 0;
+        used += (size_t)snprintf(text + used, sizeof(text) - used, "\\x%02x", *at);
+    }
+    text[used] = '\0';
+    log_error("%s", text);
+}
+
 /* A closed standard descriptor would be taken by the next file that is opened. Put something there
  * that fails as a closed one does: what is written must not be lost without a word. */
 static void occupy_standard_descriptors(void)
@@ -63,7 +82,7 @@ static int run_verb(const struct verb *verb, int argc, char **argv)
     invocation_done(&invocation);
     if (status >= 0)
         return status;
-    log_error("%s", err.text);
+    print_error(&err);
     return status_of(&err);
 }
 
@@ -76,7 +95,7 @@ static int no_verb(const char *word)
         help_unknown_verb(word, &err);
     else
         error_usage(&err, "a verb is missing, as in 'oomlab run'; 'oomlab help' lists them");
-    log_error("%s", err.text);
+    print_error(&err);
     return STATUS_USAGE;
 }
 

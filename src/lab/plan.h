@@ -25,6 +25,8 @@ struct arm_plan {
     char **command; /* NULL-terminated argv; owned */
     char **env;     /* NULL-terminated "K=V" beyond the base environment; owned */
     uint64_t memory_bytes;
+    char *memory_place; /* where that was said: "lab.yaml:3:9: memory" or "--raise"; NULL: nowhere;
+                           owned */
     double cpu_cores;   /* 0: no quota */
     unsigned kill_stop; /* stop the arm after so many kills; 0: never */
     char *

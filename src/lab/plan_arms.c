@@ -15,6 +15,7 @@ void arm_plan_done(struct arm_plan *arm)
     strv_free(arm->command);
     strv_free(arm->env);
     strv_free(arm->differs_in);
+    free(arm->memory_place);
     *arm = (struct arm_plan){0};
 }
 
@@ -136,6 +137,27 @@ static bool is_patched(enum arm_kind kind)
     return kind == ARM_PATCH || kind == ARM_FIX || kind == ARM_CONTROL;
 }
 
+/* Where the limit of this kind of arm was written. What was not said follows from what was: raise
+ * from memory, patch-memory from raise. */
+static int set_memory_place(const struct layers *layers, enum arm_kind kind, struct arm_plan *arm)
+{
+    static const enum setting chain[] = {SETTING_PATCH_MEMORY, SETTING_RAISE, SETTING_MEMORY};
+    size_t first = kind == ARM_FIX || kind == ARM_CONTROL ? 0 : kind == ARM_RAISE ? 1 : 2;
+    const struct draft_text *given = NULL;
+    for (size_t i = first; !given && i < sizeof(chain) / sizeof(chain[0]); i++)
+        given = layers_text(layers, chain[i]);
+    if (!given || (!given->origin.file && !given->origin.name))
+        return 0;
+    struct error place = {0};
+    error_set(&place, EINVAL, "%s", "");
+    origin_wrap(&given->origin, &place);
+    size_t length = strlen(place.text);
+    while (length > 0 && strchr(": ", place.text[length - 1]))
+        place.text[--length] = '\0';
+    arm->memory_place = strdup(place.text);
+    return arm->memory_place ? 0 : -ENOMEM;
+}
+
 static int fill_arm(const struct layers *layers, const struct resources *resources,
                     enum arm_kind kind, struct arm_plan *ret, struct error *err)
 {
@@ -161,7 +183,7 @@ static int fill_arm(const struct layers *layers, const struct resources *resourc
         ret->memory_bytes = resources->patch_memory;
         ret->cpu_cores = resources->patch_cpu;
     }
-    if (!ret->command || !ret->env)
+    if (!ret->command || !ret->env || set_memory_place(layers, kind, ret) < 0)
         return out_of_memory(err);
     return resolve_self(ret->command, err);
 }

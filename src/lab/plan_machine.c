@@ -180,14 +180,15 @@ int plan_check_machine(const struct plan *plan, struct error *err)
     if (demand <= memory.available_bytes && reserve <= memory.available_bytes - demand)
         return 0;
     char limit[SIZE_TEXT_MAX], available[SIZE_TEXT_MAX], spare[SIZE_TEXT_MAX];
-    return error_unavailable(
-        err,
-        "%s '%s' may use %s, but only %s are available%s and %s of them "
-        "must stay free. Lower the limits (memory, raise, patch-memory), or "
-        "free memory.",
-        plan->side_by_side ? "the scenarios side by side, with arms up to" : "the arm",
-        arm_kind_name(largest->kind), size_format(demand, limit),
-        size_format(memory.available_bytes, available),
-        memory.limited_by_cgroup ? " within the cgroup that oomlab runs in" : "",
-        size_format(reserve, spare));
+    error_unavailable(err,
+                      "%s '%s' may use %s, but only %s are available%s and %s of them "
+                      "must stay free. Lower the limits (memory, raise, patch-memory), or "
+                      "free memory.",
+                      plan->side_by_side ? "the scenarios side by side, with arms up to"
+                                         : "the arm",
+                      arm_kind_name(largest->kind), size_format(demand, limit),
+                      size_format(memory.available_bytes, available),
+                      memory.limited_by_cgroup ? " within the cgroup that oomlab runs in" : "",
+                      size_format(reserve, spare));
+    return largest->memory_place ? error_wrap(err, "%s", largest->memory_place) : err->code;
 }

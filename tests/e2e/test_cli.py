@@ -217,6 +217,12 @@ def test_lab_file_error_has_its_place(oomlab, tmp_path):
     assert done.stderr == f"oomlab: error: {lab}:5:5: unknown key 'cycels'; did you mean 'cycles'?\n"
 
 
+def test_an_error_is_harmless_to_the_terminal(oomlab):
+    done = oomlab("run", "a\x1b]0;owned\x07\u009b31m\nb\u00e9.yaml")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert "a\\x1b]0;owned\\x07\\x9b31m\\x0ab\u00e9.yaml" in done.stderr
+
+
 def test_lab_file_from_standard_input(oomlab):
     process = subprocess.run([oomlab_binary(), "run", "-"], input="memory: 1\n", text=True,
                              capture_output=True, env=oomlab.env, check=False)

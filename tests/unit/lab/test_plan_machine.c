@@ -91,6 +91,14 @@ static void test_too_large(void **state)
     assert_true(plan_check_machine(plan, &err) < 0);
     assert_int_equal(err.kind, ERROR_UNAVAILABLE);
     assert_non_null(strstr(err.text, "the arm 'raise' may use 1.0 PiB, but only"));
+    assert_int_equal(strncmp(err.text, "--raise: ", 9), 0);
+    plan_free(plan);
+
+    const char *text = "command: x\nmemory: 900Ti\n";
+    assert_int_equal(plan_from_text("lab.yaml", text, strlen(text), &plan, &err), 0);
+    assert_true(plan_check_machine(plan, &err) < 0);
+    assert_int_equal(err.kind, ERROR_UNAVAILABLE);
+    assert_int_equal(strncmp(err.text, "lab.yaml:2:9: memory: the arm", 29), 0);
     plan_free(plan);
 
     options = (struct plan_options){.command = command, .memory = "8Mi", .cpu = "4000"};
