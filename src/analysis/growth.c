@@ -308,6 +308,11 @@ void profile_done(struct profile *profile)
     *profile = (struct profile){0};
 }
 
+bool profile_in_cycle(const struct profile *profile, double t)
+{
+    return in_cycle(profile->lifetime, t);
+}
+
 double profile_floor_at(const struct profile *profile, bool by_requests, double from, double to)
 {
     const double *x = by_requests ? profile->requests : profile->t;

@@ -35,6 +35,9 @@ struct profile {
 int profile_init(struct profile *profile, const struct lifetime_series *lifetime);
 void profile_done(struct profile *profile);
 
+/* Whether requests ran then, as far as the phases tell. */
+bool profile_in_cycle(const struct profile *profile, double t);
+
 /* Lowest retained value among samples whose x (requests, or seconds) lies in [from, to]; that of
  * the nearest earlier sample when there is none; NAN when there is no sample. */
 double profile_floor_at(const struct profile *profile, bool by_requests, double from, double to);

@@ -9,8 +9,14 @@
 #include <math.h>
 
 /* Growth in idle phases of at least this share of that in busy ones is driven by time. */
-#define TIME_SHARE       0.5
-#define NEAR_LIMIT       0.9
+#define TIME_SHARE 0.5
+#define NEAR_LIMIT 0.9
+/* Idle time must be so many times as long as the steps of the growth are apart, or a leak in ticks
+ * passes for one that pauses. */
+#define IDLE_STEPS 2
+/* A rise by the larger of these is a step. */
+#define STEP_SHARE       0.03
+#define STEP_BYTES       65536.0
 #define SHAPE_POINTS_MIN 8
 #define SHAPE_RISE_MIN   1048576.0 /* less is the counters' own inaccuracy */
 
@@ -132,6 +138,52 @@ static bool saw_traffic(const struct view *view)
     return view->requests > 0;
 }
 
+/* The time between steps that stand apart while requests ran; 0 where growth is smooth, that is
+ * rises from sample to sample. */
+static double step_interval(const struct view *view)
+{
+    double seconds = 0, steps = 0;
+    for (size_t i = 0; i < view->arm->count; i++) {
+        const struct profile *profile = &view->profiles[i];
+        double end = profile->count ? profile->retained[profile->count - 1] : NAN;
+        double step = fmax(STEP_BYTES, STEP_SHARE * (end - profile->baseline));
+        double since = NAN;
+        bool rising = false;
+        for (size_t k = 1; k < profile->count; k++) {
+            bool rose = profile->retained[k] >= profile->retained[k - 1] + step;
+            bool busy = profile_in_cycle(profile, profile->t[k]);
+            bool begins = rose && !rising;
+            if (begins && busy && !isnan(since)) {
+                seconds += profile->t[k] - since;
+                steps++;
+            }
+            since = !busy ? NAN : begins ? profile->t[k] : since;
+            rising = rose;
+        }
+    }
+    return steps > 0 ? seconds / steps : 0;
+}
+
+/* Whether the idle phases, taken together, are long enough to miss growth that goes on without
+ * requests, and did not rise. Of the first phase the first half may hold the end of the warm-up. */
+static bool idle_stands_still(const struct view *view, double busy)
+{
+    double seconds = 0, rise = 0;
+    for (size_t i = 0; i < view->arm->count; i++) {
+        const struct profile *profile = &view->profiles[i];
+        for (size_t k = 0; k < profile->idle_count && !killed_at_start(profile->lifetime); k++) {
+            const struct trend_series *idle = &profile->idle[k];
+            size_t from = k < profile->gap_count ? 0 : idle->count / 2;
+            if (idle->count < 2)
+                continue;
+            seconds += idle->x[idle->count - 1] - idle->x[from];
+            rise += idle->y[idle->count - 1] - idle->y[from];
+        }
+    }
+    return seconds >= IDLE_STEPS * step_interval(view) &&
+           rise <= fmax(TIME_SHARE * busy * seconds, SHAPE_RISE_MIN);
+}
+
 static enum driver find_driver(const struct view *view)
 {
     if (!view->traffic)
@@ -141,7 +193,8 @@ static enum driver find_driver(const struct view *view)
         return DRIVER_NONE;
     if (idle >= TIME_SHARE * busy && view->idle_per_second.slope.low > 0)
         return DRIVER_TIME;
-    return idle < TIME_SHARE * busy ? DRIVER_REQUESTS : DRIVER_NONE;
+    return idle < TIME_SHARE * busy && idle_stands_still(view, busy) ? DRIVER_REQUESTS
+                                                                     : DRIVER_NONE;
 }
 
 int view_init(struct view *view, const struct arm_series *arm)

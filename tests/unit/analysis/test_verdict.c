@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "analysis/verdict.h"
+#include "analysis/view.h"
 #include "base/clock.h"
 #include "simulate.h"
 
@@ -333,6 +334,52 @@ static void test_children_killed(void **state)
     assert_non_null(strstr(v.summary, "4 child processes were killed for memory"));
 }
 
+/* Idle for `idle_s`, then requests up to the kill; memory rises by 10 MiB every half second of both
+ * (`ticks`), or by 1 MiB a request. */
+static enum driver driver_of(bool ticks, double idle_s)
+{
+    static struct point points[200];
+    const struct span spans[] = {{.kind = SPAN_IDLE, .start_s = 0, .end_s = idle_s},
+                                 {.kind = SPAN_CYCLE, .cycle = 1, .start_s = idle_s, .end_s = 60}};
+    size_t count = (size_t)((idle_s + 4) * 20);
+    for (size_t i = 0; i < count; i++) {
+        double t = (double)i / 20, requests = floor(fmax(0, t - idle_s) * 20);
+        points[i] =
+            (struct point){.t_s = t,
+                           .requests = requests,
+                           .working_set = 8 * MIB + MIB * (ticks ? 10 * floor(2 * t) : requests),
+                           .anon = NAN,
+                           .file = NAN,
+                           .inactive_file = NAN,
+                           .shmem = NAN,
+                           .kernel = NAN};
+    }
+    const struct lifetime_series lifetime = {.index = 1,
+                                             .points = points,
+                                             .count = count,
+                                             .spans = spans,
+                                             .span_count = 2,
+                                             .uptime_s = idle_s + 4,
+                                             .requests_completed = 80,
+                                             .cause = CAUSE_OOM_CONTAINER_LIMIT,
+                                             .peak_bytes = NAN};
+    const struct arm_series arm = {.limit_bytes = 100 * MIB, .lifetimes = &lifetime, .count = 1};
+    struct view view;
+    assert_int_equal(view_init(&view, &arm), 0);
+    enum driver driver = view.driver;
+    view_done(&view);
+    return driver;
+}
+
+/* One second of idleness shows two ticks at most: too few to say that growth pauses. */
+static void test_ticks_are_not_requests(void **state)
+{
+    (void)state;
+    assert_int_equal(driver_of(false, 1), DRIVER_REQUESTS);
+    assert_int_equal(driver_of(true, 1), DRIVER_NONE);
+    assert_int_equal(driver_of(true, 5), DRIVER_TIME);
+}
+
 /* Growth that levels off within a few per cent of the limit is an interpreter's warm-up. */
 static void test_warm_up_is_no_cache(void **state)
 {
@@ -633,6 +680,7 @@ int main(void)
         cmocka_unit_test(test_tear_down_is_no_release),
         cmocka_unit_test(test_ends_are_named),
         cmocka_unit_test(test_children_killed),
+        cmocka_unit_test(test_ticks_are_not_requests),
         cmocka_unit_test(test_warm_up_is_no_cache),
         cmocka_unit_test(test_raise_has_the_last_word),
         cmocka_unit_test(test_raise_without_a_kill),
