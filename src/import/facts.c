@@ -135,7 +135,7 @@ static bool zone(const char *at, const char *end, int64_t *ret_s)
         int minutes = at < end && isdigit((unsigned char)*at) ? digits(&at, end, 2) : 0;
         if (hours < 0 || hours > 14 || minutes < 0 || minutes > 59)
             return false;
-        *ret_s = sign * (hours * 3600 + minutes * 60);
+        *ret_s = sign * (INT64_C(3600) * hours + INT64_C(60) * minutes);
         while (at < end && *at == ' ')
             at++;
     }

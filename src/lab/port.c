@@ -33,7 +33,7 @@ int port_choose(uint16_t *ret, struct error *err)
     AUTO_CLOSE int fd = bind_port(0);
     if (fd < 0)
         return error_errno(err, -fd, "looking for a free port");
-    struct sockaddr_in address;
+    struct sockaddr_in address = {0};
     socklen_t length = sizeof(address);
     if (getsockname(fd, (struct sockaddr *)&address, &length) < 0)
         return error_errno(err, errno, "looking for a free port");

@@ -83,7 +83,7 @@ static void try_one(enum model model, uint64_t seed, unsigned kills, double fact
 static struct coverage cover(enum model model, unsigned kills, double factor, const char *metric)
 {
     struct coverage coverage = {0};
-    for (uint64_t seed = 1; seed <= 4 * seeds(); seed++)
+    for (uint64_t seed = 1; seed <= UINT64_C(4) * seeds(); seed++)
         try_one(model, seed, kills, factor, metric, &coverage);
     print_message("%-32s %u kills, limit x %.1f, %-17s: %5.1f %% of %u held, mean width %4.1f %%, "
                   "mean error %.1f %%\n",
