@@ -10,7 +10,9 @@
 
 /* Growth in idle phases of at least this share of that in busy ones is driven by time. */
 #define TIME_SHARE 0.5
-#define NEAR_LIMIT 0.9
+/* As in the forecasts (predict.c). */
+#define IN_FLIGHT_S 0.1
+#define NEAR_LIMIT  0.9
 /* Idle time must be so many times as long as the steps of the growth are apart, or a leak in ticks
  * passes for one that pauses. */
 #define IDLE_STEPS 2
@@ -197,6 +199,23 @@ static enum driver find_driver(const struct view *view)
                                                                      : DRIVER_NONE;
 }
 
+/* Requests in flight at the kill have allocated and never complete, so that growth by completed
+ * ones overstates it: the lower end allows for one more and for those of IN_FLIGHT_S at the pace
+ * seen. */
+static void allow_for_requests_in_flight(struct view *view)
+{
+    for (size_t i = 0; i < view->arm->count; i++) {
+        const struct lifetime_series *lifetime = &view->arm->lifetimes[i];
+        double done = lifetime->requests_completed;
+        if (lifetime->cause != CAUSE_OOM_CONTAINER_LIMIT || !(done >= 1))
+            continue;
+        double in_flight = 1 + IN_FLIGHT_S * done / fmax(lifetime->uptime_s, IN_FLIGHT_S);
+        double least = (view->arm->limit_bytes - view->profiles[i].baseline) / (done + in_flight);
+        if (least > 0 && least < view->per_request.slope.low)
+            view->per_request.slope.low = least;
+    }
+}
+
 int view_init(struct view *view, const struct arm_series *arm)
 {
     *view =
@@ -220,6 +239,7 @@ int view_init(struct view *view, const struct arm_series *arm)
         rc = common_slope(view, offsetof(struct profile, busy), &view->busy_per_second);
     if (rc == 0)
         rc = idle_slope(view, &view->idle_per_second);
+    allow_for_requests_in_flight(view);
     view->traffic = saw_traffic(view);
     view->driver = find_driver(view);
     return rc;

@@ -380,6 +380,35 @@ static void test_ticks_are_not_requests(void **state)
     assert_int_equal(driver_of(true, 5), DRIVER_TIME);
 }
 
+/* 8 MiB each at 20 a second under 128 MiB, of which six hang when it is killed after ten answers:
+ * the completed ones alone say much more than 8. */
+static void test_requests_in_flight(void **state)
+{
+    (void)state;
+    static struct point points[40];
+    for (size_t i = 0; i < 40; i++)
+        points[i] = (struct point){.t_s = (double)i / 50,
+                                   .requests = floor((double)i / 4),
+                                   .working_set = 2 * MIB + 126.0 / 40 * (double)i * MIB,
+                                   .anon = NAN,
+                                   .file = NAN,
+                                   .inactive_file = NAN,
+                                   .shmem = NAN,
+                                   .kernel = NAN};
+    const struct lifetime_series lifetime = {.index = 1,
+                                             .points = points,
+                                             .count = 40,
+                                             .uptime_s = 0.2,
+                                             .requests_completed = 10,
+                                             .cause = CAUSE_OOM_CONTAINER_LIMIT,
+                                             .peak_bytes = NAN};
+    const struct arm_series arm = {.limit_bytes = 128 * MIB, .lifetimes = &lifetime, .count = 1};
+    struct verdict verdict;
+    assert_int_equal(verdict_of_arm(&arm, &verdict), 0);
+    assert_true(verdict.per_request.value > 10 * MIB);
+    assert_true(verdict.per_request.low <= 8 * MIB && verdict.per_request.low > 6 * MIB);
+}
+
 /* Growth that levels off within a few per cent of the limit is an interpreter's warm-up. */
 static void test_warm_up_is_no_cache(void **state)
 {
@@ -681,6 +710,7 @@ int main(void)
         cmocka_unit_test(test_ends_are_named),
         cmocka_unit_test(test_children_killed),
         cmocka_unit_test(test_ticks_are_not_requests),
+        cmocka_unit_test(test_requests_in_flight),
         cmocka_unit_test(test_warm_up_is_no_cache),
         cmocka_unit_test(test_raise_has_the_last_word),
         cmocka_unit_test(test_raise_without_a_kill),
