@@ -135,6 +135,22 @@ static void test_nothing_else_happened(void **state)
     free(markdown);
 }
 
+/* Every table stands in a box that scrolls, and the box shows that there is more. */
+static void test_wide_tables_scroll(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture_run(fixture, RUN_LAB);
+    write_all(fixture);
+    char *html = fixture_read(fixture, "report.html");
+    size_t tables = 0;
+    for (const char *at = html; (at = strstr(at, "<table>")); at++, tables++)
+        assert_int_equal(strncmp(at - 31, "<div class=\"wide\" tabindex=\"0\">", 31), 0);
+    assert_true(tables > 5);
+    assert_contains(html, ".wide { overflow-x: auto;");
+    assert_contains(html, "100% no-repeat local");
+    free(html);
+}
+
 static void test_same_evidence_same_bytes(void **state)
 {
     struct fixture *fixture = *state;
@@ -290,6 +306,7 @@ int main(void)
         TEST(test_every_kind_of_run_has_every_section),
         TEST(test_what_else_happened_is_told),
         TEST(test_nothing_else_happened),
+        TEST(test_wide_tables_scroll),
         TEST(test_same_evidence_same_bytes),
         TEST(test_manifest_holds),
         TEST(test_lab_report),
