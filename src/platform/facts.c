@@ -1,14 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "platform/facts.h"
 
+#include "base/cleanup.h"
+#include "base/file.h"
+
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 
 /* include/linux/proc_ns.h: the inode of the initial pid namespace. */
 #define PROC_PID_INIT_INO 0xEFFFFFFCU
+
+#define ANCESTORS_MAX 16
 
 void life_facts_init(struct life_facts *facts)
 {
@@ -68,12 +76,46 @@ void life_facts_add_kmsg(struct life_facts *facts, const struct kmsg_oom *oom)
 
 bool life_facts_child_killed(struct life_facts *facts, const struct kmsg_oom *oom)
 {
-    if (oom->kind != KMSG_OOM_KILLED || !facts->initial_pid_ns || facts->group_kill)
+    if (oom->kind != KMSG_OOM_KILLED || !facts->initial_pid_ns)
+        return false;
+    if (facts->group_kill || facts->oom_group)
         return false;
     if (facts->victim_is_main || oom->pid == 0 || oom->pid == facts->main_pid)
         return false;
     facts->oom_child_told = true;
     return true;
+}
+
+bool life_facts_read_oom_group(int cgroup_fd)
+{
+    char text[16];
+    return file_read_text(cgroup_fd, "memory.oom.group", text, sizeof(text)) > 0 && text[0] == '1';
+}
+
+static uint64_t mark(int fd, const char *name)
+{
+    char text[32] = "";
+    ssize_t n = fgetxattr(fd, name, text, sizeof(text) - 1);
+    return n > 0 ? strtoull(text, NULL, 10) : 0;
+}
+
+/* Up to the mount's root, where ".." leaves the file system. */
+uint64_t life_facts_oomd_marks(int cgroup_fd)
+{
+    struct stat first, here;
+    uint64_t marks = 0;
+    AUTO_CLOSE int fd = openat(cgroup_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &first) < 0)
+        return 0;
+    for (int level = 0; level < ANCESTORS_MAX && fd >= 0; level++) {
+        if (fstat(fd, &here) < 0 || here.st_dev != first.st_dev)
+            break;
+        marks += mark(fd, "user.oomd_ooms") + mark(fd, "user.oomd_kill");
+        int above = openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        close_fd(&fd);
+        fd = above;
+    }
+    return marks;
 }
 
 static struct counter_pair counter(const struct metrics *start, const struct metrics *end,
@@ -119,6 +161,7 @@ void life_facts_fill(const struct life_facts *facts, const struct observation *e
         .kernel_log = facts->kernel_log,
         .kernel_log_victim_is_main = facts->victim_is_main,
         .kernel_log_group_kill = facts->group_kill,
+        .oomd_xattr = facts->oomd_marks[1] > facts->oomd_marks[0],
         .console_tail = console_tail,
     };
 }

@@ -20,8 +20,10 @@ struct life_facts {
     bool platform_sent_sigkill;
     enum kernel_log_scope kernel_log;
     bool victim_is_main, group_kill;
-    bool oom_child_told;  /* the event oom-child was written */
-    int64_t last_kill_ns; /* monotonic: when oom_kill last went up; 0 never */
+    bool oom_group;         /* v2: a kill for this cgroup's limit takes all of it */
+    bool oom_child_told;    /* the event oom-child was written */
+    uint64_t oomd_marks[2]; /* life_facts_oomd_marks() at start, end */
+    int64_t last_kill_ns;   /* monotonic: when oom_kill last went up; 0 never */
 };
 
 void life_facts_init(struct life_facts *facts);
@@ -33,8 +35,17 @@ void life_facts_add_kill(struct life_facts *facts, const struct observation *kil
 void life_facts_add_kmsg(struct life_facts *facts, const struct kmsg_oom *oom);
 
 /* True, once for each such line, when it says that a process other than the main one was killed and
- * that the main one goes on. Unknown (false) where the kernel log's pids are not ours. */
+ * that the main one goes on. Unknown (false) where the kernel log's pids are not ours, or where the
+ * victim may be the first of its group: then the end tells. */
 bool life_facts_child_killed(struct life_facts *facts, const struct kmsg_oom *oom);
+
+/* Does memory.oom.group of this cgroup say 1? Read it when a kill is seen: it can be changed. */
+bool life_facts_read_oom_group(int cgroup_fd);
+
+/* systemd-oomd's marks on this cgroup and those above it, added up: the extended attributes
+ * user.oomd_ooms, which it raises before it kills, and user.oomd_kill, raised afterwards. Opens
+ * files; 0 where there are none (cgroup v1 has no such attributes). */
+uint64_t life_facts_oomd_marks(int cgroup_fd);
 
 /* The attribution's input. `console_tail` is borrowed by `ret`. */
 void life_facts_fill(const struct life_facts *facts, const struct observation *end,

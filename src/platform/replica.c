@@ -32,6 +32,11 @@ static void fail(struct replica *replica, const struct error *err)
         replica->listener.failed(replica->listener.context, err);
 }
 
+static int memory_fd(const struct replica *replica)
+{
+    return sandbox_cgroup(replica->sandbox)->dir_fd[CGROUP_MEMORY];
+}
+
 /* --- starting ------------------------------------------------------------------------------- */
 
 static int insert_lifetime(struct replica *replica, struct error *err)
@@ -144,6 +149,7 @@ static void start_lifetime(struct replica *replica)
     replica->facts.main_pid = sandbox_pid(replica->sandbox);
     replica->facts.cgroup_version = (int)sandbox_cgroup(replica->sandbox)->version;
     replica->facts.kernel_log_readable = observer_has_kmsg(replica->core->observer);
+    replica->facts.oomd_marks[0] = life_facts_oomd_marks(memory_fd(replica));
     snprintf(replica->facts.kernel_path, sizeof(replica->facts.kernel_path), "%s",
              sandbox_cgroup(replica->sandbox)->kernel_path);
     replica->state = REPLICA_RUNNING;
@@ -235,6 +241,7 @@ static void finish_lifetime(struct replica *replica)
     uv_timer_stop(&replica->timer);
     struct death death;
     struct death_facts facts;
+    replica->facts.oomd_marks[1] = life_facts_oomd_marks(memory_fd(replica));
     life_facts_fill(&replica->facts, &replica->end, console_tail(replica->console), &facts);
     attribute_death(&facts, &death);
     store_end(replica, &death);
@@ -310,6 +317,7 @@ void replica_observe(struct replica *replica, const struct observation *observat
         break;
     case OBSERVATION_KMSG:
         life_facts_add_kmsg(&replica->facts, &observation->kmsg.oom);
+        replica->facts.oom_group = life_facts_read_oom_group(memory_fd(replica));
         if (life_facts_child_killed(&replica->facts, &observation->kmsg.oom))
             EVENT(replica, "Warning", "OOMKilledChild", "{\"event\":\"oom-child\"}",
                   "A child process of container '%s' was killed by the OOM killer: %s (pid %d)",

@@ -1,13 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "platform/facts.h"
 
+#include "base/cleanup.h"
+
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -88,6 +95,11 @@ static void test_child_is_told_only_when_known(void **state)
     assert_false(life_facts_child_killed(&facts, &killed));
 
     facts = facts_of_a_container();
+    facts.oom_group = true; /* the first line of a group's kill comes before the group's own */
+    assert_false(life_facts_child_killed(&facts, &killed));
+    assert_false(facts.oom_child_told);
+
+    facts = facts_of_a_container();
     killed.pid = 100;
     assert_false(life_facts_child_killed(&facts, &killed));
 }
@@ -114,6 +126,29 @@ static void test_absent_counters_stay_unknown(void **state)
     assert_string_equal(death.console_tail, "tail");
 }
 
+/* A directory with attributes stands for a cgroup; systemd-oomd may choose one above ours. */
+static void test_marks_of_systemd_oomd(void **state)
+{
+    (void)state;
+    char path[] = "/var/tmp/oomlab-test-facts-XXXXXX";
+    assert_non_null(mkdtemp(path));
+    AUTO_CLOSE int above = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(mkdirat(above, "container", 0755), 0);
+    AUTO_CLOSE int own = openat(above, "container", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    uint64_t before = life_facts_oomd_marks(own);
+    bool supported = fsetxattr(above, "user.oomd_ooms", "1", 1, 0) == 0;
+    if (supported) {
+        assert_int_equal(life_facts_oomd_marks(own), before + 1);
+        assert_int_equal(fsetxattr(own, "user.oomd_kill", "12", 2, 0), 0);
+        assert_int_equal(life_facts_oomd_marks(own), before + 13);
+    }
+    assert_false(life_facts_read_oom_group(own));
+    assert_int_equal(unlinkat(above, "container", AT_REMOVEDIR), 0);
+    assert_int_equal(rmdir(path), 0);
+    if (!supported)
+        skip(); /* the file system has no user attributes */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -122,6 +157,7 @@ int main(void)
         cmocka_unit_test(test_main_process_decides_over_a_child),
         cmocka_unit_test(test_child_is_told_only_when_known),
         cmocka_unit_test(test_absent_counters_stay_unknown),
+        cmocka_unit_test(test_marks_of_systemd_oomd),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
