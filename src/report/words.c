@@ -48,7 +48,7 @@ const char *words_class_meaning(const char *verdict_class)
          "higher or the start needs less."},
         {"peak-demand",
          "The work needs more memory for a while than the limit allows, and gives it "
-         "back afterwards. A higher limit cures this; so does less work at a time."},
+         "back afterwards. A limit above that peak cures this; so does less work at a time."},
         {"bounded-cache", "Memory grows while a cache fills and then stays level. It needs a limit "
                           "above that level, not a fix."},
         {"reclaimable-cache",

@@ -234,6 +234,8 @@ def judge(row: Row, result: dict, events: list[dict]) -> tuple[str, str, list[st
     child = any(event["Reason"] == "OOMKilledChild" for event in first_lifetime_events(events))
     wanted_child = child if row.child is None else row.child
     least = row.v1 if machine.cgroup_version() == 1 else row.v2
+    if least == "Observed" and not any("oom-kill:" in proof for proof in end["proof"]):
+        least = "Correlated"  # the log's rate limit took the line: others' kills count too
     faults = []
     if end["exit_code"] not in row.exit_code:
         faults.append(f"exit code {end['exit_code']}, not {row.exit_code}")

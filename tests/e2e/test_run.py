@@ -83,7 +83,8 @@ def test_leaky_server_is_killed_and_called_a_leak(oomlab, language, memory):
         assert lifetime["end"]["level"] in ("Measured", "Observed", "Correlated")
         assert lifetime["end"]["proof"]
     assert trigger["verdict"]["class"] == "leak"
-    assert trigger["verdict"]["driver"] == "requests"
+    # None where idle phases of a second are too short to exclude growth by time.
+    assert trigger["verdict"]["driver"] in ("requests", None)
     assert result["verdict"]["class"] == "leak"
     assert arm(result, "raise")["oom_kills"] == 2
     patch = arm(result, "patch")
