@@ -221,6 +221,8 @@ static int insert_arm(struct arm_work *arm, struct error *err)
 
 static int insert_life(struct arm_work *arm, size_t index, struct error *err)
 {
+    if (!arm->lives.items)
+        return 0;
     const struct life *life = &arm->lives.items[index];
     const struct life *before = index ? &arm->lives.items[index - 1] : NULL;
     bool waited = before && before->end_ns != FACT_TIME_UNKNOWN &&

@@ -210,13 +210,13 @@ static void add_change(struct buffer *list, const char *what, size_t what_length
 
 static void env_differences(struct buffer *list, char *const *env, char *const *reference)
 {
-    for (char *const *at = reference; *at; at++) {
+    for (char *const *at = reference; at && *at; at++) {
         size_t length = strcspn(*at, "=");
         char name[256];
         int used = snprintf(name, sizeof(name), "env %.*s", (int)length, *at);
         add_change(list, name, (size_t)used, *at + length + 1, env_value(env, *at, length));
     }
-    for (char *const *at = env; *at; at++) {
+    for (char *const *at = env; at && *at; at++) {
         size_t length = strcspn(*at, "=");
         char name[256];
         int used = snprintf(name, sizeof(name), "env %.*s", (int)length, *at);
@@ -233,8 +233,9 @@ static void join_words(struct buffer *text, char *const *words)
 
 static void command_difference(struct buffer *list, char *const *command, char *const *reference)
 {
-    bool same = strv_length(command) == strv_length(reference);
-    for (size_t i = 0; same && command[i]; i++)
+    size_t words = strv_length(command);
+    bool same = words == strv_length(reference);
+    for (size_t i = 0; same && command && i < words; i++)
         same = strcmp(command[i], reference[i]) == 0;
     if (same)
         return;
