@@ -279,13 +279,16 @@ static int step(struct run *run, bool *ret_active, struct error *err)
 /* After an error in one scenario the others' arms are ended in order, not dropped. */
 static void cancel(struct run *run)
 {
-    bool active = true;
+    bool active = false;
+    int r = 0;
     run->lab.cancelled = true;
-    while (active) {
+    do {
+        /* A step ends at the first error; its scenario is over then, and the others' turn comes. */
         struct error ignored;
-        if (step(run, &active, &ignored) == 0 && active)
+        r = step(run, &active, &ignored);
+        if (r == 0 && active)
             platform_run_once(run->lab.platform);
-    }
+    } while (r < 0 || active);
 }
 
 static int drive(struct run *run, struct error *err)

@@ -131,6 +131,24 @@ def test_command_that_cannot_be_executed(oomlab, command, words):
     assert done.stdout == ""
 
 
+def test_side_by_side_scenarios_that_cannot_start_end_together(oomlab, tmp_path):
+    lab = tmp_path / "lab.yaml"
+    lab.write_text("""
+name: none-starts
+memory: 64Mi
+side-by-side: true
+command: [/no/such/command]
+requests: [GET /]
+scenarios:
+  a: {expect: leak, arms: trigger}
+  b: {expect: leak, arms: trigger}
+  c: {expect: leak, arms: trigger}
+""", encoding="utf-8")
+    done = oomlab("run", lab, timeout=30)
+    assert done.returncode == 2, done.stderr
+    assert "/no/such/command" in done.stderr
+
+
 def test_service_that_is_never_ready(oomlab):
     result = oomlab.result(*short("--ready-deadline", "2s", "--", "sleep", "100"), status=3)
     trigger = arm(result, "trigger")
