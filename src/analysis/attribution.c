@@ -51,6 +51,8 @@ static bool userspace_mark(const struct death_facts *facts)
  * limit). */
 static enum victim victim_by_time(const struct death_facts *facts)
 {
+    if (facts->main_dying_after_kill)
+        return VICTIM_MAIN;
     if (!facts->kill_age_known)
         return VICTIM_LIKELY;
     if (facts->kill_age_ns <= KILL_FRESH_NS)

@@ -36,6 +36,8 @@ struct death_facts {
     /* After the last increase of oom_kill the main process was seen to run on, without a SIGKILL
      * pending: no counted kill was its own. */
     bool main_ran_after_kill;
+    /* Right after that increase, within 0.1 s, it had a SIGKILL pending: the kill was its own. */
+    bool main_dying_after_kill;
     enum platform_kill platform_kill; /* we sent a signal before the end, and why */
     bool platform_sent_sigkill;       /* and it was (also) SIGKILL */
     bool kernel_log_readable;

@@ -2,6 +2,7 @@
 /* One lifetime's retained memory against requests, time and idle phases. Start-up is left out: what
  * happens before readiness says nothing about growth. */
 #include "analysis/profile.h"
+#include "analysis/rate.h"
 #include "analysis/statistics.h"
 #include "base/cleanup.h"
 
@@ -12,8 +13,17 @@
 #define MIB_BYTES 1048576.0
 
 /* A fall of this share of the whole range counts as a release (a collection, a freed burst). */
-#define RELEASE_SHARE    0.15
+#define RELEASE_SHARE 0.15
+/* And more than noise brings about: of white noise nine in ten rises stay below 2.3 standard
+ * deviations, and its largest fall, from the highest value to the lowest, of thousands of samples
+ * is seven. A tooth has at least three samples. */
+#define RELEASE_RISES    3.0
+#define RISE_QUANTILE    0.9
+#define RISES_MAX        4096
 #define MUCH_CACHE_BYTES (16 * MIB_BYTES)
+/* 128 bytes a page of 4 KiB. On ext4 a buffer head has 104 and its part of a tree's node 9; with
+ * what the slabs leave free, 200 MiB written were seen to take 6 MiB. */
+#define CACHE_KEEP_SHARE (1.0 / 32)
 /* A fall at the very end by at least this share, within so many seconds, is the process's end. */
 #define TEAR_DOWN_SHARE 0.05
 #define TEAR_DOWN_S     2.0
@@ -60,26 +70,41 @@ static bool sum_kinds(const struct lifetime_series *lifetime)
     return much;
 }
 
+/* Kernel memory that came with page cache and goes with it: a file's written pages have buffer
+ * heads and the tree that finds them, of what the cache grew by at most CACHE_KEEP_SHARE. */
+static double keeping_the_cache(const struct point *first, const struct point *point)
+{
+    double kernel = point->kernel - first->kernel, cache = cache_bytes(point) - cache_bytes(first);
+    if (isnan(kernel) || isnan(cache))
+        return 0;
+    return fmax(0, fmin(kernel, CACHE_KEEP_SHARE * cache));
+}
+
 static int copy_points(struct profile *profile)
 {
     const struct lifetime_series *lifetime = profile->lifetime;
     bool sum = sum_kinds(lifetime);
-    size_t bytes = (lifetime->count + 1) * sizeof(double);
-    profile->t = malloc(bytes);
-    profile->requests = malloc(bytes);
-    profile->retained = malloc(bytes);
-    profile->cache = malloc(bytes);
-    if (!profile->t || !profile->requests || !profile->retained || !profile->cache)
+    const struct point *first = NULL;
+    size_t room = lifetime->count + 1;
+    profile->t = calloc(room, sizeof(double));
+    profile->requests = calloc(room, sizeof(double));
+    profile->in_flight = calloc(room, sizeof(double));
+    profile->retained = calloc(room, sizeof(double));
+    profile->cache = calloc(room, sizeof(double));
+    if (!profile->t || !profile->requests || !profile->in_flight || !profile->retained ||
+        !profile->cache)
         return -ENOMEM;
     for (size_t i = 0; i < lifetime->count; i++) {
         const struct point *point = &lifetime->points[i];
         double retained = sum ? point->anon + point->shmem + point->kernel : retained_bytes(point);
         if (isnan(retained) || (!isnan(lifetime->ready_s) && point->t_s < lifetime->ready_s))
             continue;
+        first = first ? first : point;
         profile->t[profile->count] = point->t_s;
         profile->requests[profile->count] = known_or_zero(point->requests);
+        profile->in_flight[profile->count] = known_or_zero(point->in_flight);
         profile->cache[profile->count] = cache_bytes(point);
-        profile->retained[profile->count++] = retained;
+        profile->retained[profile->count++] = retained - keeping_the_cache(first, point);
     }
     return 0;
 }
@@ -101,7 +126,7 @@ static void drop_tear_down(struct profile *profile)
 }
 
 /* Few bins where the curve is a sawtooth (each then holds a trough), many where it is smooth. */
-static size_t floor_bins(size_t points, size_t releases)
+size_t profile_floor_bins(size_t points, size_t releases)
 {
     size_t bins = points / 4;
     if (releases >= 3 && releases < bins)
@@ -117,21 +142,9 @@ static int make_floor(struct floor *floor, const double *x, const double *y, siz
     floor->y = malloc(PROFILE_FLOOR_MAX * sizeof(double));
     if (!floor->x || !floor->y)
         return -ENOMEM;
-    floor->count = trend_floor(x, y, count, floor_bins(count, releases), floor->x, floor->y);
+    floor->count =
+        trend_floor(x, y, count, profile_floor_bins(count, releases), floor->x, floor->y);
     return 0;
-}
-
-static bool in_span(const struct span *span, double t)
-{
-    return t >= span->start_s && t < span->end_s;
-}
-
-static bool in_cycle(const struct lifetime_series *lifetime, double t)
-{
-    for (size_t i = 0; i < lifetime->span_count; i++)
-        if (lifetime->spans[i].kind == SPAN_CYCLE && in_span(&lifetime->spans[i], t))
-            return true;
-    return lifetime->span_count == 0; /* nothing known about phases */
 }
 
 /* The floors over all samples and over those taken during cycles; without the first of three or
@@ -139,7 +152,8 @@ static bool in_cycle(const struct lifetime_series *lifetime, double t)
 static int make_floors(struct profile *profile)
 {
     size_t skip = 0;
-    while (profile->cycle_count >= 3 && profile->t[skip] < profile->settled_s)
+    while (profile->cycle_count >= 3 && skip < profile->count &&
+           profile->t[skip] < profile->settled_s)
         skip++;
     AUTO_FREE double *t = malloc((profile->count + 1) * sizeof(double));
     AUTO_FREE double *requests = malloc((profile->count + 1) * sizeof(double));
@@ -148,7 +162,7 @@ static int make_floors(struct profile *profile)
         return -ENOMEM;
     size_t busy = 0;
     for (size_t i = skip; i < profile->count; i++) {
-        if (!in_cycle(profile->lifetime, profile->t[i]))
+        if (!busy_at(&profile->cycles, profile->t[i]))
             continue;
         t[busy] = profile->t[i];
         requests[busy] = profile->requests[i];
@@ -163,21 +177,44 @@ static int make_floors(struct profile *profile)
     return rc;
 }
 
+/* The first sample at or after `t`: bisected, as there are many samples and many spans. */
+static size_t first_sample_at(const struct profile *profile, double t)
+{
+    size_t low = 0, high = profile->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (profile->t[middle] < t)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 /* Samples within a span, as a range of indices. */
 static size_t samples_in(const struct profile *profile, const struct span *span, size_t *ret_from)
 {
-    size_t from = 0, to;
-    while (from < profile->count && profile->t[from] < span->start_s)
-        from++;
-    for (to = from; to < profile->count && profile->t[to] < span->end_s;)
-        to++;
-    *ret_from = from;
-    return to - from;
+    *ret_from = first_sample_at(profile, span->start_s);
+    size_t to = first_sample_at(profile, span->end_s);
+    return to > *ret_from ? to - *ret_from : 0;
+}
+
+/* A busy machine still answers the requests of a cycle in the pause after it, and their growth is
+ * not that of idle time: only what comes after the last answer, with nothing in flight, is idle. */
+static size_t quiet_part(const struct profile *profile, size_t *from, size_t count)
+{
+    size_t end = *from + count, quiet = end;
+    while (quiet > *from && !(profile->in_flight[quiet - 1] > 0) &&
+           profile->requests[quiet - 1] == profile->requests[end - 1])
+        quiet--;
+    *from = quiet;
+    return end - quiet;
 }
 
 static void add_idle(struct profile *profile, const struct span *span)
 {
     size_t from, count = samples_in(profile, span, &from);
+    count = quiet_part(profile, &from, count);
     double *x = profile->idle_values + profile->idle_count * PROFILE_IDLE_MAX * 2;
     double *y = x + PROFILE_IDLE_MAX;
     size_t bins = count < PROFILE_IDLE_MAX ? count : PROFILE_IDLE_MAX;
@@ -234,8 +271,10 @@ static double floor_beside(const struct profile *profile, const struct span *cyc
         const struct span *span = &lifetime->spans[i];
         bool touches = after ? fabs(span->start_s - cycle->end_s) <= slack
                              : fabs(span->end_s - cycle->start_s) <= slack;
+        if (span->kind == SPAN_CYCLE || !touches)
+            continue;
         size_t from, count = samples_in(profile, span, &from);
-        if (span->kind != SPAN_CYCLE && touches && count > 0)
+        if (count > 0)
             return lowest(profile->retained + from, count);
     }
     double edge = after ? cycle->end_s : cycle->start_s;
@@ -248,8 +287,10 @@ static void measure_cycles(struct profile *profile)
     double start = profile->count ? profile->t[0] : INFINITY, first_end = NAN;
     for (size_t i = 0; i < lifetime->span_count; i++) {
         const struct span *span = &lifetime->spans[i];
-        if (span->kind != SPAN_CYCLE || span->start_s < start || span->end_s > lifetime->uptime_s ||
-            profile->cycle_count == GROWTH_CYCLES_MAX)
+        if (span->kind != SPAN_CYCLE || span->start_s < start || span->end_s > lifetime->uptime_s)
+            continue;
+        profile->cycle_total++;
+        if (profile->cycle_count == GROWTH_CYCLES_MAX)
             continue;
         double growth = floor_beside(profile, span, true) - floor_beside(profile, span, false);
         if (isnan(growth))
@@ -263,19 +304,37 @@ static void measure_cycles(struct profile *profile)
                                                    : NAN;
 }
 
+/* How far a curve rises from one sample to the next, where it rises: nine in ten rise by less. Of a
+ * sawtooth that is a tooth's height through its samples, of noise about its own height. */
+static double usual_rise(const struct profile *profile)
+{
+    double rises[RISES_MAX];
+    size_t stride = profile->count / RISES_MAX + 1, count = 0;
+    for (size_t i = 1; i < profile->count; i += stride) {
+        double rise = profile->retained[i] - profile->retained[i - 1];
+        if (rise > 0)
+            rises[count++] = rise;
+    }
+    sort_doubles(rises, count);
+    return count ? rises[(size_t)(RISE_QUANTILE * (double)(count - 1))] : 0;
+}
+
 static size_t count_releases(const struct profile *profile)
 {
     double low = lowest(profile->retained, profile->count), high = low;
     for (size_t i = 0; i < profile->count; i++)
         high = fmax(high, profile->retained[i]);
+    double share = fmax(MIB_BYTES, RELEASE_SHARE * (high - low));
     return trend_releases(profile->retained, profile->count,
-                          fmax(MIB_BYTES, RELEASE_SHARE * (high - low)));
+                          fmax(share, RELEASE_RISES * usual_rise(profile)));
 }
 
 int profile_init(struct profile *profile, const struct lifetime_series *lifetime)
 {
     *profile = (struct profile){.lifetime = lifetime, .baseline = NAN, .settled_s = NAN};
-    int rc = copy_points(profile);
+    int rc = busy_init(&profile->cycles, lifetime);
+    if (rc == 0)
+        rc = copy_points(profile);
     if (rc)
         return rc;
     drop_tear_down(profile);
@@ -298,6 +357,7 @@ void profile_done(struct profile *profile)
 {
     free(profile->t);
     free(profile->requests);
+    free(profile->in_flight);
     free(profile->retained);
     free(profile->cache);
     free(profile->idle);
@@ -305,12 +365,8 @@ void profile_done(struct profile *profile)
     floor_done(&profile->by_requests);
     floor_done(&profile->by_time);
     floor_done(&profile->busy);
+    busy_done(&profile->cycles);
     *profile = (struct profile){0};
-}
-
-bool profile_in_cycle(const struct profile *profile, double t)
-{
-    return in_cycle(profile->lifetime, t);
 }
 
 double profile_floor_at(const struct profile *profile, bool by_requests, double from, double to)
@@ -350,6 +406,15 @@ static void working_set_of(const struct lifetime_series *lifetime, double end_s,
     }
 }
 
+static int rate_of_floor(const struct floor *floor, double x_error, struct estimate *ret)
+{
+    struct trend_series series = {floor->x, floor->y, floor->count};
+    struct rate_errors errors = {RATE_COUNTER_BYTES, x_error};
+    struct trend trend;
+    int rc = trend_common(&series, 1, &trend);
+    return rc ? rc : rate_of(&series, 1, &trend, &errors, ret);
+}
+
 int growth_of_lifetime(const struct lifetime_series *lifetime, struct growth *ret)
 {
     const struct estimate none = {NAN, NAN, NAN};
@@ -358,13 +423,10 @@ int growth_of_lifetime(const struct lifetime_series *lifetime, struct growth *re
     int rc = profile_init(&profile, lifetime);
     working_set_of(lifetime, profile.count ? profile_end(&profile, false) : NAN, ret);
     struct trend idle = {.slope = none};
-    double ignored;
     if (rc == 0)
-        rc = trend_sen(profile.by_requests.x, profile.by_requests.y, profile.by_requests.count,
-                       &ret->per_request, &ignored);
+        rc = rate_of_floor(&profile.by_requests, RATE_REQUEST, &ret->per_request);
     if (rc == 0)
-        rc = trend_sen(profile.by_time.x, profile.by_time.y, profile.by_time.count,
-                       &ret->per_second, &ignored);
+        rc = rate_of_floor(&profile.by_time, 0, &ret->per_second);
     if (rc == 0)
         rc = trend_common(profile.idle, profile.idle_count, &idle);
     if (rc)

@@ -285,3 +285,19 @@ enum prediction_outcome predict_settle(const struct prediction *all, size_t coun
     }
     return predict_holds(prediction, *ret_observed) ? PREDICTION_HOLDS : PREDICTION_REFUTED;
 }
+
+enum prediction_outcome predict_settle_leak(const struct prediction *all, size_t count,
+                                            const struct arm_series *arm)
+{
+    enum prediction_outcome ret = PREDICTION_UNDECIDED;
+    for (size_t i = 0; i < count; i++) {
+        double observed;
+        if (strcmp(all[i].hypothesis, "leak") != 0 || strcmp(all[i].metric, PREDICT_KILLED) == 0)
+            continue;
+        if (all[i].low > 0 && predict_holds(&all[i], predict_observed(arm, all[i].metric)))
+            return PREDICTION_HOLDS;
+        if (predict_settle(all, count, i, arm, &observed) == PREDICTION_REFUTED)
+            ret = PREDICTION_REFUTED;
+    }
+    return ret;
+}

@@ -35,8 +35,6 @@ double predict_observed(const struct arm_series *arm, const char *metric);
 /* A number inside [low, high]: whether the prediction holds for a kill that was seen. */
 bool predict_holds(const struct prediction *prediction, double observed);
 
-enum prediction_outcome { PREDICTION_UNDECIDED, PREDICTION_HOLDS, PREDICTION_REFUTED };
-
 /* What the arm says of `all[index]`. Without a kill the observation is censored: the process that
  * got furthest completed so many requests (or lived so many seconds) unharmed, which refutes a
  * leak's interval only beyond its upper end. Short of that nothing is decided, neither for the leak
@@ -44,3 +42,9 @@ enum prediction_outcome { PREDICTION_UNDECIDED, PREDICTION_HOLDS, PREDICTION_REF
  * that of the censoring; NAN undecided. */
 enum prediction_outcome predict_settle(const struct prediction *all, size_t count, size_t index,
                                        const struct arm_series *arm, double *ret_observed);
+
+/* What the arm says of the leak's forecast of requests and seconds: it holds where one of them does
+ * (not so where any kill at all would have been inside), and is refuted where one is and none
+ * holds. */
+enum prediction_outcome predict_settle_leak(const struct prediction *all, size_t count,
+                                            const struct arm_series *arm);

@@ -3,6 +3,7 @@
  * src/analysis. */
 #pragma once
 
+#include "analysis/busy.h"
 #include "analysis/trend.h"
 
 #define PROFILE_FLOOR_MAX 48 /* bins of the retained floor */
@@ -16,8 +17,10 @@ struct floor {
 
 struct profile {
     const struct lifetime_series *lifetime;
-    double *t, *requests, *retained, *cache; /* after readiness, retained known; owned */
+    double *t, *requests, *in_flight, *retained,
+        *cache; /* after readiness, retained known; owned */
     size_t count;
+    struct busy cycles;
     struct floor by_requests;  /* during cycles: x is requests */
     struct floor by_time;      /* x is seconds */
     struct floor busy;         /* during cycles: x is seconds */
@@ -25,18 +28,18 @@ struct profile {
     double *idle_values;
     size_t idle_count, gap_count; /* the first gap_count of them lie between and after cycles */
     size_t releases;
-    double baseline;  /* retained before the first request; NAN unknown */
-    double settled_s; /* end of warm-up */
-    double cycle_growth[GROWTH_CYCLES_MAX];
-    size_t cycle_count;
+    double baseline;                        /* retained before the first request; NAN unknown */
+    double settled_s;                       /* end of warm-up */
+    double cycle_growth[GROWTH_CYCLES_MAX]; /* of the first cycles */
+    size_t cycle_count, cycle_total;        /* that many; all complete ones */
 };
 
 /* Returns 0 or -ENOMEM. In both cases profile_done() is due. */
 int profile_init(struct profile *profile, const struct lifetime_series *lifetime);
 void profile_done(struct profile *profile);
 
-/* Whether requests ran then, as far as the phases tell. */
-bool profile_in_cycle(const struct profile *profile, double t);
+/* How many bins a floor over so many samples has. */
+size_t profile_floor_bins(size_t points, size_t releases);
 
 /* Lowest retained value among samples whose x (requests, or seconds) lies in [from, to]; that of
  * the nearest earlier sample when there is none; NAN when there is no sample. */

@@ -1,30 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Size advice. A leak gets no size: any number would only be a delay. */
-#include "analysis/verdict.h"
+#include "analysis/recommend.h"
+
 #include "analysis/words.h"
 
 #include <math.h>
 #include <stdio.h>
-
-#define MIB_BYTES 1048576.0
-
-/* Vertical Pod Autoscaler after an OOM: 100 MiB or 20 % on top of the peak. */
-static double size_after_oom(double peak)
-{
-    return fmax(peak + 100 * MIB_BYTES, 1.2 * peak);
-}
-
-/* Kubernetes Resource Recommender: 15 % on top of the peak. */
-static double size_in_peace(double peak)
-{
-    return 1.15 * peak;
-}
-
-/* Page cache takes what room there is and gives it back: it is no need. */
-static double need_of(const struct verdict *verdict)
-{
-    return verdict->need_bytes > 0 ? verdict->need_bytes : verdict->peak_bytes;
-}
 
 static void advise(struct recommendation *ret, int action, double bytes)
 {
@@ -36,7 +17,7 @@ static void advise(struct recommendation *ret, int action, double bytes)
 static void advise_beyond(const struct verdict *raised, double limit, struct recommendation *ret)
 {
     double tried = fmax(limit, raised->limit_bytes > 0 ? raised->limit_bytes : raised->peak_bytes);
-    advise(ret, ADVISE_RAISE_LIMIT, size_after_oom(tried));
+    advise(ret, ADVISE_RAISE_LIMIT, sizing_after_oom(tried));
     snprintf(
         ret->reason, sizeof(ret->reason),
         "It needs more than %s: it was killed with %s and with %s as well. No limit that holds "
@@ -50,9 +31,9 @@ static void advise_raise(const struct verdict *raised, double limit, struct reco
         advise_beyond(raised, limit, ret);
         return;
     }
-    bool measured = raised && verdict_levels_off(raised) && !isnan(need_of(raised));
-    double peak = measured ? fmax(need_of(raised), limit) : limit;
-    advise(ret, ADVISE_RAISE_LIMIT, size_after_oom(peak));
+    bool measured = raised && verdict_levels_off(raised) && !isnan(sizing_need(raised));
+    double peak = measured ? fmax(sizing_need(raised), limit) : limit;
+    advise(ret, ADVISE_RAISE_LIMIT, sizing_after_oom(peak));
     snprintf(
         ret->reason, sizeof(ret->reason),
         "The limit of %s is too small for the work. %s %s: at least 100 MiB or 20 %% above that.",
@@ -64,7 +45,7 @@ static void advise_raise(const struct verdict *raised, double limit, struct reco
 
 static void advise_survivor(const struct verdict *verdict, double limit, struct recommendation *ret)
 {
-    double need = need_of(verdict), size = size_in_peace(need);
+    double need = sizing_need(verdict), size = sizing_in_peace(need);
     bool fits = !(limit > 0) || isnan(size) || size <= limit;
     bool cache = verdict->class == VERDICT_RECLAIMABLE_CACHE || need < 0.9 * verdict->peak_bytes;
     advise(ret, fits ? ADVISE_KEEP_LIMIT : ADVISE_RAISE_LIMIT, fits ? limit : size);
@@ -79,24 +60,30 @@ static void advise_survivor(const struct verdict *verdict, double limit, struct 
              fits ? "" : ", which leaves less than 15 % of headroom");
 }
 
-static void advise_leak(const struct verdict *raised, struct recommendation *ret)
+static void advise_leak(const struct verdict *verdict, const struct verdict *raised,
+                        struct recommendation *ret)
 {
+    char lasts[VERDICT_TEXT_MAX - 128];
     advise(ret, ADVISE_FIX_LEAK, NAN);
-    snprintf(
-        ret->reason, sizeof(ret->reason),
-        "Memory is kept and never given back%s. A larger limit only delays the next kill, so no "
-        "size is given: find and fix what keeps it.",
-        raised && raised->kills > 0 ? "; with more memory it was killed again" : "");
+    forecast_sentence(&ret->forecasts, verdict, lasts, sizeof(lasts));
+    snprintf(ret->reason, sizeof(ret->reason),
+             "Memory is kept and never given back%s. %s Find and fix what keeps it.",
+             raised && raised->kills > 0 ? "; with more memory it was killed again" : "",
+             lasts[0] ? lasts : "A larger limit only delays the next kill, so no size is given.");
 }
 
 void recommend(const struct verdict *verdict, const struct verdict *raised, double limit_bytes,
-               struct recommendation *ret)
+               const struct forecasts *forecasts, struct recommendation *ret)
 {
     *ret = (struct recommendation){.action = ADVISE_INVESTIGATE, .memory_bytes = NAN};
+    if (forecasts)
+        ret->forecasts = *forecasts;
+    ret->rule_count = size_rules(verdict, raised, limit_bytes, ret->rules);
     bool demand = verdict->class == VERDICT_STARTUP_DEMAND || verdict->class == VERDICT_PEAK_DEMAND;
     if (verdict->class == VERDICT_LEAK) {
-        advise_leak(raised, ret);
-    } else if (demand || (verdict->kills > 0 && verdict->class == VERDICT_BOUNDED_CACHE)) {
+        advise_leak(verdict, raised, ret);
+    } else if (demand || (verdict->kills > 0 && verdict->class == VERDICT_BOUNDED_CACHE) ||
+               (verdict->kills > 0 && raised && verdict_levels_off(raised))) {
         advise_raise(raised, limit_bytes, ret);
     } else if (verdict_levels_off(verdict)) {
         advise_survivor(verdict, limit_bytes, ret);

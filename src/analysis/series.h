@@ -10,8 +10,10 @@
 
 /* One sample. Bytes as double; NAN where absent. */
 struct point {
-    double t_s;      /* seconds since the lifetime's start */
-    double requests; /* requests completed by this lifetime up to then */
+    double t_s;       /* seconds since the lifetime's start */
+    double requests;  /* requests completed by this lifetime up to then */
+    double in_flight; /* sent to it (or to its neighbours) and neither answered nor given up; 0:
+                         none, or unknown */
     double working_set, anon, file, inactive_file, shmem, kernel;
 };
 
@@ -40,8 +42,18 @@ struct lifetime_series {
     unsigned child_kills; /* OOM kills in its container that did not end its main process */
 };
 
+/* A recorder's clock that was set back. */
+struct clock_steps {
+    unsigned count;
+    double largest_s;
+    uint64_t line;   /* of its source, where the largest step is; 0 unknown */
+    size_t left_out; /* samples on the other side of a step, whose times mean something else */
+};
+
 struct arm_series {
     double limit_bytes;
     const struct lifetime_series *lifetimes;
     size_t count;
+    bool requests_unknown; /* nobody recorded them: that there are none in it says nothing */
+    struct clock_steps clock_steps; /* all 0 where the clock was monotonic */
 };

@@ -49,13 +49,18 @@ static double beta_regularised(double a, double b, double x)
     return 1 - front * beta_fraction(b, a, 1 - x) / b;
 }
 
+double student_upper(double t, double freedom)
+{
+    double tail = beta_regularised(freedom / 2, 0.5, freedom / (freedom + t * t)) / 2;
+    return t > 0 ? tail : 1 - tail;
+}
+
 double student_975(double freedom)
 {
     double low = 0, high = 1000; /* t(1) is 12.7 */
     for (int i = 0; i < 200 && high - low > 1e-12 * high; i++) {
         double t = (low + high) / 2;
-        double upper_tail = beta_regularised(freedom / 2, 0.5, freedom / (freedom + t * t)) / 2;
-        if (upper_tail > 0.025)
+        if (student_upper(t, freedom) > 0.025)
             low = t;
         else
             high = t;

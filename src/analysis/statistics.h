@@ -14,6 +14,9 @@ double normal_two_sided(double z);
  */
 double student_975(double freedom);
 
+/* The chance that a Student's t with `freedom` > 0 degrees of freedom is above `t`. */
+double student_upper(double t, double freedom);
+
 /* Ascending, in place. */
 void sort_doubles(double *values, size_t count);
 /* Median of sorted values; NAN when there are none. */

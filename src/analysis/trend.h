@@ -49,7 +49,7 @@ size_t trend_releases(const double *y, size_t count, double drop);
  * reclaim; that is anonymous, shared and kernel memory. NAN when unknown. */
 double retained_bytes(const struct point *point);
 
-#define GROWTH_CYCLES_MAX 32
+#define GROWTH_CYCLES_MAX 128
 
 struct growth {
     struct estimate per_request; /* bytes per completed request, while cycles ran */

@@ -20,33 +20,35 @@ struct verdict {
     double peak_bytes;           /* highest working set over all lifetimes */
     double
         need_bytes; /* that without page cache, which is given back when needed; NAN or 0 unknown */
-    double limit_bytes;   /* the arm's */
-    unsigned child_kills; /* OOM kills that the main processes outlived */
-    unsigned kills;       /* ends by oom-container-limit, -ancestor-limit or -host */
+    double limit_bytes;      /* the arm's */
+    unsigned child_kills;    /* OOM kills that the main processes outlived */
+    bool watched;            /* its requests or its readiness were */
+    unsigned kills;          /* ends by oom-container-limit, -ancestor-limit or -host */
+    unsigned agree, repeats; /* of so many lifetimes that ended for memory, those that show the
+                                class; 0 of 0 where none did or it is left open */
 };
 
 /* Classify one arm on its own evidence. Returns 0 or -ENOMEM. */
 int verdict_of_arm(const struct arm_series *arm, struct verdict *ret);
 
+/* Its growth is given per request; else per second. */
+bool verdict_by_requests(const struct verdict *verdict);
+
 /* It was not killed, and what it keeps does not grow on. */
 bool verdict_levels_off(const struct verdict *verdict);
 
+/* What became of a prediction. */
+enum prediction_outcome { PREDICTION_UNDECIDED, PREDICTION_HOLDS, PREDICTION_REFUTED };
+
 /* The verdict of the trigger and of the same work with more memory together. A kill with more
- * memory after steady growth, or within the leak's predicted interval (`leak_held`), is a leak
- * whatever the trigger alone looked like; one that nothing explains leaves it open. `raised` may be
- * NULL: the trigger's own verdict then. */
-void verdict_combine(const struct verdict *trigger, const struct verdict *raised, bool leak_held,
-                     struct verdict *ret);
+ * memory after steady growth, or within the leak's predicted interval (`leak` holds), is a leak
+ * whatever the trigger alone looked like; one that nothing explains leaves it open, and so does a
+ * leak whose kill did not come when its forecast said and that shows no growth of its own there.
+ * `raised` may be NULL: the trigger's own verdict then. */
+void verdict_combine(const struct verdict *trigger, const struct verdict *raised,
+                     enum prediction_outcome leak, struct verdict *ret);
 
-struct recommendation {
-    enum { ADVISE_FIX_LEAK, ADVISE_RAISE_LIMIT, ADVISE_KEEP_LIMIT, ADVISE_INVESTIGATE } action;
-    double memory_bytes; /* NAN: no size is given (a leak gets none) */
-    char reason[VERDICT_TEXT_MAX];
-};
-const char *recommendation_action_name(int action);
-
-/* Size advice: after an OOM max(peak + 100 MiB, 1.2 peak) (Kubernetes' Vertical Pod Autoscaler),
- * else max(1.15 peak) (KRR), page cache left out; a leak gets no size. `verdict` is the combined
- * one (verdict_combine()); `raised` is that of the arm with more memory, or NULL. */
-void recommend(const struct verdict *verdict, const struct verdict *raised, double limit_bytes,
-               struct recommendation *ret);
+/* A known-good arm of the same work (the patch, where that levelled off) outranks every threshold:
+ * where they left the trigger open or called it stable, and it keeps significantly more than that
+ * arm (the 95 % interval of the difference), it is a leak. `good` may be NULL. */
+void verdict_against_good(const struct verdict *good, struct verdict *verdict);

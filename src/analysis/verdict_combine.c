@@ -1,23 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One verdict from two arms: the trigger, and the same work with more memory. The second arm is the
  * experiment that the first one's doubts ask for, so it has the last word. */
-#include "analysis/verdict.h"
+#include "analysis/verdict_parts.h"
 
 #include "analysis/words.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-__attribute__((format(printf, 2, 3))) static void say(char text[static VERDICT_TEXT_MAX],
-                                                      const char *format, ...)
+bool verdict_by_requests(const struct verdict *verdict)
 {
-    size_t used = strlen(text);
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text + used, VERDICT_TEXT_MAX - used, format, args);
-    va_end(args);
+    return verdict->driver != DRIVER_TIME && !isnan(verdict->per_request.value);
 }
 
 bool verdict_levels_off(const struct verdict *verdict)
@@ -79,20 +73,20 @@ static void become_leak(const struct verdict *raised, bool leak_held, struct ver
         ret->would_settle[0] = '\0';
     }
     ret->summary[0] = '\0';
-    say(ret->summary, "%s the same work %s", with_limit(raised).text,
-        raised->kills > 0 ? "was killed again" : "went on growing");
+    verdict_say(ret->summary, "%s the same work %s", with_limit(raised).text,
+                raised->kills > 0 ? "was killed again" : "went on growing");
     if (leak_held)
-        say(ret->summary, ", when steady growth said it would be");
-    say(ret->summary, ". ");
-    say(ret->summary, "%s", raised->summary);
+        verdict_say(ret->summary, ", when steady growth said it would be");
+    verdict_say(ret->summary, ". ");
+    verdict_say(ret->summary, "%s", raised->summary);
 }
 
 static void killed_again(const struct verdict *raised, bool leak_held, struct verdict *ret)
 {
     if (ret->class == VERDICT_LEAK) {
         if (!leak_held && is_demand(raised)) {
-            say(ret->summary, " %s it looks like %s instead.", with_limit(raised).text,
-                verdict_class_name(raised->class));
+            verdict_say(ret->summary, " %s it looks like %s instead.", with_limit(raised).text,
+                        verdict_class_name(raised->class));
             open_again(raised, ret);
         }
     } else if (raised->class == VERDICT_LEAK || leak_held) {
@@ -100,40 +94,65 @@ static void killed_again(const struct verdict *raised, bool leak_held, struct ve
     } else if (is_demand(raised)) {
         if (!is_demand(ret))
             take_class(raised, ret);
-        say(ret->summary, " %s it was killed as well: it needs more than that.",
-            with_limit(raised).text);
+        verdict_say(ret->summary, " %s it was killed as well: it needs more than that.",
+                    with_limit(raised).text);
     } else {
-        say(ret->summary, " %s it was killed again. %s", with_limit(raised).text, raised->summary);
+        verdict_say(ret->summary, " %s it was killed again. %s", with_limit(raised).text,
+                    raised->summary);
         open_again(raised, ret);
     }
 }
 
-static void not_killed(const struct verdict *raised, struct verdict *ret)
+/* Steady growth to the kill that more memory met: no leak. Without requests and readiness on record
+ * nobody knows whether the start asked for it, a cache, or the work. */
+static void met_unknown_demand(const struct verdict *raised, struct verdict *ret)
 {
-    if (verdict_levels_off(raised)) {
+    verdict_say(ret->summary,
+                " %s no kill came, and memory levelled off: no leak, but a need of its start, its "
+                "caches or its work.",
+                with_limit(raised).text);
+    open_again(raised, ret);
+    snprintf(ret->would_settle, sizeof(ret->would_settle),
+             "When it became ready, and which requests it had answered before the kills.");
+}
+
+static void not_killed(const struct verdict *raised, bool leak_refuted, struct verdict *ret)
+{
+    if (verdict_levels_off(raised) && !is_demand(ret) && !ret->watched) {
+        met_unknown_demand(raised, ret);
+    } else if (verdict_levels_off(raised)) {
         if (!is_demand(ret)) { /* it stopped growing: what it wants was just more than the limit */
             take_class(raised, ret);
             ret->class = raised->class == VERDICT_BOUNDED_CACHE ? VERDICT_BOUNDED_CACHE
                                                                 : VERDICT_PEAK_DEMAND;
         }
-        say(ret->summary, " %s no kill came, and memory levelled off.", with_limit(raised).text);
+        verdict_say(ret->summary, " %s no kill came, and memory levelled off.",
+                    with_limit(raised).text);
     } else if (raised->class == VERDICT_LEAK && ret->class != VERDICT_LEAK) {
         become_leak(raised, false, ret);
+    } else if (ret->class == VERDICT_LEAK && leak_refuted &&
+               raised->class == VERDICT_INCONCLUSIVE) {
+        verdict_say(ret->summary,
+                    " %s no kill came, although it went on for longer than such growth would have "
+                    "needed.",
+                    with_limit(raised).text);
+        open_again(raised, ret);
     } else if (is_demand(ret) && raised->class == VERDICT_INCONCLUSIVE &&
                raised->drift_bytes.low > 0) {
-        say(ret->summary, " %s no kill came, but memory still grew.", with_limit(raised).text);
+        verdict_say(ret->summary, " %s no kill came, but memory still grew.",
+                    with_limit(raised).text);
         open_again(raised, ret);
     }
 }
 
-void verdict_combine(const struct verdict *trigger, const struct verdict *raised, bool leak_held,
-                     struct verdict *ret)
+void verdict_combine(const struct verdict *trigger, const struct verdict *raised,
+                     enum prediction_outcome leak, struct verdict *ret)
 {
     *ret = *trigger;
     if (!raised || trigger->kills == 0)
         return;
     if (raised->kills > 0)
-        killed_again(raised, leak_held, ret);
+        killed_again(raised, leak == PREDICTION_HOLDS, ret);
     else
-        not_killed(raised, ret);
+        not_killed(raised, leak == PREDICTION_REFUTED, ret);
 }

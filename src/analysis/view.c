@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "analysis/view.h"
 
+#include "analysis/rate.h"
 #include "analysis/statistics.h"
 #include "analysis/verdict_ends.h"
 #include "base/cleanup.h"
@@ -86,7 +87,8 @@ static double observed_s(const struct profile *profile)
 }
 
 /* The common slope of one kind of floor over all lifetimes that got past their start. */
-static int common_slope(const struct view *view, size_t offset, struct trend *ret)
+static int common_slope(const struct view *view, size_t offset, const struct rate_errors *errors,
+                        struct trend *ret, struct estimate *ret_rate)
 {
     AUTO_FREE struct trend_series *series = calloc(view->arm->count + 1, sizeof(*series));
     if (!series)
@@ -99,7 +101,10 @@ static int common_slope(const struct view *view, size_t offset, struct trend *re
             (const struct floor *)((const char *)&view->profiles[i] + offset);
         series[used++] = (struct trend_series){floor->x, floor->y, floor->count};
     }
-    return trend_common(series, used, ret);
+    int rc = trend_common(series, used, ret);
+    if (rc == 0 && ret_rate)
+        rc = rate_of(series, used, ret, errors, ret_rate);
+    return rc;
 }
 
 /* Growth while no request ran: from gaps and cool-downs where they suffice, else from all idle
@@ -153,7 +158,7 @@ static double step_interval(const struct view *view)
         bool rising = false;
         for (size_t k = 1; k < profile->count; k++) {
             bool rose = profile->retained[k] >= profile->retained[k - 1] + step;
-            bool busy = profile_in_cycle(profile, profile->t[k]);
+            bool busy = busy_at(&profile->cycles, profile->t[k]);
             bool begins = rose && !rising;
             if (begins && busy && !isnan(since)) {
                 seconds += profile->t[k] - since;
@@ -189,7 +194,7 @@ static bool idle_stands_still(const struct view *view, double busy)
 static enum driver find_driver(const struct view *view)
 {
     if (!view->traffic)
-        return DRIVER_TIME;
+        return view->arm->requests_unknown ? DRIVER_NONE : DRIVER_TIME;
     double idle = view->idle_per_second.slope.value, busy = view->busy_per_second.slope.value;
     if (isnan(idle) || isnan(busy))
         return DRIVER_NONE;
@@ -213,7 +218,23 @@ static void allow_for_requests_in_flight(struct view *view)
         double least = (view->arm->limit_bytes - view->profiles[i].baseline) / (done + in_flight);
         if (least > 0 && least < view->per_request.slope.low)
             view->per_request.slope.low = least;
+        if (least > 0 && least < view->request_rate.low)
+            view->request_rate.low = least;
     }
+}
+
+static int measure_slopes(struct view *view)
+{
+    const struct rate_errors per_request = {RATE_COUNTER_BYTES, RATE_REQUEST};
+    const struct rate_errors per_second = {RATE_COUNTER_BYTES, 0};
+    int rc = common_slope(view, offsetof(struct profile, by_requests), &per_request,
+                          &view->per_request, &view->request_rate);
+    if (rc == 0)
+        rc = common_slope(view, offsetof(struct profile, by_time), &per_second, &view->per_second,
+                          &view->second_rate);
+    if (rc == 0)
+        rc = common_slope(view, offsetof(struct profile, busy), NULL, &view->busy_per_second, NULL);
+    return rc;
 }
 
 int view_init(struct view *view, const struct arm_series *arm)
@@ -232,11 +253,7 @@ int view_init(struct view *view, const struct arm_series *arm)
         if (!view->longest || observed_s(&view->profiles[i]) > observed_s(view->longest))
             view->longest = &view->profiles[i];
     }
-    int rc = common_slope(view, offsetof(struct profile, by_requests), &view->per_request);
-    if (rc == 0)
-        rc = common_slope(view, offsetof(struct profile, by_time), &view->per_second);
-    if (rc == 0)
-        rc = common_slope(view, offsetof(struct profile, busy), &view->busy_per_second);
+    int rc = measure_slopes(view);
     if (rc == 0)
         rc = idle_slope(view, &view->idle_per_second);
     allow_for_requests_in_flight(view);

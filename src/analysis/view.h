@@ -27,6 +27,8 @@ struct view {
     bool traffic;                /* requests were sent while a lifetime was observed */
     /* Common slopes over the lifetimes that got past their start. */
     struct trend per_request, per_second, busy_per_second, idle_per_second;
+    /* per_request and per_second as they are told: with all that is unsure about them (rate.h). */
+    struct estimate request_rate, second_rate;
     enum driver driver;            /* DRIVER_NONE: requests and time cannot be told apart */
     const struct profile *longest; /* the lifetime with the longest observed time after readiness */
 };

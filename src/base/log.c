@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/log.h"
 
-#include "base/terminal.h"
+#include "base/panel.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 static enum log_level max_level = LOG_LEVEL_INFO;
 
@@ -22,8 +21,7 @@ void log_print(enum log_level level, const char *format, ...)
         return;
 
     char line[2048];
-    int used = snprintf(line, sizeof(line), "%soomlab: %s", terminal_clear_line(STDERR_FILENO),
-                        words[level]);
+    int used = snprintf(line, sizeof(line), "oomlab: %s", words[level]);
     va_list args;
     va_start(args, format);
     int text = vsnprintf(line + used, sizeof(line) - (size_t)used - 1, format, args);
@@ -32,7 +30,5 @@ void log_print(enum log_level level, const char *format, ...)
     if (text < 0)
         length = (size_t)used;
     line[length++] = '\n';
-    if (write(STDERR_FILENO, line, length) < 0) {
-        /* Nobody is left to tell. */
-    }
+    panel_write_above(line, length);
 }

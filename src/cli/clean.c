@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* oomlab clean: remove runs. */
 #include "base/cleanup.h"
+#include "base/duration.h"
 #include "base/log.h"
 #include "cli/result.h"
 #include "cli/state.h"
@@ -9,11 +10,13 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 struct clean_arguments {
-    const char *keep, *format;
+    const char *keep, *older_than, *format;
     bool yes;
 };
 
@@ -67,11 +70,27 @@ static int choose_named(const struct invocation *invocation, struct chosen *chos
     return 0;
 }
 
-static int choose_old(char *const *ids, uint64_t keep, struct chosen *chosen, struct error *err)
+/* When a run began, out of its id ("20261122-131502-..."); false when the id does not say. */
+static bool id_time(const char *id, time_t *ret)
+{
+    struct tm time = {0};
+    const char *end = strptime(id, "%Y%m%d-%H%M%S", &time);
+    if (!end || *end != '-')
+        return false;
+    *ret = timegm(&time);
+    return true;
+}
+
+/* All but the newest `keep`; of those, only the ones that began before `before`. */
+static int choose_old(char *const *ids, uint64_t keep, time_t before, struct chosen *chosen,
+                      struct error *err)
 {
     size_t count = strv_length(ids);
     for (size_t i = 0; i + keep < count; i++) {
         struct run_directory run;
+        time_t began = 0;
+        if (!id_time(ids[i], &began) || began >= before)
+            continue;
         int r = run_directory_of_id(ids[i], &run, err);
         if (r == 0)
             r = choose(chosen, &run, err);
@@ -79,6 +98,25 @@ static int choose_old(char *const *ids, uint64_t keep, struct chosen *chosen, st
             return r;
     }
     return 0;
+}
+
+/* "30d", or a duration as everywhere else. Days are not among those: no other setting is so long.
+ */
+static int age_parse(const char *text, int64_t *ret_s, struct error *err)
+{
+    char *end = NULL;
+    errno = 0;
+    long long days = strtoll(text, &end, 10);
+    if (text[0] >= '0' && text[0] <= '9' && strcmp(end, "d") == 0) {
+        if (errno != 0 || days > 36500)
+            return error_usage(err, "'%s' is out of range (0d to 36500d)", text);
+        *ret_s = days * INT64_C(86400);
+        return 0;
+    }
+    int64_t ns = 0;
+    int r = duration_parse(text, &ns, err);
+    *ret_s = ns / INT64_C(1000000000);
+    return r;
 }
 
 /* Ask on the terminal; where there is none, --yes has to say it. */
@@ -121,10 +159,14 @@ static int choose_runs(const struct invocation *invocation, struct chosen *chose
     const struct clean_arguments *arguments = invocation->arguments;
     CLEANUP(strv_cleanup) char **ids = NULL;
     uint64_t keep = 0;
+    int64_t age_s = -1;
     if (arguments->keep && count_parse(arguments->keep, 0, 1000000, &keep, err) < 0)
         return error_wrap(err, "--keep");
-    if (arguments->keep && invocation->operand_count > 0)
-        return error_usage(err, "--keep is for all runs; leave it or the RUNs out");
+    if (arguments->older_than && age_parse(arguments->older_than, &age_s, err) < 0)
+        return error_wrap(err, "--older-than");
+    if ((arguments->keep || arguments->older_than) && invocation->operand_count > 0)
+        return error_usage(err, "%s is for all runs; leave it or the RUNs out",
+                           arguments->keep ? "--keep" : "--older-than");
     int r = invocation->operand_count > 0 ? 0 : run_ids_list(&ids, err);
     if (r < 0)
         return r;
@@ -133,7 +175,9 @@ static int choose_runs(const struct invocation *invocation, struct chosen *chose
         return error_errno(err, ENOMEM, "choosing the runs");
     if (invocation->operand_count > 0)
         return choose_named(invocation, chosen, err);
-    return choose_old(ids, keep, chosen, err);
+    /* Without an age every run is old enough, one whose clock ran ahead too. */
+    time_t before = arguments->older_than ? time(NULL) - age_s : (time_t)INT64_MAX;
+    return choose_old(ids, keep, before, chosen, err);
 }
 
 static int run_clean(const struct invocation *invocation, struct error *err)
@@ -164,6 +208,11 @@ static const struct option_spec OPTIONS[] = {
      .argument = "N",
      .help = "keep the newest N runs (default: none)",
      .offset = offsetof(struct clean_arguments, keep)},
+    {.name = "older-than",
+     .kind = OPTION_TEXT,
+     .argument = "AGE",
+     .help = "only runs that began longer ago than this: 30d, 12h",
+     .offset = offsetof(struct clean_arguments, older_than)},
     {.name = "yes",
      .letter = 'y',
      .kind = OPTION_FLAG,
@@ -175,7 +224,7 @@ static const struct option_spec OPTIONS[] = {
 
 const struct verb VERB_CLEAN = {
     .name = "clean",
-    .summary = "remove runs: the named ones, or all but the newest",
+    .summary = "remove runs: the named ones, the old ones, or all but the newest",
     .operands = "[RUN...]",
     .operand_values = "@run",
     .details =

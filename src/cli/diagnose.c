@@ -257,8 +257,10 @@ const struct verb VERB_DIAGNOSE = {
         "and several may be given. Azure: 'az containerapp logs show --type system', Log Analytics "
         "rows as JSON, CSV or table, 'revision list', 'az monitor metrics list'. Kubernetes: "
         "'kubectl get pod -o json' or yaml, 'get events -o json', 'describe pod'. Docker and "
-        "Podman: 'inspect'. Prometheus: query_range answers, cAdvisor's /metrics. Kernel logs: "
-        "/dev/kmsg, dmesg, 'journalctl -k', syslog. Tables of times and bytes: sar, CSV.",
+        "Podman: 'inspect'. Prometheus: answers of query and query_range, cAdvisor's /metrics. "
+        "Kernel logs: "
+        "/dev/kmsg, dmesg (text or --json), 'journalctl -k', syslog. Tables of times and bytes: "
+        "sar, CSV.",
     .operands_max = 1000,
     .options = OPTIONS,
     .arguments_bytes = sizeof(struct diagnose_arguments),

@@ -2,6 +2,7 @@
 #include "cli/help.h"
 
 #include "base/buffer.h"
+#include "cli/az.h"
 #include "lab/plan_nearest.h"
 
 #include <string.h>
@@ -76,6 +77,10 @@ static void print_option(const struct option_spec *option, FILE *out)
 
 void help_print_verb(const struct verb *verb, FILE *out)
 {
+    if (verb->commands) {
+        az_print_commands(verb, out);
+        return;
+    }
     fputs("Usage: ", out);
     synopsis(verb, out);
     fprintf(out, "\n%c%s.\n", verb->summary[0] - 'a' + 'A', verb->summary + 1);

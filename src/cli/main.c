@@ -64,6 +64,12 @@ static int flush_stdout(int status)
     bool failed = fflush(stdout) != 0 || ferror(stdout);
     if (!failed)
         return status;
+    /* An earlier write has failed, and nothing was left to flush: ask for its reason again. */
+    if (errno == 0) {
+        clearerr(stdout);
+        putchar('\n');
+        fflush(stdout);
+    }
     const char *reason = strerrordesc_np(errno);
     log_error("writing to standard output%s%s", errno ? ": " : " failed", errno ? reason : "");
     return STATUS_FAILED;

@@ -97,6 +97,32 @@ static int missing_value(const struct parser *parser, const struct option_spec *
                        option->name, option->argument);
 }
 
+/* All words up to the next option. None at all makes an empty list, which is not the same as none
+ * given. */
+static int take_words(struct parser *parser, const struct option_spec *option, const char *value,
+                      struct error *err)
+{
+    const char ***list = (const char ***)((char *)parser->invocation->arguments + option->offset);
+    if (value)
+        return apply(parser, option, value, err);
+    if (!*list)
+        *list = calloc(1, sizeof(**list));
+    if (!*list)
+        return out_of_memory(err);
+    while (parser->at < parser->argc) {
+        const char *word = parser->argv[parser->at];
+        bool is_option = strncmp(word, "--", 2) == 0 ||
+                         (word[0] == '-' && (word[1] == 'h' || find_letter(parser->verb, word[1])));
+        if (is_option)
+            break;
+        int r = apply(parser, option, word, err);
+        if (r < 0)
+            return r;
+        parser->at++;
+    }
+    return 0;
+}
+
 static int parse_long(struct parser *parser, const char *word, struct error *err)
 {
     size_t length = strcspn(word + 2, "=");
@@ -106,6 +132,8 @@ static int parse_long(struct parser *parser, const char *word, struct error *err
         return unknown_option(parser, word, err);
     if (option->kind == OPTION_FLAG && value)
         return error_usage(err, "%s: --%s takes no value", parser->verb->name, option->name);
+    if (option->kind == OPTION_WORDS)
+        return take_words(parser, option, value, err);
     if (option->kind != OPTION_FLAG && !value)
         value = next_word(parser);
     if (option->kind != OPTION_FLAG && !value)
@@ -196,8 +224,11 @@ void invocation_done(struct invocation *invocation)
         return;
     const struct option_spec *option = invocation->verb->options;
     for (; invocation->arguments && option && option->name; option++) {
-        if (option->kind == OPTION_LIST)
-            free(*(void **)((char *)invocation->arguments + option->offset));
+        void **member = (void **)((char *)invocation->arguments + option->offset);
+        if (option->kind != OPTION_LIST && option->kind != OPTION_WORDS)
+            continue;
+        free(*member);
+        *member = NULL; /* another spelling of the option may have the same one */
     }
     free(invocation->arguments);
     free(invocation->operands);

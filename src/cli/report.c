@@ -13,23 +13,31 @@ static void store_cleanup(struct store **store)
     store_close(*store);
 }
 
-int cli_report(const struct run_directory *run, bool json, struct error *err)
+int cli_report_write(const struct run_directory *run, json_t **ret, struct error *err)
 {
     CLEANUP(store_cleanup) struct store *store = NULL;
-    CLEANUP(json_cleanup) json_t *result = NULL;
     int r = store_open(run->path, &store, err);
     if (r == 0)
         r = report_write_all(store, run->path, err);
-    if (r == 0)
-        r = report_result(store, &result, err);
-    if (r < 0)
-        return r;
+    return r < 0 ? r : report_result(store, ret, err);
+}
+
+int cli_report_print(const struct run_directory *run, const json_t *result, bool json,
+                     struct error *err)
+{
     if (json)
-        return json_print(json_incref(result), stdout, err);
-    r = report_print_summary(result, stdout, err);
+        return json_print(json_incref((json_t *)result), stdout, err);
+    int r = report_print_summary(result, stdout, err);
     if (r == 0)
         printf("\nReport: %s/report.html (and report.md, result.json)\n", run->path);
     return r;
+}
+
+int cli_report(const struct run_directory *run, bool json, struct error *err)
+{
+    CLEANUP(json_cleanup) json_t *result = NULL;
+    int r = cli_report_write(run, &result, err);
+    return r < 0 ? r : cli_report_print(run, result, json, err);
 }
 
 struct report_arguments {

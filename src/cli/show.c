@@ -108,7 +108,10 @@ static void print_run(const json_t *run, const json_t *plan, const json_t *verdi
     printf("\nMachine    Linux %s, cgroup v%d, %d CPUs, %s\n", text_of(run, "kernel"),
            (int)integer_of(run, "cgroup_version"), (int)integer_of(run, "cpus"),
            size_format((uint64_t)integer_of(run, "memory_bytes"), memory));
+    const json_t *stack = json_object_get(verdict, "leading_stack");
     printf("Verdict    %s\n", verdict ? text_of(verdict, "class") : "none: the run ended early");
+    if (stack)
+        printf("Code       %s\n", text_of(stack, "sentence"));
     if (json_is_integer(status))
         printf("Status     %d\n", (int)json_integer_value(status));
     printf("Directory  %s\n", directory);

@@ -18,9 +18,11 @@ enum exit_status {
 };
 
 enum option_kind {
-    OPTION_FLAG, /* bool */
-    OPTION_TEXT, /* const char *; given twice: the last counts */
-    OPTION_LIST, /* const char **, NULL-terminated, freed after the verb */
+    OPTION_FLAG,  /* bool */
+    OPTION_TEXT,  /* const char *; given twice: the last counts */
+    OPTION_LIST,  /* const char **, NULL-terminated, freed after the verb */
+    OPTION_WORDS, /* the same, and it takes all words up to the next option: --args a b c. What
+                     begins with one '-' and is no option of the verb is a word, too */
 };
 
 /* One option; it sets the member at `offset` of the verb's arguments. */
@@ -49,6 +51,8 @@ struct invocation {
 /* Returns an exit status (0 or more) or -errno with `err` set. */
 typedef int (*verb_function)(const struct invocation *invocation, struct error *err);
 
+struct az_command;
+
 struct verb {
     const char *name;
     const char *summary;        /* one line, no full stop */
@@ -56,8 +60,9 @@ struct verb {
     const char *operand_values; /* what completion offers for operands, as above */
     const char *details;        /* further lines of help; may be NULL */
     size_t operands_min, operands_max;
-    bool takes_command; /* "--" and a command may follow */
-    bool raw;           /* options are not parsed: the verb does it itself */
+    bool takes_command;                /* "--" and a command may follow */
+    const struct az_command *commands; /* of further words (cli/az.h); NULL: none */
+    bool raw;                          /* options are not parsed: the verb does it itself */
     const struct option_spec *options;
     size_t arguments_bytes;
     verb_function run;
@@ -67,8 +72,9 @@ struct verb {
 extern const struct verb *const VERBS[];
 const struct verb *verb_find(const char *name);
 
-extern const struct verb VERB_CLEAN, VERB_COMPARE, VERB_COMPLETION, VERB_DIAGNOSE, VERB_DOCTOR,
-    VERB_EXPORT, VERB_HELP, VERB_LIST, VERB_REPORT, VERB_RUN, VERB_SHOW, VERB_VERSION,
+extern const struct verb VERB_ADVISE, VERB_CHECK, VERB_CLEAN, VERB_COMPARE, VERB_COMPLETION,
+    VERB_CONTAINERAPP, VERB_DIAGNOSE, VERB_DOCTOR, VERB_EXPORT, VERB_GROUP, VERB_HEAP, VERB_HELP,
+    VERB_LIST, VERB_MONITOR, VERB_REPORT, VERB_REST, VERB_RUN, VERB_SERVE, VERB_SHOW, VERB_VERSION,
     VERB_WORKLOAD;
 
 /* The option that every data verb has; `arguments` has a member `const char *format`. */

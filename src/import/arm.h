@@ -2,7 +2,9 @@
 /* One container while it is concluded. Internal to src/import. */
 #pragma once
 
-#include "analysis/verdict.h"
+#include "analysis/by_kind.h"
+#include "analysis/caveats.h"
+#include "analysis/recommend.h"
 #include "import/cause.h"
 #include "import/containers.h"
 
@@ -17,13 +19,20 @@ struct arm_work {
     struct curves curves;
     struct judged *judged; /* one for each lifetime; owned */
     int64_t *life_rows;    /* their rows in `lifetime`; owned */
-    double limit;          /* bytes; NAN */
+    double limit;          /* bytes; 0: recorded as none; NAN unknown */
     int64_t limit_fact;
     int64_t first_ns, last_ns;         /* of all its rows; FACT_TIME_UNKNOWN */
     unsigned kills, unsettled, others; /* ends by the kernel; ends of unknown cause; all the rest */
+    unsigned killer_kills;             /* ends by a user-space killer; in none of the others */
+    unsigned falls;                    /* of its memory, at once, where no start is recorded */
     struct spoken spoken;              /* of its most talkative lifetime */
     enum evidence_level weakest;       /* of the kills' causes */
     struct verdict verdict;
+    struct verdict left_open;   /* what the curve says where it settles nothing; else all 0 */
+    struct caveats caveats;     /* what its curves could not show */
+    struct forecasts forecasts; /* from its curves; none where they did not settle it */
+    struct growth_kinds kinds;  /* likewise */
+    bool kinds_known;
     unsigned *next_evidence; /* number of the next statement, over all arms */
     unsigned evidence[ARM_EVIDENCE_MAX];
     size_t evidence_count;
@@ -33,7 +42,7 @@ struct arm_work {
 int arm_state(struct arm_work *arm, enum evidence_level level, int64_t fact, int64_t life_row,
               struct error *err, const char *format, ...) __attribute__((format(printf, 6, 7)));
 
-/* arm_judge.c: fills in arm->verdict. */
+/* arm_judge.c: fills in arm->verdict and what goes with it. */
 int arm_judge(struct arm_work *arm, struct error *err);
 /* arm_state.c: every statement about it. */
 int arm_state_all(struct arm_work *arm, struct error *err);

@@ -55,6 +55,18 @@ static int state_kill(struct arm_work *arm, const struct recorded_kill *kill, in
                       struct error *err)
 {
     char at[TIMESTAMP_TEXT_MAX];
+    if (kill->killer)
+        return arm_state(arm, LEVEL_OBSERVED, kill->facts[0], life_row, err,
+                         "the log of %s at %s: it killed %.200s.", killer_name(kill->killer),
+                         moment(kill->at_ns, at),
+                         kill->task_memcg[0] ? kill->task_memcg
+                         : kill->comm[0]     ? kill->comm
+                                             : "a process");
+    if (!kill->from_log && kill->count > 1)
+        return arm_state(
+            arm, LEVEL_OBSERVED, kill->facts[0], life_row, err,
+            "an out-of-memory record at %s: %ju processes killed since the one before.",
+            moment(kill->at_ns, at), (uintmax_t)kill->count);
     return arm_state(arm, LEVEL_OBSERVED, kill->facts[0], life_row, err,
                      "%s %s: %s killed%s%.160s.",
                      kill->from_log ? "the kernel log at" : "an out-of-memory record at",
@@ -67,8 +79,8 @@ static int state_end(struct arm_work *arm, size_t index, struct error *err)
     const struct life *life = &arm->lives.items[index];
     const struct judged *judged = &arm->judged[index];
     int64_t row = arm->life_rows[index];
-    bool by_kernel = life->kill && judged->cause <= CAUSE_OOM_HOST;
-    int64_t fact = by_kernel          ? life->kill->facts[0]
+    bool by_kill = life->kill && judged->cause <= CAUSE_OOM_USERSPACE_KILLER;
+    int64_t fact = by_kill            ? life->kill->facts[0]
                    : life->fact_count ? life->facts[0]
                                       : life->start_fact;
     char at[TIMESTAMP_TEXT_MAX];
@@ -132,11 +144,31 @@ static int state_backoff(struct arm_work *arm, struct error *err)
                      waits, known == 1 ? "" : "s");
 }
 
+/* The two ends of a curve that carries a verdict: who doubts the growth can look them up. */
+static int state_curve_ends(struct arm_work *arm, const struct curve *curve, struct error *err)
+{
+    char size[SIZE_TEXT_MAX], at[TIMESTAMP_TEXT_MAX];
+    if (curve->count < 2 || curve->first_fact == curve->last_fact)
+        return 0;
+    int r = arm_state(arm, LEVEL_OBSERVED, curve->first_fact, 0, err,
+                      "its memory was %s at %s, the first of %zu points of its curve.",
+                      size_format((uint64_t)curve->first, size), moment(curve->first_ns, at),
+                      curve->count);
+    if (r == 0 && curve->last_fact != curve->peak_fact)
+        r = arm_state(arm, LEVEL_OBSERVED, curve->last_fact, 0, err,
+                      "its memory was %s at %s, the last of them.",
+                      size_format((uint64_t)curve->last, size), moment(curve->last_ns, at));
+    return r;
+}
+
 static int state_memory(struct arm_work *arm, struct error *err)
 {
     char size[SIZE_TEXT_MAX], limit[SIZE_TEXT_MAX] = "", at[TIMESTAMP_TEXT_MAX];
     int r = 0;
-    if (arm->limit_fact)
+    if (arm->limit_fact && arm->limit == 0)
+        r = arm_state(arm, LEVEL_OBSERVED, arm->limit_fact, 0, err,
+                      "the record of its settings has no memory limit.");
+    else if (arm->limit_fact)
         r = arm_state(arm, LEVEL_OBSERVED, arm->limit_fact, 0, err, "its memory limit is %s.",
                       size_format((uint64_t)arm->limit, limit));
     const struct curve *best = NULL, *any = NULL;
@@ -146,6 +178,8 @@ static int state_memory(struct arm_work *arm, struct error *err)
         if (!isnan(curve->peak) && (!best || curve->peak > best->peak))
             best = curve;
     }
+    if (r == 0 && best)
+        r = state_curve_ends(arm, best, err);
     if (r == 0 && best)
         r = arm_state(arm, LEVEL_OBSERVED, best->peak_fact, 0, err,
                       "its highest recorded memory was %s, at %s.",
@@ -165,6 +199,7 @@ static int state_told(struct arm_work *arm, const struct told *told, const char 
                       struct error *err)
 {
     char first[TIMESTAMP_TEXT_MAX], last[TIMESTAMP_TEXT_MAX], when[3 * TIMESTAMP_TEXT_MAX] = "";
+    char times[48] = "";
     if (told->count == 0)
         return 0;
     if (told->first_ns != FACT_TIME_UNKNOWN && told->first_ns == told->last_ns)
@@ -172,7 +207,9 @@ static int state_told(struct arm_work *arm, const struct told *told, const char 
     else if (told->first_ns != FACT_TIME_UNKNOWN)
         snprintf(when, sizeof(when), " from %s to %s", moment(told->first_ns, first),
                  moment(told->last_ns, last));
-    return arm_state(arm, LEVEL_OBSERVED, told->fact, 0, err, "%s, %ju row%s%s%s%s.", what,
+    if (told->times > told->count)
+        snprintf(times, sizeof(times), "%ju times in ", (uintmax_t)told->times);
+    return arm_state(arm, LEVEL_OBSERVED, told->fact, 0, err, "%s, %s%ju row%s%s%s%s.", what, times,
                      (uintmax_t)told->count, told->count == 1 ? "" : "s", when,
                      told->reason[0] ? ": " : "", told->reason);
 }
@@ -207,5 +244,12 @@ int arm_state_all(struct arm_work *arm, struct error *err)
         r = arm_state(arm, LEVEL_OBSERVED, lives->restarts.fact, 0, err,
                       "the platform counted %.0f restart%s.", lives->restart_count,
                       lives->restart_count == 1 ? "" : "s");
+    char at[TIMESTAMP_TEXT_MAX];
+    if (r == 0 && lives->anew_ns != FACT_TIME_UNKNOWN)
+        r = arm_state(arm, LEVEL_OBSERVED, lives->anew_fact, 0, err,
+                      "its restart counter began anew by %s (the pod was made anew, or its count "
+                      "lost): %.0f before, %.0f since.",
+                      moment(lives->anew_ns, at), lives->anew_count,
+                      lives->restart_count - lives->anew_count);
     return r;
 }

@@ -229,6 +229,8 @@ static int read_stream(struct input *input, const struct fact_sink *sink, struct
         if (r < 0)
             return r;
     }
+    if (r == 0 && input_cut_row(input))
+        fact_warn(sink, input_cut_row(input), "the file seems to be cut off in its last line");
     return r;
 }
 

@@ -128,7 +128,7 @@ static double stat_value(const char *stat, const char *key)
 static int give_sample(struct fact *fact, enum metric metric, double value,
                        const struct fact_sink *sink, struct error *err)
 {
-    if (isnan(value))
+    if (!(value >= 0 && value < 0x1p63)) /* unknown, or no size */
         return 0;
     fact->metric = metric;
     fact->value = value;

@@ -39,6 +39,18 @@ static const char *known(const char *text, const char *fallback)
     return text && *text ? text : fallback && *fallback ? fallback : NULL;
 }
 
+/* The system log has no column for the container: its messages name it. */
+static const char *container_of(const char *message, char ret[AZURE_NAME_MAX])
+{
+    static const char *const marks[] = {"Container '", "Started container '", "Created container '",
+                                        "Back-off restarting failed container '"};
+    for (size_t i = 0; i < sizeof(marks) / sizeof(*marks); i++) {
+        if (begins(message, marks[i]))
+            return quoted_after(message, marks[i], ret);
+    }
+    return NULL;
+}
+
 static void fill(struct fact *fact, enum fact_kind kind, enum fact_origin origin,
                  const struct azure_row *row, const struct azure_context *context)
 {
@@ -70,8 +82,8 @@ static int read_end(const struct azure_row *row, struct azure_context *context,
     fill(&fact, never_ran(reason) ? FACT_IMAGE_FAILURE : FACT_END, ORIGIN_AZURE, row, context);
     char *end = code;
     long number = strtol(code, &end, 10);
-    if (end != code && *end == '\0' && number >= 0 && number <= 255)
-        fact.exit_code = (int)number;
+    if (end != code && *end == '\0')
+        fact.exit_code = fact_exit_code((double)number, fact.line, sink);
     /* ProcessExited rows come without a reason in the text: they echo a ContainerTerminated. */
     fact.reason = reason[0] ? reason : "ProcessExited";
     return fact_give(sink, &fact, err);
@@ -115,11 +127,9 @@ static enum fact_kind kind_of(const struct azure_row *row, const struct azure_co
     return program ? FACT_CONSOLE : FACT_COUNT;
 }
 
-int azure_row_read(const struct azure_row *row, struct azure_context *context,
-                   const struct fact_sink *sink, struct error *err)
+static int read_named(const struct azure_row *row, struct azure_context *context,
+                      const struct fact_sink *sink, struct error *err)
 {
-    if (!row->message)
-        return 0;
     if (!context->console || (row->reason && *row->reason)) {
         if (strstr(row->message, "was terminated with exit code '"))
             return read_end(row, context, sink, err);
@@ -134,4 +144,17 @@ int azure_row_read(const struct azure_row *row, struct azure_context *context,
     if (fact_time(row->time) == FACT_TIME_UNKNOWN && row->time && *row->time)
         fact_warn(sink, row->line, "'%.40s' is no time; the row counts without one", row->time);
     return give(row, kind, context, sink, err);
+}
+
+int azure_row_read(const struct azure_row *row, struct azure_context *context,
+                   const struct fact_sink *sink, struct error *err)
+{
+    if (!row->message)
+        return 0;
+    char container[AZURE_NAME_MAX];
+    struct azure_row named = *row;
+    bool program = context->console && (!row->reason || !*row->reason);
+    if (!program && !known(row->container, NULL))
+        named.container = container_of(row->message, container);
+    return read_named(&named, context, sink, err);
 }

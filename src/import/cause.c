@@ -3,6 +3,7 @@
  * memory curve, then the exit code, which alone proves nothing. */
 #include "import/cause.h"
 
+#include "base/duration.h"
 #include "base/size.h"
 
 #include <math.h>
@@ -12,6 +13,8 @@
 
 #define CODE_SIGKILL 137
 #define CODE_SIGTERM 143
+/* Kubernetes grants 30 s between SIGTERM and SIGKILL, Azure too. */
+#define STOP_TAKES_NS (60 * NS_PER_S)
 
 __attribute__((format(printf, 4, 5))) static void
 decide(struct judged *ret, enum end_cause cause, enum evidence_level level, const char *format, ...)
@@ -41,8 +44,18 @@ static void judge_kernel(const struct life *life, struct judged *ret)
     const char *who = kill->comm[0] ? kill->comm : "a process";
     if (!kill->from_log) {
         decide(ret, CAUSE_OOM_CONTAINER_LIMIT, LEVEL_STRONGLY_SUGGESTED,
-               "An out-of-memory kill was recorded for it at the moment of its end; whose limit "
-               "fired is not recorded.");
+               "An out-of-memory kill was recorded for it %s; whose limit fired is not recorded.",
+               life->end_ns == FACT_TIME_UNKNOWN ? "within the sample interval of its end"
+                                                 : "at the moment of its end");
+        return;
+    }
+    if (!kill->task_memcg[0] && life->origin != ORIGIN_KERNEL_LOG) {
+        bool host = kill->scope == KMSG_SCOPE_GLOBAL;
+        decide(
+            ret, host ? CAUSE_OOM_HOST : CAUSE_OOM_CONTAINER_LIMIT, LEVEL_INFERRED,
+            "A record says that the kernel killed %s (pid %lld) for memory at the moment of this "
+            "end%s; it names no container.",
+            who, (long long)kill->pid, host ? ", because the whole host had run out" : "");
         return;
     }
     if (kill->scope == KMSG_SCOPE_GLOBAL) {
@@ -71,6 +84,51 @@ static void judge_kernel(const struct life *life, struct judged *ret)
                who, (long long)kill->pid);
 }
 
+/* A kernel log names no main process: where it alone tells of an end, that the end came of the kill
+ * is shown only by a kill of all that was in the cgroup. */
+static void consider_main(const struct life *life, struct judged *ret)
+{
+    if (life->origin != ORIGIN_KERNEL_LOG || !life->kill->from_log)
+        return;
+    size_t used = strlen(ret->text);
+    if (life->kill->whole) {
+        snprintf(ret->text + used, sizeof(ret->text) - used, " Nothing else was left in it.");
+        return;
+    }
+    if (ret->level < LEVEL_STRONGLY_SUGGESTED)
+        ret->level = LEVEL_STRONGLY_SUGGESTED;
+    snprintf(ret->text + used, sizeof(ret->text) - used,
+             " Whether it was the main process, with which a container ends, is not in the log.");
+}
+
+/* A user-space killer's own record. earlyoom names no container: that the end is this one's follows
+ * from the moment alone, unless nothing but its log tells of it. */
+static void judge_killer(const struct life *life, struct judged *ret)
+{
+    const struct recorded_kill *kill = life->kill;
+    if (kill->killer == KILLER_OOMD)
+        decide(ret, CAUSE_OOM_USERSPACE_KILLER, LEVEL_OBSERVED,
+               "The log of systemd-oomd says that it killed everything in %.200s.",
+               kill->task_memcg);
+    else if (life->origin == ORIGIN_KILLER_LOG)
+        decide(ret, CAUSE_OOM_USERSPACE_KILLER, LEVEL_OBSERVED,
+               "The log of earlyoom says that it killed %s (pid %lld).",
+               kill->comm[0] ? kill->comm : "a process", (long long)kill->pid);
+    else
+        decide(ret, CAUSE_OOM_USERSPACE_KILLER, LEVEL_STRONGLY_SUGGESTED,
+               "The log of earlyoom says that it killed %s (pid %lld) at the moment of this end, "
+               "and of no other; it names no container.",
+               kill->comm[0] ? kill->comm : "a process", (long long)kill->pid);
+}
+
+/* The platform's word for a stop is about this end only as long as a stop takes. */
+static bool stopped_then(const struct life *life)
+{
+    return life->stopped &&
+           (life->stop_ns == FACT_TIME_UNKNOWN || life->end_ns == FACT_TIME_UNKNOWN ||
+            life->end_ns - life->stop_ns <= STOP_TAKES_NS);
+}
+
 /* The platform ended or stopped it: its own words. */
 static bool judge_platform(const struct life *life, struct judged *ret)
 {
@@ -84,9 +142,12 @@ static bool judge_platform(const struct life *life, struct judged *ret)
                "The platform says that it was stopped by hand.");
         return true;
     }
-    if (life->stopped && (killed(life) || life->exit_code == CODE_SIGTERM)) {
-        decide(ret, CAUSE_KILLED_BY_PLATFORM, LEVEL_STRONGLY_SUGGESTED,
-               "The platform had said before that it would stop it (%s).",
+    if (stopped_then(life) && !(life->oom_killed && killed(life)) &&
+        (killed(life) || life->exit_code == CODE_SIGTERM)) {
+        bool timed = life->stop_ns != FACT_TIME_UNKNOWN && life->end_ns != FACT_TIME_UNKNOWN;
+        decide(ret, CAUSE_KILLED_BY_PLATFORM, timed ? LEVEL_STRONGLY_SUGGESTED : LEVEL_INFERRED,
+               "The platform had said %s that it would stop it (%s).",
+               timed ? "before" : "at a time that is not recorded",
                life->stop_reason[0] ? life->stop_reason : "no reason given");
         return true;
     }
@@ -136,25 +197,46 @@ static void judge_137(const struct life *life, double limit, const struct curve 
 }
 
 /* OOMKilled is a word about the container, not about its main process. */
-static void judge_flag(const struct life *life, struct judged *ret)
+static void judge_flag(const struct life *life, double limit, struct judged *ret)
 {
-    if (killed(life) || life->exit_code == FACT_CODE_UNKNOWN) {
-        decide(
-            ret, CAUSE_OOM_CONTAINER_LIMIT, LEVEL_STRONGLY_SUGGESTED,
-            "The platform says OOMKilled and exit code 137; it cannot tell the container's limit "
-            "from one above it.");
+    bool by_signal = killed(life) || life->exit_code == FACT_CODE_UNKNOWN;
+    if (by_signal && limit == 0) {
+        decide(ret, CAUSE_OOM_HOST, LEVEL_INFERRED,
+               "The platform says OOMKilled, and its record of the settings has no limit for this "
+               "container: the host had run out of memory, or a limit above the container was "
+               "reached.");
+        return;
+    }
+    if (by_signal) {
+        decide(ret, CAUSE_OOM_CONTAINER_LIMIT, LEVEL_STRONGLY_SUGGESTED,
+               "The platform says OOMKilled%s; it cannot tell the container's limit from one above "
+               "it.",
+               killed(life) ? " and exit code 137" : ", the exit code is not recorded");
         return;
     }
     ret->child = true;
-    decide(ret, CAUSE_EXITED, LEVEL_OBSERVED,
+    decide(ret, CAUSE_EXITED, LEVEL_STRONGLY_SUGGESTED,
            "The platform says OOMKilled, but the main process ended with code %d and not by "
-           "SIGKILL: a child was killed, and this end is another matter.",
+           "SIGKILL: by that word a child was killed, and this end is no out-of-memory kill.",
            life->exit_code);
+}
+
+/* The runtime's words for a container whose program never ran. */
+static bool never_started(const struct life *life)
+{
+    return reason_is(life, "StartError") || reason_is(life, "ContainerCannotRun");
 }
 
 static void judge_code(const struct life *life, struct judged *ret)
 {
     int code = life->exit_code;
+    if (never_started(life)) {
+        decide(ret, CAUSE_UNKNOWN, LEVEL_NOT_PROVEN,
+               "The runtime could not start it (%s): its message says why, a limit too small for "
+               "the start itself among the reasons.",
+               life->reason);
+        return;
+    }
     if (code == FACT_CODE_UNKNOWN)
         decide(ret, CAUSE_UNKNOWN, LEVEL_NOT_PROVEN, "The record names neither code nor signal.");
     else if (code == CODE_SIGTERM)
@@ -176,16 +258,21 @@ void judge_end(const struct life *life, double limit, const struct curve *curve,
     if (!life->ended)
         return;
     bool other_end = life->exit_code != FACT_CODE_UNKNOWN && !killed(life);
-    if (life->kill && !other_end)
+    if (life->kill && life->kill->killer) {
+        judge_killer(life, ret);
+        return;
+    }
+    if (life->kill && !other_end) {
         judge_kernel(life, ret);
-    else if (judge_platform(life, ret))
+        consider_main(life, ret);
+    } else if (judge_platform(life, ret))
         ret->child = life->kill != NULL;
     else if (runtime && other_end)
         decide(ret, CAUSE_RUNTIME_OUT_OF_MEMORY, LEVEL_STRONGLY_SUGGESTED,
                "%s printed that it ran out of memory and ended with exit code %d.", runtime,
                life->exit_code);
     else if (life->oom_killed)
-        judge_flag(life, ret);
+        judge_flag(life, limit, ret);
     else if (killed(life))
         judge_137(life, limit, curve, ret);
     else

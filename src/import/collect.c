@@ -32,8 +32,9 @@ struct collector {
 const char *fact_kind_name(enum fact_kind kind)
 {
     static const char *const names[FACT_COUNT] = {
-        "container", "start", "end",  "running", "restart-count", "sample",        "limit",
-        "oom-kill",  "probe", "stop", "backoff", "state",         "image-failure", "console",
+        "container",     "start",    "end",         "running",     "restart-count", "sample",
+        "limit",         "oom-kill", "probe",       "stop",        "backoff",       "state",
+        "image-failure", "console",  "last-reason", "killer-kill",
     };
     return names[kind];
 }
@@ -41,7 +42,8 @@ const char *fact_kind_name(enum fact_kind kind)
 const char *fact_origin_name(enum fact_origin origin)
 {
     static const char *const names[ORIGIN_COUNT] = {
-        "azure", "kubernetes", "docker", "prometheus", "kernel-log", "csv", "cgroup", "console",
+        "azure", "kubernetes", "docker",  "prometheus", "kernel-log",
+        "csv",   "cgroup",     "console", "killer-log",
     };
     return names[origin];
 }
@@ -85,8 +87,11 @@ static void warn(void *context, uint64_t line, const char *text)
     if (collector->warning_count == WARNINGS_MAX)
         return;
     input_clean(text, strlen(text), clean, sizeof(clean));
-    if (asprintf(&collector->warnings[collector->warning_count], "%s:%ju: %s",
-                 collector->source_name, (uintmax_t)line, clean) >= 0)
+    char place[32] = "";
+    if (line > 0)
+        snprintf(place, sizeof(place), ":%ju", (uintmax_t)line);
+    if (asprintf(&collector->warnings[collector->warning_count], "%s%s: %s", collector->source_name,
+                 place, clean) >= 0)
         collector->warning_count++;
 }
 

@@ -6,7 +6,12 @@
 #include "analysis/attribution.h"
 #include "base/buffer.h"
 #include "base/cleanup.h"
+#include "conclude/advice.h"
+#include "conclude/caveats.h"
+#include "conclude/kinds.h"
 #include "import/arm.h"
+#include "import/killer_kills.h"
+#include "import/oom_counters.h"
 
 #include <errno.h>
 #include <math.h>
@@ -32,31 +37,26 @@ static struct store_value time_value(const char *column, int64_t ns)
     return (struct store_value)STORE_INT(column, ns);
 }
 
-static struct store_value real_value(const char *column, double value)
-{
-    if (!isfinite(value))
-        return (struct store_value)STORE_NIL(column);
-    return (struct store_value)STORE_DBL(column, value);
-}
-
 /* --- what is known of one container -------------------------------------------------------------
  */
 
-/* The newest limit that is told of the container, or of its revision or app as a whole. */
+/* The newest limit that is told of the container, or of its revision or app as a whole; 0 where all
+ * that is told of the container is that it has none. */
 static int load_limit(struct arm_work *arm, const struct import_options *options, struct error *err)
 {
     arm->limit = options->limit_bytes;
     if (!isnan(arm->limit))
         return 0;
     sqlite3_stmt *row = NULL;
-    int r = store_prepare(arm->store,
-                          "SELECT f.value, f.id FROM fact f JOIN place p ON p.id = f.place_id"
-                          " WHERE f.kind = 'limit' AND f.value > 0 AND (p.arm_id = ?1 OR"
-                          " (p.replica IS NULL AND p.container IS NULL AND"
-                          "  ((p.revision IS NOT NULL AND p.revision = ?2) OR"
-                          "   (p.revision IS NULL AND p.app = ?3))))"
-                          " ORDER BY p.arm_id = ?1 DESC, f.at_ns DESC, f.id DESC LIMIT 1",
-                          &row, err);
+    int r = store_prepare(
+        arm->store,
+        "SELECT f.value, f.id FROM fact f JOIN place p ON p.id = f.place_id"
+        " WHERE f.kind = 'limit' AND (f.value > 0 OR p.arm_id = ?1) AND (p.arm_id = ?1 OR"
+        " (p.replica IS NULL AND p.container IS NULL AND"
+        "  ((p.revision IS NOT NULL AND p.revision = ?2) OR"
+        "   (p.revision IS NULL AND p.app = ?3))))"
+        " ORDER BY f.value > 0 DESC, p.arm_id = ?1 DESC, f.at_ns DESC, f.id DESC LIMIT 1",
+        &row, err);
     if (r < 0)
         return r;
     sqlite3_bind_int64(row, 1, arm->container->arm_id);
@@ -137,6 +137,8 @@ static int judge_life(struct arm_work *arm, size_t index, struct error *err)
     if (judged->cause <= CAUSE_OOM_HOST) {
         arm->kills++;
         arm->weakest = level_weaker(arm->weakest, judged->level);
+    } else if (judged->cause == CAUSE_OOM_USERSPACE_KILLER) {
+        arm->killer_kills++;
     } else if (judged->cause == CAUSE_UNKNOWN) {
         arm->unsettled += life->fact_count > 0;
     } else {
@@ -207,7 +209,7 @@ static int insert_arm(struct arm_work *arm, struct error *err)
         STORE_STR("revision", revision),
         STORE_STR("command", "[]"),
         STORE_STR("env", "{}"),
-        arm->limit >= 1 ? (struct store_value)STORE_INT("memory_limit_bytes", arm->limit)
+        arm->limit >= 0 ? (struct store_value)STORE_INT("memory_limit_bytes", arm->limit)
                         : (struct store_value)STORE_NIL("memory_limit_bytes"),
         STORE_INT("requests_planned", 0),
         STORE_STR("sequence_sha256", ""),
@@ -339,7 +341,7 @@ static int insert_verdict(struct arm_work *arm, bool whole, struct error *err)
     if (!because)
         return error_errno(err, ENOMEM, "recording the verdict");
     const struct estimate *interval =
-        isnan(verdict->per_request.value) ? &verdict->per_second : &verdict->per_request;
+        verdict_by_requests(verdict) ? &verdict->per_request : &verdict->per_second;
     const struct store_value none = STORE_NIL("arm_id");
     const struct store_value own = STORE_INT("arm_id", arm->container->arm_id);
     const struct store_value values[] = {
@@ -350,32 +352,43 @@ static int insert_verdict(struct arm_work *arm, bool whole, struct error *err)
         STORE_STR("level", level_name(verdict->level)),
         STORE_STR("because", because),
         STORE_STR("summary", verdict->summary),
-        real_value("growth_bytes_per_request", verdict->per_request.value),
-        real_value("growth_bytes_per_s", verdict->per_second.value),
-        real_value("growth_low", interval->low),
-        real_value("growth_high", interval->high),
+        store_real("growth_bytes_per_request", verdict->per_request.value),
+        store_real("growth_bytes_per_s", verdict->per_second.value),
+        store_real("growth_low", interval->low),
+        store_real("growth_high", interval->high),
         STORE_STR("would_settle", verdict->would_settle[0] ? verdict->would_settle : NULL),
         STORE_END,
     };
     return store_insert(arm->store, "verdict", values, NULL, err);
 }
 
+static bool was_evicted(const struct arm_work *arm)
+{
+    for (size_t i = 0; i < arm->lives.count; i++) {
+        if (arm->judged[i].cause == CAUSE_KILLED_BY_PLATFORM &&
+            strcmp(arm->lives.items[i].stop_reason, "Evicted") == 0)
+            return true;
+    }
+    return false;
+}
+
 static int insert_recommendation(struct arm_work *arm, struct error *err)
 {
     struct recommendation advice;
-    recommend(&arm->verdict, NULL, arm->limit, &advice);
+    recommend(&arm->verdict, NULL, arm->limit, &arm->forecasts, &advice);
     if (!(arm->limit > 0) && advice.action == ADVISE_KEEP_LIMIT)
         snprintf(advice.reason, sizeof(advice.reason),
-                 "No out-of-memory kill is recorded; the limit is not, either (--limit), so how "
-                 "near its memory came to it cannot be said.");
-    const struct store_value values[] = {
-        STORE_STR("action", recommendation_action_name((int)advice.action)),
-        advice.memory_bytes > 0 ? (struct store_value)STORE_INT("memory_bytes", advice.memory_bytes)
-                                : (struct store_value)STORE_NIL("memory_bytes"),
-        STORE_STR("reason", advice.reason),
-        STORE_END,
-    };
-    return store_insert(arm->store, "recommendation", values, NULL, err);
+                 arm->limit == 0
+                     ? "No out-of-memory kill is recorded, and the container has no memory limit: "
+                       "only one above it, or the host's memory, can end it for want of memory."
+                     : "No out-of-memory kill is recorded; the limit is not, either (--limit), so "
+                       "how near its memory came to it cannot be said.");
+    if (was_evicted(arm) && advice.action == ADVISE_KEEP_LIMIT)
+        snprintf(advice.reason, sizeof(advice.reason),
+                 "The kubelet evicted it because its node ran low; the message says on what. Not "
+                 "its limit was reached: where it was memory, raise its request, or give the node "
+                 "room.");
+    return conclude_advice(arm->store, &advice, err);
 }
 
 /* --- all containers -----------------------------------------------------------------------------
@@ -383,7 +396,7 @@ static int insert_recommendation(struct arm_work *arm, struct error *err)
 
 static bool is_negative(const struct arm_work *arm)
 {
-    return arm->kills > 0 || arm->verdict.class == VERDICT_LEAK ||
+    return arm->kills + arm->killer_kills > 0 || arm->verdict.class == VERDICT_LEAK ||
            arm->verdict.class == VERDICT_STARTUP_DEMAND ||
            arm->verdict.class == VERDICT_PEAK_DEMAND;
 }
@@ -396,7 +409,8 @@ static int weight(const struct arm_work *arm)
         [VERDICT_INCONCLUSIVE] = 2, [VERDICT_NOT_MEMORY] = 3,        [VERDICT_BOUNDED_CACHE] = 1,
         [VERDICT_STABLE] = 0,       [VERDICT_RECLAIMABLE_CACHE] = 1,
     };
-    bool killed = arm->verdict.class == VERDICT_INCONCLUSIVE && arm->kills + arm->unsettled > 0;
+    bool killed = arm->verdict.class == VERDICT_INCONCLUSIVE &&
+                  arm->kills + arm->killer_kills + arm->unsettled > 0;
     return killed ? 4 : weights[arm->verdict.class];
 }
 
@@ -436,6 +450,10 @@ static int write_arm(struct all *all, struct arm_work *arm, struct error *err)
         r = arm_state_all(arm, err);
     if (r == 0)
         r = insert_verdict(arm, false, err);
+    if (r == 0 && arm->kinds_known)
+        r = conclude_kinds(arm->store, arm->container->arm_id, &arm->kinds, err);
+    if (r == 0)
+        r = conclude_caveats(arm->store, arm->container->arm_id, &arm->caveats, err);
     if (r == 0 && weight(arm) > all->best) {
         all->best = weight(arm);
         r = insert_verdict(arm, true, err);
@@ -532,7 +550,11 @@ int conclude(struct store *store, const struct import_options *options, const ch
     *ret = (struct conclusion){0};
     __attribute__((cleanup(all_done))) struct all all = {
         .store = store, .options = options, .next_evidence = 1, .best = -1, .result = ret};
-    int r = containers_find(store, &all.containers, err);
+    int r = oom_counters_read(store, err);
+    if (r == 0)
+        r = containers_find(store, &all.containers, err);
+    if (r == 0)
+        r = killer_kills_place(store, err);
     if (r == 0)
         r = store_begin(store, err);
     if (r < 0)

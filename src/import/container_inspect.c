@@ -61,9 +61,9 @@ struct state {
     const char *fault;
 };
 
-static void read_state(const json_t *object, uint64_t line, struct state *ret)
+static void read_state(const json_t *object, uint64_t line, const struct fact_sink *sink,
+                       struct state *ret)
 {
-    double code = json_number_at(object, "State.ExitCode");
     *ret = (struct state){
         .object = object,
         .place = place_of(object),
@@ -74,7 +74,7 @@ static void read_state(const json_t *object, uint64_t line, struct state *ret)
         .oom_killed = json_is_true(json_at(object, "State.OOMKilled")),
         .started_ns = time_at(object, "State.StartedAt"),
         .finished_ns = time_at(object, "State.FinishedAt"),
-        .exit_code = code >= 0 && code <= 255 ? (int)code : FACT_CODE_UNKNOWN,
+        .exit_code = fact_exit_code(json_number_at(object, "State.ExitCode"), line, sink),
         .fault = filled(json_text_at(object, "State.Error")),
     };
 }
@@ -93,7 +93,7 @@ static int give_setting(const struct state *state, const struct fact_sink *sink,
     int r = fact_give(sink, &fact, err);
     begin(&fact, FACT_LIMIT, state);
     fact.value = json_number_at(state->object, "HostConfig.Memory");
-    if (r >= 0 && fact.value > 0)
+    if (r >= 0 && fact.value >= 0) /* 0: none */
         r = fact_give(sink, &fact, err);
     begin(&fact, FACT_RESTART_COUNT, state);
     fact.value = json_number_at(state->object, "RestartCount");
@@ -125,6 +125,14 @@ static int give_running(const struct state *state, const struct fact_sink *sink,
     return r;
 }
 
+/* FinishedAt comes from a coarser clock than StartedAt and can be a little before it, though both
+ * are about the same lifetime: when it started is then not known well enough to say. */
+static int64_t start_of_ended(const struct state *state)
+{
+    bool both = state->started_ns != FACT_TIME_UNKNOWN && state->finished_ns != FACT_TIME_UNKNOWN;
+    return both && state->started_ns >= state->finished_ns ? FACT_TIME_UNKNOWN : state->started_ns;
+}
+
 static int give_ended(const struct state *state, const struct fact_sink *sink, struct error *err)
 {
     struct fact fact;
@@ -134,7 +142,7 @@ static int give_ended(const struct state *state, const struct fact_sink *sink, s
     bool never = state->fault && state->started_ns == FACT_TIME_UNKNOWN;
     begin(&fact, never ? FACT_IMAGE_FAILURE : FACT_END, state);
     fact.at_ns = state->finished_ns;
-    fact.started_ns = state->started_ns;
+    fact.started_ns = start_of_ended(state);
     fact.exit_code = state->exit_code;
     fact.oom_killed = state->oom_killed;
     fact.reason = never ? "ContainerCreateFailure" : state->oom_killed ? "OOMKilled" : NULL;
@@ -165,7 +173,7 @@ static int give_container(const json_t *object, uint64_t line, const struct fact
         fact_warn(sink, line, "an object without \"State\" was passed over: no container");
         return 0;
     }
-    read_state(object, line, &state);
+    read_state(object, line, sink, &state);
     int r = give_setting(&state, sink, err);
     if (r >= 0)
         r = state.running ? give_running(&state, sink, err) : give_ended(&state, sink, err);

@@ -197,17 +197,30 @@ static int join(struct containers *containers, struct place_row *place, size_t t
     return 0;
 }
 
-/* The containers that the names fit best; how many there are. */
-static size_t best_of(const struct containers *containers, char *const names[FIELDS], size_t *ret)
+/* The container to one of whose starts the cgroup belongs (each had an id of its own, and the
+ * container's names hold the first alone); SIZE_MAX: none. */
+static size_t owner_of_cgroup(const struct places *places, const char *cgroup)
 {
-    size_t found = 0;
+    for (size_t i = 0; cgroup && i < places->count; i++) {
+        if (places->rows[i].target != SIZE_MAX &&
+            path_holds(cgroup, places->rows[i].names[CONTAINER_ID]))
+            return places->rows[i].target;
+    }
+    return SIZE_MAX;
+}
+
+/* The containers that the names fit best; how many there are. */
+static size_t best_of(const struct containers *containers, const struct places *places,
+                      char *const names[FIELDS], size_t *ret)
+{
+    size_t found = 0, owner = owner_of_cgroup(places, names[CGROUP]);
     int best = 0;
     for (size_t i = 0; i < containers->count; i++) {
         char **fields[FIELDS], *own[FIELDS];
         fields_of(&containers->items[i], fields);
         for (int field = 0; field < FIELDS; field++)
             own[field] = *fields[field];
-        int agree = agreement(own, names);
+        int agree = i == owner ? 5 : agreement(own, names);
         if (agree == 0 || agree < best)
             continue;
         found = agree > best ? 1 : found + 1;
@@ -217,10 +230,11 @@ static size_t best_of(const struct containers *containers, char *const names[FIE
     return found;
 }
 
-static int settle(struct containers *containers, struct place_row *place)
+static int settle(struct containers *containers, const struct places *places,
+                  struct place_row *place)
 {
     size_t target = 0;
-    size_t fitting = best_of(containers, place->names, &target);
+    size_t fitting = best_of(containers, places, place->names, &target);
     bool named = false;
     for (int field = 0; field < FIELDS; field++)
         named = named || place->names[field];
@@ -244,11 +258,11 @@ static int store_targets(struct store *store, const struct places *places, struc
     return r;
 }
 
-/* First those that name one container, then those that name more than one may have, at last those
- * that name none. */
+/* First those that name one container, then those that several may share (a replica without its
+ * container's name is its only one's), at last those that name none. */
 static int pass_of(char *const names[FIELDS])
 {
-    if (names[REPLICA] || names[CONTAINER_ID])
+    if ((names[REPLICA] && names[CONTAINER]) || names[CONTAINER_ID])
         return 0;
     if (names_one(names))
         return 1;
@@ -262,7 +276,7 @@ int containers_find(struct store *store, struct containers *ret, struct error *e
     int r = load(store, &places, err);
     for (int pass = 0; pass <= 4 && r == 0; pass++) {
         for (size_t i = 0; i < places.count && r == 0; i++) {
-            if (pass_of(places.rows[i].names) == pass && settle(ret, &places.rows[i]) < 0)
+            if (pass_of(places.rows[i].names) == pass && settle(ret, &places, &places.rows[i]) < 0)
                 r = error_errno(err, ENOMEM, "telling the containers apart");
         }
     }
@@ -290,5 +304,9 @@ const char *container_name(const struct container *container, char *text, size_t
         snprintf(text, size, "%s%s%s", place, more ? "/" : "", more ? container->container : "");
     else
         snprintf(text, size, "%s", container->container ? container->container : "container");
+    for (char *at = text; *at; at++) { /* a line of the answer must not be made up by a name */
+        if ((unsigned char)*at < ' ' || *at == 0x7f)
+            *at = ' ';
+    }
     return text;
 }

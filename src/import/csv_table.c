@@ -25,7 +25,7 @@ struct table {
     int time, bytes, pod, namespace, container, host; /* -1: no such column */
     double scale;
     enum metric metric;
-    uint64_t rows;
+    uint64_t rows, absent; /* with and without a value */
 };
 
 static const char *const TIME_NAMES[] = {
@@ -164,6 +164,8 @@ static bool read_time(const char *text, int64_t *ret_ns)
     return *ret_ns != INT64_MAX;
 }
 
+/* False: no number. *ret is NAN for a number that can be no size: negative, infinite, above 2^63.
+ */
 static bool read_bytes(const char *text, double scale, double *ret)
 {
     char *end;
@@ -172,8 +174,9 @@ static bool read_bytes(const char *text, double scale, double *ret)
     double number = strtod(text, &end);
     end += strspn(end, " ");
     if (end != text && *end == '\0') {
-        *ret = number * scale;
-        return isfinite(number) && number >= 0;
+        bool possible = number >= 0 && number * scale <= 0x1p63;
+        *ret = possible ? number * scale : NAN;
+        return true;
     }
     if (size_parse(text, &bytes, &ignored) < 0)
         return false;
@@ -222,11 +225,19 @@ static int give_row(struct table *table, struct error *err)
         return 0;
     }
     if (!read_time(time, &fact.at_ns))
-        return refuse(table, table->time, "time (RFC 3339, YYYY-MM-DD HH:MM:SS or an epoch)", err);
-    if (*bytes == '\0' || strcasecmp(bytes, "nan") == 0 || strcasecmp(bytes, "null") == 0)
-        return 0; /* missing is missing */
-    if (!read_bytes(bytes, table->scale, &fact.value))
+        return refuse(table, table->time,
+                      strspn(time, "0123456789. ") == strlen(time)
+                          ? "time: to seconds since a start of their own add that start's epoch"
+                          : "time (RFC 3339, YYYY-MM-DD HH:MM:SS or an epoch)",
+                      err);
+    fact.value = NAN;
+    if (*bytes != '\0' && strcasecmp(bytes, "null") != 0 &&
+        !read_bytes(bytes, table->scale, &fact.value))
         return refuse(table, table->bytes, "amount of bytes", err);
+    if (isnan(fact.value)) {
+        table->absent++;
+        return 0;
+    }
     const char *pod = cell(table, table->pod), *host = cell(table, table->host);
     fact.place.replica = filled(*pod ? pod : host);
     fact.place.container = filled(cell(table, table->container));
@@ -286,6 +297,10 @@ static int read_table(struct table *table, struct error *err)
         r = give_row(table, err);
     if (r < 0)
         return r;
+    if (table->absent > 0)
+        fact_warn(table->sink, 0,
+                  "%ju of %ju rows have no value, or one that can be no size: passed over",
+                  (uintmax_t)table->absent, (uintmax_t)(table->absent + table->rows));
     if (table->rows == 0)
         fact_warn(table->sink, 0, "the table has no row with a time and a value");
     return give_limit(table->sink, err);

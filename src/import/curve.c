@@ -3,12 +3,17 @@
 
 #include "base/duration.h"
 #include "base/size.h"
+#include "import/curve_clock.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define END_GRAIN_NS  (1500 * NS_PER_MS)
+#define END_SCRAPE_NS (60 * NS_PER_S)
+#define FALL_TO       0.5
 
 void curves_done(struct curves *curves)
 {
@@ -52,13 +57,13 @@ static void thin(struct curve *curve)
 
 static int add_point(struct curve *curve, int64_t at_ns)
 {
-    if (curve->count == CURVE_POINTS_MAX)
-        thin(curve);
     if (!curve->points) {
         curve->points = calloc(CURVE_POINTS_MAX, sizeof(*curve->points));
         if (!curve->points)
             return -ENOMEM;
     }
+    if (curve->count == CURVE_POINTS_MAX)
+        thin(curve);
     if (curve->count == 0 && curve->zero_ns == FACT_TIME_UNKNOWN)
         curve->zero_ns = at_ns;
     curve->points[curve->count++] = (struct point){
@@ -75,6 +80,11 @@ static int add_point(struct curve *curve, int64_t at_ns)
 
 static void note_size(struct curve *curve, int64_t fact, int64_t at_ns, double value)
 {
+    if (!curve->first_fact) {
+        curve->first = value;
+        curve->first_ns = at_ns;
+        curve->first_fact = fact;
+    }
     curve->last = value;
     curve->last_ns = at_ns;
     curve->last_fact = fact;
@@ -94,7 +104,8 @@ static size_t life_at(const struct lives *lives, int64_t at_ns, size_t from)
         if (life->end_ns != FACT_TIME_UNKNOWN && at_ns <= life->end_ns)
             break;
         if (life->end_ns == FACT_TIME_UNKNOWN &&
-            (next->start_ns == FACT_TIME_UNKNOWN || at_ns < next->start_ns))
+            (next->start_ns == FACT_TIME_UNKNOWN || at_ns < next->start_ns) &&
+            (life->gone_ns == FACT_TIME_UNKNOWN || at_ns <= life->gone_ns))
             break;
         i++;
     }
@@ -104,7 +115,23 @@ static size_t life_at(const struct lives *lives, int64_t at_ns, size_t from)
 static bool within(const struct life *life, int64_t at_ns)
 {
     return (life->start_ns == FACT_TIME_UNKNOWN || at_ns >= life->start_ns) &&
-           (life->end_ns == FACT_TIME_UNKNOWN || at_ns <= life->end_ns);
+           (life->end_ns == FACT_TIME_UNKNOWN || at_ns <= life->end_ns) &&
+           (life->gone_ns == FACT_TIME_UNKNOWN || at_ns <= life->gone_ns);
+}
+
+/* Recorded ends have a grain of seconds, and a rise of a counter is seen up to a scrape late: a
+ * sample just before such an end that has fallen like a new process is none of the old one's. */
+static bool is_next_process(const struct life *life, const struct curve *curve, sqlite3_stmt *row)
+{
+    int64_t at_ns = sqlite3_column_int64(row, 1);
+    bool last_second = life->end_ns != FACT_TIME_UNKNOWN && life->end_ns - at_ns <= END_GRAIN_NS;
+    bool last_scrape = life->end_ns == FACT_TIME_UNKNOWN && life->gone_ns != FACT_TIME_UNKNOWN &&
+                       life->gone_ns - at_ns <= END_SCRAPE_NS;
+    if ((!last_second && !last_scrape) || curve->count == 0)
+        return false;
+    struct point before = curve->points[curve->count - 1];
+    const double *field = field_of(&before, sqlite3_column_int(row, 2));
+    return field && sqlite3_column_double(row, 3) < FALL_TO * *field;
 }
 
 static int add_sample(struct curve *curve, sqlite3_stmt *row)
@@ -154,15 +181,16 @@ static int init(const struct lives *lives, struct curves *ret)
     return 0;
 }
 
-int curves_load(struct store *store, int64_t arm_id, const struct lives *lives, struct curves *ret,
-                struct error *err)
+/* Of the samples in the order of time, those that `steadies` takes. *ret_disordered: a table's rows
+ * were not in that order. */
+static int load_samples(struct store *store, int64_t arm_id, const struct lives *lives,
+                        const struct steadies *steadies, struct curves *curves,
+                        bool *ret_disordered, struct error *err)
 {
-    *ret = (struct curves){0};
-    if (init(lives, ret) < 0)
-        return error_errno(err, ENOMEM, "reading the samples");
     sqlite3_stmt *row = NULL;
     int r = store_prepare(store,
-                          "SELECT f.id, f.at_ns, f.metric, f.value FROM place p JOIN fact f"
+                          "SELECT f.id, f.at_ns, f.metric, f.value, f.source_id, f.place_id,"
+                          " f.origin = 'csv' FROM place p JOIN fact f"
                           " ON f.place_id = p.id WHERE p.arm_id = ?1 AND f.kind = 'sample'"
                           " AND f.at_ns IS NOT NULL ORDER BY f.at_ns, f.id",
                           &row, err);
@@ -170,15 +198,48 @@ int curves_load(struct store *store, int64_t arm_id, const struct lives *lives, 
         return r;
     sqlite3_bind_int64(row, 1, arm_id);
     size_t at = 0;
+    int64_t last_id = 0;
+    *ret_disordered = false;
     while (r == 0 && sqlite3_step(row) == SQLITE_ROW) {
-        int64_t at_ns = sqlite3_column_int64(row, 1);
+        int64_t id = sqlite3_column_int64(row, 0), at_ns = sqlite3_column_int64(row, 1);
+        *ret_disordered |= id < last_id && sqlite3_column_int(row, 6);
+        last_id = id;
+        if (!steadies_take(steadies, sqlite3_column_int64(row, 4), sqlite3_column_int64(row, 5),
+                           id))
+            continue;
         at = life_at(lives, at_ns, at);
+        if (at < lives->count && is_next_process(&lives->items[at], &curves->items[at], row)) {
+            if (at + 1 == lives->count)
+                continue;
+            at++;
+        }
         if ((lives->count == 0 || within(&lives->items[at], at_ns)) &&
-            add_sample(&ret->items[at], row) < 0)
+            add_sample(&curves->items[at], row) < 0)
             r = error_errno(err, ENOMEM, "reading the samples");
     }
     sqlite3_finalize(row);
     return r;
+}
+
+int curves_load(struct store *store, int64_t arm_id, const struct lives *lives, struct curves *ret,
+                struct error *err)
+{
+    struct steadies steadies = {0};
+    bool disordered = false;
+    *ret = (struct curves){0};
+    if (init(lives, ret) < 0)
+        return error_errno(err, ENOMEM, "reading the samples");
+    int r = load_samples(store, arm_id, lives, &steadies, ret, &disordered, err);
+    if (r < 0 || !disordered)
+        return r;
+    r = steadies_load(store, arm_id, &steadies, err);
+    if (r < 0 || steadies.count == 0)
+        return r;
+    curves_done(ret);
+    if (init(lives, ret) < 0)
+        return error_errno(err, ENOMEM, "reading the samples");
+    ret->clock_steps = steadies.steps;
+    return load_samples(store, arm_id, lives, &steadies, ret, &disordered, err);
 }
 
 /* --- what the program said ----------------------------------------------------------------------

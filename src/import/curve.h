@@ -11,15 +11,16 @@ struct curve {
     struct point *points; /* owned; seconds since `zero_ns` */
     size_t count;
     int64_t zero_ns;
-    double peak, last; /* working set (usage where that is all there is); NAN */
-    int64_t peak_ns, last_ns;
-    int64_t peak_fact, last_fact; /* 0 none */
-    int64_t any_fact;             /* a sample of whatever kind */
+    double peak, first, last; /* working set (usage where that is all there is); NAN */
+    int64_t peak_ns, first_ns, last_ns;
+    int64_t peak_fact, first_fact, last_fact; /* 0 none */
+    int64_t any_fact;                         /* a sample of whatever kind */
 };
 
 struct curves {
     struct curve *items; /* one for each lifetime; owned */
     size_t count;
+    struct clock_steps clock_steps; /* of the tables that they are from */
 };
 
 /* At most so many points of a lifetime are kept; of more, the highest of each of equal groups. */

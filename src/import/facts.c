@@ -13,6 +13,7 @@
 #include <time.h>
 
 #define FORMAT_TEXT_MAX 256
+#define EXIT_CODE_MAX   255
 
 void fact_init(struct fact *fact, enum fact_kind kind, enum fact_origin origin, uint64_t line)
 {
@@ -42,6 +43,16 @@ void fact_warn(const struct fact_sink *sink, uint64_t line, const char *format, 
     vsnprintf(text, sizeof(text), format, list);
     va_end(list);
     sink->warn(sink->context, line, text);
+}
+
+int fact_exit_code(double code, uint64_t line, const struct fact_sink *sink)
+{
+    if (code >= 0 && code <= EXIT_CODE_MAX && code == floor(code))
+        return (int)code;
+    if (!isnan(code))
+        fact_warn(sink, line, "exit code %g is none that Linux knows (0 to %d): left out", code,
+                  EXIT_CODE_MAX);
+    return FACT_CODE_UNKNOWN;
 }
 
 bool head_has(const struct head *head, const char *word)

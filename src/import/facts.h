@@ -15,9 +15,10 @@ enum fact_origin {
     ORIGIN_DOCKER,     /* Docker, Podman: OOMKilled is "any process since the start" */
     ORIGIN_PROMETHEUS, /* sampled metrics, cAdvisor, kube-state-metrics */
     ORIGIN_KERNEL_LOG,
-    ORIGIN_CSV,     /* a plain table of times and bytes; sar */
-    ORIGIN_CGROUP,  /* cgroup files that were read inside of the container */
-    ORIGIN_CONSOLE, /* what the program itself printed */
+    ORIGIN_CSV,        /* a plain table of times and bytes; sar */
+    ORIGIN_CGROUP,     /* cgroup files that were read inside of the container */
+    ORIGIN_CONSOLE,    /* what the program itself printed */
+    ORIGIN_KILLER_LOG, /* systemd-oomd's or earlyoom's own lines */
     ORIGIN_COUNT
 };
 
@@ -28,7 +29,7 @@ enum fact_kind {
     FACT_RUNNING,       /* it was running at at_ns; started_ns: since when */
     FACT_RESTART_COUNT, /* value: restarts so far */
     FACT_SAMPLE,        /* metric, value */
-    FACT_LIMIT,         /* value: memory limit in bytes (0 is "none"; leave the fact out then) */
+    FACT_LIMIT,         /* value: memory limit in bytes (0: the record says that there is none) */
     FACT_OOM_KILL, /* a line of the kernel log: oom; or a platform's own OOM event without it */
     FACT_PROBE_FAILURE, /* a probe failed (one check); not yet an end */
     FACT_STOP,          /* the platform says that it stops the container; reason */
@@ -36,6 +37,10 @@ enum fact_kind {
     FACT_STATE,         /* a health or running state in words: reason */
     FACT_IMAGE_FAILURE, /* the image could not be pulled or the container not be created: reason */
     FACT_CONSOLE,       /* a line that the program printed: text */
+    FACT_LAST_REASON,   /* at at_ns the platform gives `reason` as that of the last end before; when
+                           that end was is not said */
+    FACT_KILLER_KILL,   /* a user-space OOM killer (reason) says that it killed a cgroup, or a
+                           process: signal; oom has their names and no kind */
     FACT_COUNT
 };
 
@@ -69,7 +74,7 @@ struct fact {
     enum metric metric; /* SAMPLE */
     double value;
     uint64_t count;             /* times this record stands for (an event's Count); 0 is 1 */
-    const struct kmsg_oom *oom; /* OOM_KILL from a kernel log; NULL elsewhere */
+    const struct kmsg_oom *oom; /* OOM_KILL from a kernel log, KILLER_KILL; NULL elsewhere */
     uint64_t line;              /* of the input, 1..; 0: of the whole */
 };
 
@@ -94,6 +99,9 @@ struct fact_sink {
 int fact_give(const struct fact_sink *sink, const struct fact *fact, struct error *err);
 void fact_warn(const struct fact_sink *sink, uint64_t line, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* An exit code as a source gives it: FACT_CODE_UNKNOWN where it is absent (NAN), and, with a
+ * warning, where no end on Linux has it. */
+int fact_exit_code(double code, uint64_t line, const struct fact_sink *sink);
 
 /* Parse a time stamp that somebody else wrote: RFC 3339 ("2026-06-15T04:10:51.1234567Z", with
  * "+00:00", "+0900", a blank for the T, any number of fractional digits), "2026-06-15 04:10:51

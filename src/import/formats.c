@@ -10,6 +10,7 @@ const struct import_format IMPORT_FORMATS[] = {
     ENTRY(azure_text, "az --output table, or a report of them"),
     ENTRY(azure_csv, "Azure Log Analytics rows as CSV"),
     ENTRY(azure_json, "Azure Container Apps: logs, revisions or metrics"),
+    ENTRY(kernel_dmesg_json, "dmesg --json"),
     ENTRY(kernel_journal, "journalctl -k -o json"),
     ENTRY(container_inspect, "docker inspect, podman inspect"),
     ENTRY(prometheus, "Prometheus query result"),

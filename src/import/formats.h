@@ -12,6 +12,7 @@
 FORMAT(azure_csv);
 FORMAT(azure_json);
 FORMAT(azure_text);
+FORMAT(kernel_dmesg_json);
 FORMAT(kernel_journal);
 FORMAT(container_inspect);
 FORMAT(prometheus);

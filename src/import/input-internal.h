@@ -17,6 +17,8 @@ struct input {
     uint64_t next_line;
     uint64_t column; /* input_json(): of `start`, 0.. */
     struct line last;
+    char final_byte;      /* of what was read so far, blanks left out; '\0': none */
+    uint64_t blank_lines; /* ends of lines behind it */
     bool eof, begun, skipping, unread;
     bool in_array; /* input_json(): within an array at the top */
 };

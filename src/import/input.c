@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "import/search.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -148,6 +149,26 @@ static int take_byte_order_mark(struct input *input, struct error *err)
     return 0;
 }
 
+/* Remember how the bytes [from, to) end. */
+static void note_end(struct input *input, const char *from, const char *to)
+{
+    uint64_t ends = 0;
+    while (to > from && isspace((unsigned char)to[-1]))
+        ends += *--to == '\n';
+    if (to == from) {
+        input->blank_lines += ends;
+        return;
+    }
+    input->final_byte = to[-1];
+    input->blank_lines = ends;
+}
+
+uint64_t input_cut_row(const struct input *input)
+{
+    char last = input->final_byte;
+    return last == '\0' || last == '}' || last == ']' ? 0 : input->next_line - input->blank_lines;
+}
+
 int input_fill(struct input *input, struct error *err)
 {
     if (input->eof)
@@ -166,6 +187,7 @@ int input_fill(struct input *input, struct error *err)
     int r = read_some(input, input->data + input->end, input->capacity - input->end, &length, err);
     if (r < 0)
         return r;
+    note_end(input, input->data + input->end, input->data + input->end + length);
     input->end += length;
     input->eof = length == 0;
     if (!input->begun && (input->eof || input->end >= 3)) {
@@ -222,8 +244,10 @@ static int skip_rest(struct input *input, struct error *err)
         int r = input_fill(input, err);
         if (r < 0)
             return r;
-        if (r == 0)
+        if (r == 0) {
             input->skipping = false;
+            input->next_line--; /* no end of a line was read */
+        }
     }
     return 0;
 }
@@ -258,7 +282,11 @@ int input_line(struct input *input, struct line *ret, struct error *err)
             break;
     }
     size_t length = input->end - input->start;
-    return length ? give_line(input, length, length, false, ret) : 0;
+    if (length == 0)
+        return 0;
+    give_line(input, length, length, false, ret);
+    input->next_line--; /* no end of a line was read */
+    return 1;
 }
 
 void input_unread_line(struct input *input)

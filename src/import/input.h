@@ -61,6 +61,10 @@ int input_line(struct input *input, struct line *ret, struct error *err);
 int input_find(struct input *input, const char *const *needles, size_t count, struct line *ret,
                struct error *err);
 
+/* Of a stream of JSON rows that was read to its end: the number of the last row if that is no whole
+ * one, 0 otherwise. */
+uint64_t input_cut_row(const struct input *input);
+
 /* Give back the line that was read last: the next input_line() returns it again, as it stands. */
 void input_unread_line(struct input *input);
 

@@ -43,15 +43,28 @@ static bool message_of(const json_t *entry, char text[static KMSG_TEXT_MAX])
     return true;
 }
 
+/* A field of the journal's own (_COMM) tells the killer from a user's `logger -t`. */
+static enum killer killer_of(const json_t *entry)
+{
+    const char *tag = json_text_at(entry, "SYSLOG_IDENTIFIER");
+    const char *comm = json_text_at(entry, "_COMM");
+    if (!tag || (comm && strcmp(comm, tag) != 0))
+        return KILLER_NONE;
+    return killer_of_name(tag, strlen(tag));
+}
+
 static int take_entry(struct kernel_kills *kills, const json_t *entry, uint64_t number,
                       const struct fact_sink *sink, struct error *err)
 {
     char text[KMSG_TEXT_MAX];
     const char *transport = json_text_at(entry, "_TRANSPORT");
-    if (!transport || strcmp(transport, "kernel") != 0 || !message_of(entry, text))
+    bool kernel = transport && strcmp(transport, "kernel") == 0;
+    enum killer killer = kernel ? KILLER_NONE : killer_of(entry);
+    if ((!kernel && killer == KILLER_NONE) || !message_of(entry, text))
         return 0;
     struct kernel_log_line line = {
-        .form = KERNEL_LOG_RAW,
+        .form = kernel ? KERNEL_LOG_RAW : KERNEL_LOG_KILLER,
+        .killer = killer,
         .at_ns = time_at(entry, "__REALTIME_TIMESTAMP"),
         .boot_ns = time_at(entry, "_SOURCE_MONOTONIC_TIMESTAMP"),
         .text = text,
@@ -77,22 +90,23 @@ static int take_line(struct kernel_kills *kills, const struct line *line,
 }
 
 #define BYTES_MESSAGE "\"MESSAGE\":["
+#define EARLYOOM      "sending "
 
 /* Of a report's lines few are worth reading as JSON, and words like "still" are no kill. */
 static bool may_matter(const char *text)
 {
     return strstr(text, "kill") || strstr(text, "Kill") || strstr(text, "memory: usage") ||
-           strstr(text, BYTES_MESSAGE);
+           strstr(text, "\"MESSAGE\":\"[") || strstr(text, EARLYOOM) || strstr(text, BYTES_MESSAGE);
 }
 
 int import_kernel_journal_read(struct input *input, const struct fact_sink *sink, struct error *err)
 {
-    static const char *const needles[] = {"ill", BYTES_MESSAGE};
+    static const char *const needles[] = {"ill", EARLYOOM, BYTES_MESSAGE};
     struct kernel_kills kills;
     struct line line;
     int r;
     kernel_kills_init(&kills);
-    while ((r = input_find(input, needles, 2, &line, err)) > 0) {
+    while ((r = input_find(input, needles, 3, &line, err)) > 0) {
         if (!may_matter(line.text))
             continue;
         r = take_line(&kills, &line, sink, err);
@@ -107,5 +121,7 @@ int import_kernel_journal_read(struct input *input, const struct fact_sink *sink
         if (r < 0)
             return r;
     }
+    if (r == 0 && input_cut_row(input))
+        fact_warn(sink, input_cut_row(input), "the file seems to be cut off in its last line");
     return r < 0 ? r : kernel_kills_end(&kills, sink, err);
 }

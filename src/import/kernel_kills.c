@@ -95,7 +95,8 @@ static int flush_slot(struct kernel_kills *kills, struct kernel_summary *slot,
         return 0;
     slot->used = false;
     struct moment moment = {slot->at_ns, slot->boot_ns, slot->line};
-    return give_kill(kills, &slot->oom, moment, slot->text, NULL, sink, err);
+    const char *reason = slot->sole ? KERNEL_KILLS_SOLE : NULL;
+    return give_kill(kills, &slot->oom, moment, slot->text, reason, sink, err);
 }
 
 static int take_summary(struct kernel_kills *kills, const struct kmsg_oom *oom,
@@ -108,6 +109,7 @@ static int take_summary(struct kernel_kills *kills, const struct kmsg_oom *oom,
     kills->usage_bytes = usage;
     kills->limit_bytes = limit;
     slot->used = true;
+    slot->sole = kills->in_report && kills->tasks == 1 && oom->pid != 0 && kills->task == oom->pid;
     slot->oom = *oom;
     slot->at_ns = moment.at_ns;
     slot->boot_ns = moment.boot_ns;
@@ -138,19 +140,24 @@ static bool close_in_time(int64_t a, int64_t b)
            b - a <= SAME_KILL_NS;
 }
 
-static bool told_already(struct kernel_kills *kills, pid_t pid, struct moment moment)
+/* `whole`: the line tells that nothing in the cgroup was left, which is worth telling once. */
+static bool told_already(struct kernel_kills *kills, pid_t pid, struct moment moment, bool whole)
 {
     for (size_t i = 0; i < KERNEL_KILLS_PENDING; i++) {
         bool timeless = moment.at_ns == FACT_TIME_UNKNOWN && moment.boot_ns == FACT_TIME_UNKNOWN;
         if (kills->recent[i].pid == pid &&
             (timeless || close_in_time(kills->recent[i].at_ns, moment.at_ns) ||
-             close_in_time(kills->recent[i].boot_ns, moment.boot_ns)))
-            return true;
+             close_in_time(kills->recent[i].boot_ns, moment.boot_ns))) {
+            bool news = whole && !kills->recent[i].whole;
+            kills->recent[i].whole = kills->recent[i].whole || whole;
+            return !news;
+        }
     }
     size_t at = kills->next_recent++ % KERNEL_KILLS_PENDING;
     kills->recent[at].pid = pid;
     kills->recent[at].at_ns = moment.at_ns;
     kills->recent[at].boot_ns = moment.boot_ns;
+    kills->recent[at].whole = whole;
     return false;
 }
 
@@ -160,17 +167,32 @@ static void copy_cgroup(char *to, const char *from)
         memcpy(to, from, KMSG_CGROUP_MAX);
 }
 
+/* A summary cannot tell a cgroup "/a,task=x" with a task "y" from "/a" with "x,task=y"; the kill
+ * line has the name alone. */
+static void settle_name(struct kmsg_oom *summary, const char *comm)
+{
+    static const char key[] = ",task=";
+    size_t whole = strlen(summary->comm), name = strlen(comm), used = strlen(summary->task_memcg);
+    size_t both = name + sizeof(key) - 1;
+    if (name == 0 || whole <= both || strcmp(summary->comm + whole - name, comm) != 0 ||
+        memcmp(summary->comm + whole - both, key, sizeof(key) - 1) != 0)
+        return;
+    snprintf(summary->task_memcg + used, sizeof(summary->task_memcg) - used, "%s%.*s", key,
+             (int)(whole - both), summary->comm);
+}
+
 static int take_killed(struct kernel_kills *kills, struct kmsg_oom *oom, struct moment moment,
                        const char *text, const struct fact_sink *sink, struct error *err)
 {
     struct kernel_summary *slot = find_summary(kills, oom->pid);
-    const char *reason = NULL;
+    const char *reason = slot && slot->sole ? KERNEL_KILLS_SOLE : NULL;
     if (oom->scope == KMSG_SCOPE_UNKNOWN)
         oom->scope = kills->selected_scope;
     kills->selected_scope = KMSG_SCOPE_UNKNOWN;
     kills->in_report = false;
     if (slot && !(slot->oom.pid == 0 && oom->scope == KMSG_SCOPE_GLOBAL)) {
         slot->used = false;
+        settle_name(&slot->oom, oom->comm);
         copy_cgroup(oom->oom_memcg, slot->oom.oom_memcg);
         copy_cgroup(oom->task_memcg, slot->oom.task_memcg);
         if (oom->scope == KMSG_SCOPE_UNKNOWN || slot->oom.scope == KMSG_SCOPE_GLOBAL)
@@ -178,10 +200,11 @@ static int take_killed(struct kernel_kills *kills, struct kmsg_oom *oom, struct 
     } else if (kills->in_group && oom->scope != KMSG_SCOPE_GLOBAL) {
         copy_cgroup(oom->task_memcg, kills->group);
         copy_cgroup(oom->oom_memcg, kills->group_oom);
-        reason = "memory.oom.group";
+        reason = KERNEL_KILLS_GROUP;
     }
-    /* A summary of its own tells a second kill of a pid that came round again. */
-    if (told_already(kills, oom->pid, moment) && !slot)
+    /* A summary of its own tells a second kill of a pid that came round again; the group's line
+     * tells of the same kill that it was everyone's. */
+    if (told_already(kills, oom->pid, moment, reason != NULL) && !slot)
         return 0;
     copy_cgroup(kills->group_oom, oom->oom_memcg);
     if (oom->oom_memcg[0])
@@ -206,8 +229,20 @@ static void take_figures(struct kernel_kills *kills, const char *text)
     kills->limit_bytes = limit > 0 && limit < UNLIMITED_KIB ? limit * 1024 : NAN;
 }
 
+/* "[    686]     0   686     7641     5940 …", within a report: pid, uid, tgid. */
+static void take_task(struct kernel_kills *kills, const char *text)
+{
+    int pid, tgid;
+    unsigned uid;
+    if (!kills->in_report || sscanf(text, "[%d] %u %d", &pid, &uid, &tgid) != 3)
+        return;
+    kills->tasks++;
+    kills->task = pid;
+}
+
 static void take_invoked(struct kernel_kills *kills)
 {
+    kills->tasks = 0;
     kills->in_report = true;
     kills->in_group = false;
     kills->usage_bytes = kills->limit_bytes = NAN;
@@ -233,11 +268,69 @@ static int take(struct kernel_kills *kills, struct kmsg_oom *oom, struct moment 
         return 0;
     case KMSG_NOT_OOM:
         take_figures(kills, text);
+        take_task(kills, text);
         return 0;
     case KMSG_OOM_REAPED:
         return 0;
     }
     return 0;
+}
+
+/* A user-space killer's own word. It names a cgroup, or only a process: then that is all there is
+ * to call the victim by. */
+static int give_killer(enum killer killer, const char *text, struct moment moment,
+                       const struct fact_sink *sink, struct error *err)
+{
+    struct killer_log log;
+    struct cgroup_ids ids;
+    struct fact fact;
+    if (!killer_log_parse(killer, text, &log))
+        return 0;
+    struct kmsg_oom victim = {.kind = KMSG_NOT_OOM, .pid = log.pid};
+    memcpy(victim.task_memcg, log.cgroup, sizeof(victim.task_memcg));
+    memcpy(victim.comm, log.comm, sizeof(victim.comm));
+    fact_at(&fact, FACT_KILLER_KILL, moment);
+    fact.origin = ORIGIN_KILLER_LOG;
+    fill_place(&fact, log.cgroup, &ids);
+    if (log.cgroup[0] == '\0')
+        fact.place.container = log.comm[0] ? log.comm : "process";
+    fact.signal = log.signal;
+    fact.reason = killer_name(killer);
+    fact.text = text;
+    fact.oom = &victim;
+    return fact_give(sink, &fact, err);
+}
+
+static int give_announced(struct kernel_kills *kills, const struct fact_sink *sink,
+                          struct error *err)
+{
+    struct announced_kill *announced = &kills->announced;
+    if (!announced->used)
+        return 0;
+    announced->used = false;
+    struct moment moment = {announced->at_ns, announced->boot_ns, announced->line};
+    return give_killer(KILLER_EARLYOOM, announced->text, moment, sink, err);
+}
+
+/* earlyoom writes before it sends, and then whether it failed or was not to send at all. */
+static int take_killer(struct kernel_kills *kills, const struct kernel_log_line *line,
+                       struct moment moment, const struct fact_sink *sink, struct error *err)
+{
+    static const char failed[] = "kill failed", dryrun[] = "dryrun,";
+    if (line->killer != KILLER_EARLYOOM)
+        return give_killer(line->killer, line->text, moment, sink, err);
+    if (strncmp(line->text, failed, sizeof(failed) - 1) == 0 ||
+        strncmp(line->text, dryrun, sizeof(dryrun) - 1) == 0) {
+        kills->announced.used = false;
+        return 0;
+    }
+    struct killer_log ignored;
+    if (!killer_log_parse(line->killer, line->text, &ignored))
+        return 0;
+    int r = give_announced(kills, sink, err);
+    kills->announced = (struct announced_kill){true, moment.at_ns, moment.boot_ns, moment.line, ""};
+    snprintf(kills->announced.text, sizeof(kills->announced.text), "%s", line->text);
+    return r;
 }
 
 int kernel_kills_line(struct kernel_kills *kills, const struct kernel_log_line *line,
@@ -246,20 +339,26 @@ int kernel_kills_line(struct kernel_kills *kills, const struct kernel_log_line *
     struct kmsg_oom oom;
     if (line->form == KERNEL_LOG_FOREIGN)
         return 0;
-    kmsg_parse_oom(line->text, &oom);
-    if (line->no_year && !kills->warned_year && oom.kind != KMSG_NOT_OOM) {
+    struct moment moment = {line->at_ns, line->boot_ns, number};
+    bool killer = line->form == KERNEL_LOG_KILLER;
+    if (killer)
+        oom.kind = KMSG_NOT_OOM;
+    else
+        kmsg_parse_oom(line->text, &oom);
+    if (line->no_year && !kills->warned_year && (killer || oom.kind != KMSG_NOT_OOM)) {
         kills->warned_year = true;
         fact_warn(sink, number,
                   "times without a year or a zone: taken for the latest year that is not in the "
                   "future, and for UTC");
     }
-    struct moment moment = {line->at_ns, line->boot_ns, number};
+    if (killer)
+        return take_killer(kills, line, moment, sink, err);
     return take(kills, &oom, moment, line->text, sink, err);
 }
 
 int kernel_kills_end(struct kernel_kills *kills, const struct fact_sink *sink, struct error *err)
 {
-    int r = 0;
+    int r = give_announced(kills, sink, err);
     kills->usage_bytes = kills->limit_bytes = NAN;
     for (size_t i = 0; i < KERNEL_KILLS_PENDING && r >= 0; i++)
         r = flush_slot(kills, &kills->pending[(kills->next + i) % KERNEL_KILLS_PENDING], sink, err);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Kernel logs as text: /dev/kmsg, dmesg, journalctl and syslog files. Of a gigabyte of log a few
- * lines matter; every one of them but the report's figures has "kill" or "Kill" in it, so one plain
- * search finds them, and only behind "invoked oom-killer" is every line read. */
+ * lines matter; every one of them but the report's figures and earlyoom's words has "kill" or
+ * "Kill" in it, so two plain searches find them, and only behind "invoked oom-killer" is every line
+ * read.
+ */
 #include "import/formats.h"
 
 #include "base/clock.h"
@@ -10,7 +12,8 @@
 
 #include <string.h>
 
-#define NEEDLE "ill"
+#define NEEDLE          "ill"
+#define NEEDLE_EARLYOOM "sending "
 /* A report of a busy host lists every task; what comes behind so many lines is found by NEEDLE. */
 #define REPORT_LINES_MAX 256
 #define HEAD_LINES_MAX   200
@@ -39,19 +42,19 @@ static int read_report(struct input *input, struct kernel_kills *kills, int64_t 
 /* One search for NEEDLE is faster than two for these; words like "still" are sorted out here. */
 static bool may_matter(const char *text)
 {
-    return strstr(text, "kill") || strstr(text, "Kill");
+    return strstr(text, "kill") || strstr(text, "Kill") || strstr(text, NEEDLE_EARLYOOM);
 }
 
 int import_kernel_log_read(struct input *input, const struct fact_sink *sink, struct error *err)
 {
-    static const char *const needles[] = {NEEDLE};
+    static const char *const needles[] = {NEEDLE, NEEDLE_EARLYOOM};
     int64_t now_ns = clock_realtime_ns();
     struct kernel_kills kills;
     struct kernel_log_line parsed;
     struct line line;
     int r;
     kernel_kills_init(&kills);
-    while ((r = input_find(input, needles, 1, &line, err)) > 0) {
+    while ((r = input_find(input, needles, 2, &line, err)) > 0) {
         if (!may_matter(line.text))
             continue;
         kernel_log_line_read(line.text, now_ns, &parsed);
@@ -88,7 +91,9 @@ bool import_kernel_log_matches(const struct head *head, const struct import_opti
         kernel_log_line_read(text, 0, &parsed);
         prefixes += is_log_prefix(&parsed);
         foreign += parsed.form == KERNEL_LOG_FOREIGN;
-        if (parsed.form != KERNEL_LOG_FOREIGN && kmsg_parse_oom(parsed.text, &oom))
+        if (parsed.form == KERNEL_LOG_KILLER)
+            prefixes++;
+        else if (parsed.form != KERNEL_LOG_FOREIGN && kmsg_parse_oom(parsed.text, &oom))
             return true;
         at += length + 1;
     }

@@ -244,6 +244,36 @@ static bool skip_facility(const char **at)
     return true;
 }
 
+/* RFC 5424's PROCID, MSGID and structured data behind the tag: " - - - ", " 0 ID [a b=\"c\"] ". */
+static bool skip_rfc5424_fields(const char **at)
+{
+    const char *p = *at;
+    for (int i = 0; i < 2; i++) {
+        size_t length = *p == ' ' ? strcspn(p + 1, " ") : 0;
+        if (length == 0)
+            return false;
+        p += 1 + length;
+    }
+    if (*p++ != ' ' || (*p != '-' && *p != '['))
+        return false;
+    if (*p == '-')
+        p++;
+    while (*p == '[') {
+        for (bool quoted = false; *p && (quoted || *p != ']'); p++) {
+            if (quoted && *p == '\\' && p[1])
+                p++;
+            else if (*p == '"')
+                quoted = !quoted;
+        }
+        if (*p++ != ']')
+            return false;
+    }
+    if (*p != ' ')
+        return false;
+    *at = p;
+    return true;
+}
+
 /* "HOST kernel: ", RFC 5424's "HOST kernel - - - "; `ret_tagged` says whether there is a host and
  * a tag of any kind. */
 static bool skip_kernel_tag(const char **at, bool *ret_tagged)
@@ -261,13 +291,37 @@ static bool skip_kernel_tag(const char **at, bool *ret_tagged)
     p += tag;
     if (p[0] == ':')
         p += 1;
-    else if (strncmp(p, " - - - ", 7) == 0)
-        p += 6;
-    else
+    else if (!skip_rfc5424_fields(&p))
         return false;
     *at = p + (*p == ' ');
     *ret_tagged = true;
     return true;
+}
+
+/* "HOST systemd-oomd[226]: ", "HOST earlyoom: ", RFC 5424's "HOST earlyoom 202 - - ". */
+static enum killer skip_killer_tag(const char **at)
+{
+    const char *p = *at;
+    size_t host = strcspn(p, " :[");
+    if (host == 0 || p[host] != ' ')
+        return KILLER_NONE;
+    p += host + 1;
+    size_t tag = strcspn(p, " :[");
+    enum killer killer = killer_of_name(p, tag);
+    p += tag;
+    if (killer == KILLER_NONE)
+        return KILLER_NONE;
+    if (*p == '[') {
+        p += 1 + strspn(p + 1, "0123456789");
+        if (*p++ != ']')
+            return KILLER_NONE;
+    }
+    if (*p == ':')
+        p++;
+    else if (!skip_rfc5424_fields(&p))
+        return KILLER_NONE;
+    *at = p + (*p == ' ');
+    return killer;
 }
 
 static bool take_stamp(const char **at, int64_t now_ns, struct kernel_log_line *ret)
@@ -307,6 +361,7 @@ void kernel_log_line_read(const char *line, int64_t now_ns, struct kernel_log_li
     ret->form = KERNEL_LOG_BARE;
     ret->at_ns = ret->boot_ns = FACT_TIME_UNKNOWN;
     ret->no_year = false;
+    ret->killer = KILLER_NONE;
     ret->text = line;
     if (read_raw(line, ret))
         return;
@@ -322,6 +377,9 @@ void kernel_log_line_read(const char *line, int64_t now_ns, struct kernel_log_li
     ret->form = kernel ? form_of(&at, stamp) : KERNEL_LOG_FOREIGN;
     if (ret->form == KERNEL_LOG_SYSLOG)
         take_boot_stamp(&at, &ret->boot_ns);
-    skip_caller(&at);
+    if (ret->form == KERNEL_LOG_FOREIGN && (ret->killer = skip_killer_tag(&at)) != KILLER_NONE)
+        ret->form = KERNEL_LOG_KILLER;
+    else
+        skip_caller(&at);
     ret->text = at;
 }

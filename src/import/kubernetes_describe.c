@@ -19,7 +19,8 @@
 struct ending {
     bool terminated, running, waiting;
     char reason[NAME_BYTES], message[MESSAGE_BYTES];
-    int exit_code, signal;
+    double exit_code; /* as it stands there; NAN */
+    int signal;
     int64_t started_ns, finished_ns;
 };
 
@@ -85,9 +86,8 @@ static void copy(char *to, size_t size, const char *from)
 
 static void ending_init(struct ending *ending)
 {
-    *ending = (struct ending){.exit_code = FACT_CODE_UNKNOWN,
-                              .started_ns = FACT_TIME_UNKNOWN,
-                              .finished_ns = FACT_TIME_UNKNOWN};
+    *ending = (struct ending){
+        .exit_code = NAN, .started_ns = FACT_TIME_UNKNOWN, .finished_ns = FACT_TIME_UNKNOWN};
 }
 
 static struct fact_place place_of(const struct reader *reader)
@@ -116,7 +116,7 @@ static int give_end(const struct reader *reader, const struct ending *ending)
         fact.place.container_id = NULL;
     fact.at_ns = ending->finished_ns;
     fact.started_ns = ending->started_ns;
-    fact.exit_code = ending->exit_code;
+    fact.exit_code = fact_exit_code(ending->exit_code, fact.line, reader->sink);
     fact.signal = ending->signal;
     fact.reason = ending->reason[0] ? ending->reason : NULL;
     fact.text = ending->message[0] ? ending->message : NULL;
@@ -272,8 +272,8 @@ static void take_ending_line(struct ending *ending, const char *key, const char 
         copy(ending->reason, sizeof(ending->reason), value);
     else if (strcmp(key, "Message") == 0)
         copy(ending->message, sizeof(ending->message), value);
-    else if (strcmp(key, "Exit Code") == 0 && is_number && number >= 0 && number <= 255)
-        ending->exit_code = (int)number;
+    else if (strcmp(key, "Exit Code") == 0 && is_number)
+        ending->exit_code = (double)number;
     else if (strcmp(key, "Signal") == 0 && is_number && number > 0 && number < 65)
         ending->signal = (int)number;
     else if (strcmp(key, "Started") == 0)
@@ -300,7 +300,8 @@ static bool take_events_header(struct reader *reader, const char *text)
 {
     const char *reason = strstr(text, "Reason"), *age = strstr(text, "Age");
     const char *from = strstr(text, "From"), *message = strstr(text, "Message");
-    if (!reason || !age || !from || !message)
+    /* In this order only: a row that reaches its message then holds the columns before it. */
+    if (!reason || !age || !from || !message || age <= reason || from <= age || message <= from)
         return false;
     reader->reason_at = (size_t)(reason - text);
     reader->age_at = (size_t)(age - text);
@@ -325,8 +326,7 @@ static int take_event(struct reader *reader, const char *text)
         take_events_header(reader, text);
         return 0;
     }
-    if (strlen(text) <= reader->message_at || text[reader->reason_at] == '-' ||
-        reader->age_at <= reader->reason_at || reader->from_at <= reader->age_at)
+    if (strlen(text) <= reader->message_at || text[reader->reason_at] == '-')
         return 0;
     column(text, reader->reason_at, reader->age_at, reason, sizeof(reason));
     column(text, reader->age_at, reader->from_at, age, sizeof(age));

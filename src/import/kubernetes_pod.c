@@ -25,12 +25,6 @@ static const char *bare_id(const char *id)
     return bare && *bare ? bare : NULL;
 }
 
-static int exit_code_of(const json_t *terminated)
-{
-    double code = json_number_at(terminated, "exitCode");
-    return code >= 0 && code <= 255 ? (int)code : FACT_CODE_UNKNOWN;
-}
-
 static int give_end(const struct fact_place *place, const json_t *terminated, uint64_t line,
                     const struct fact_sink *sink, struct error *err)
 {
@@ -42,7 +36,7 @@ static int give_end(const struct fact_place *place, const json_t *terminated, ui
         fact.place.container_id = id;
     fact.at_ns = fact_time(json_text_at(terminated, "finishedAt"));
     fact.started_ns = fact_time(json_text_at(terminated, "startedAt"));
-    fact.exit_code = exit_code_of(terminated);
+    fact.exit_code = fact_exit_code(json_number_at(terminated, "exitCode"), line, sink);
     double signal = json_number_at(terminated, "signal");
     fact.signal = signal > 0 && signal < 65 ? (int)signal : 0;
     fact.reason = json_text_at(terminated, "reason");
@@ -148,7 +142,8 @@ static const json_t *find_named(const json_t *list, const char *name)
     return NULL;
 }
 
-/* What is in force (the status has it since 1.33) before what was asked for. */
+/* What is in force (the status has it since 1.33) before what was asked for; 0 where neither has
+ * one. */
 static int give_limit(const struct fact_place *pod, const json_t *container, const json_t *status,
                       uint64_t line, const struct fact_sink *sink, struct error *err)
 {
@@ -172,7 +167,7 @@ static int give_limit(const struct fact_place *pod, const json_t *container, con
         }
         fact.value = (double)bytes;
     }
-    return fact.value > 0 && fact.place.container ? fact_give(sink, &fact, err) : 0;
+    return fact.value >= 0 && fact.place.container ? fact_give(sink, &fact, err) : 0;
 }
 
 static int give_container(const struct fact_place *pod, const json_t *container, int64_t created_ns,

@@ -3,7 +3,7 @@
  * the same end told again (Azure tells a kill as ContainerTerminated and as ProcessExited, seconds
  * apart, and repeats rows), where starts are recorded at all; where they are not, two ends are one
  * when one of them is an echo or they carry the same time. */
-#include "import/lives.h"
+#include "import/lives_walk.h"
 
 #include "base/cleanup.h"
 #include "base/duration.h"
@@ -14,32 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ROWS_MAX     100000 /* looked at for one container; samples and console lines are not */
-#define SAME_NS      (1500 * NS_PER_MS) /* whole seconds against fractions */
-#define ECHO_NS      (30 * NS_PER_S)
-#define KILL_NEAR_NS (10 * NS_PER_S)
-
-struct row {
-    int64_t id, at_ns, boot_ns, started_ns;
-    enum fact_kind kind;
-    enum fact_origin origin;
-    int exit_code, signal;
-    bool oom_killed;
-    uint64_t count;
-    double value;
-    int oom_kind; /* -1 none */
-    bool bare;    /* its text gives no reason: Azure's ProcessExited rows */
-    enum kmsg_scope scope;
-    char reason[LIFE_REASON_MAX];
-};
-
-struct walk {
-    struct store *store;
-    struct lives *lives;
-    struct row *rows; /* owned */
-    size_t count;
-    bool starts_recorded;
-};
+#define ROWS_MAX 100000 /* looked at for one container; samples and console lines are not */
+#define ECHO_NS  (30 * NS_PER_S)
 
 static void walk_done(struct walk *walk)
 {
@@ -51,13 +27,6 @@ void lives_done(struct lives *lives)
     free(lives->items);
     free(lives->kills);
     *lives = (struct lives){0};
-}
-
-static void *grow(void *array, size_t count, size_t bytes)
-{
-    if ((count & (count - 1)) != 0)
-        return array;
-    return reallocarray(array, count ? 2 * count : 1, bytes);
 }
 
 static int64_t time_or_unknown(sqlite3_stmt *row, int column)
@@ -91,14 +60,9 @@ static const char *origin_name(int origin)
     return fact_origin_name((enum fact_origin)origin);
 }
 
-static void copy(char *to, size_t size, const char *from)
-{
-    snprintf(to, size, "%s", from ? from : "");
-}
-
 static int add_row(struct walk *walk, sqlite3_stmt *from)
 {
-    struct row *grown = grow(walk->rows, walk->count, sizeof(*grown));
+    struct row *grown = lives_grow(walk->rows, walk->count, sizeof(*grown));
     if (!grown)
         return -ENOMEM;
     walk->rows = grown;
@@ -121,7 +85,7 @@ static int add_row(struct walk *walk, sqlite3_stmt *from)
         .scope = (enum kmsg_scope)integer_or(from, 13, KMSG_SCOPE_UNKNOWN),
         .bare = sqlite3_column_int(from, 14) != 0,
     };
-    copy(row->reason, sizeof(row->reason), (const char *)sqlite3_column_text(from, 9));
+    lives_copy(row->reason, sizeof(row->reason), (const char *)sqlite3_column_text(from, 9));
     return 0;
 }
 
@@ -131,7 +95,7 @@ static int add_implied_start(struct walk *walk, const struct row *row)
     struct row start = *row;
     if (row->started_ns == FACT_TIME_UNKNOWN || row->kind == FACT_START)
         return 0;
-    struct row *grown = grow(walk->rows, walk->count, sizeof(*grown));
+    struct row *grown = lives_grow(walk->rows, walk->count, sizeof(*grown));
     if (!grown)
         return -ENOMEM;
     walk->rows = grown;
@@ -186,7 +150,13 @@ static int load_rows(struct walk *walk, int64_t arm_id, struct error *err)
 /* At one moment: an end of what ran before, then what starts; rows without a time come last. */
 static int order_of(enum fact_kind kind)
 {
-    return kind == FACT_OOM_KILL ? 0 : kind == FACT_END ? 1 : kind == FACT_START ? 2 : 3;
+    static const int late = 4;
+    if (kind == FACT_LAST_REASON) /* of a count's rise at the same sample, and so after it */
+        return late;
+    return kind == FACT_OOM_KILL || kind == FACT_KILLER_KILL ? 0
+           : kind == FACT_END                                ? 1
+           : kind == FACT_START                              ? 2
+                                                             : 3;
 }
 
 static int compare(int64_t a, int64_t b)
@@ -209,10 +179,10 @@ static int compare_rows(const void *left, const void *right)
     return compare(a->id, b->id);
 }
 
-static struct life *add_life(struct walk *walk)
+struct life *lives_add(struct walk *walk)
 {
     struct lives *lives = walk->lives;
-    struct life *grown = grow(lives->items, lives->count, sizeof(*grown));
+    struct life *grown = lives_grow(lives->items, lives->count, sizeof(*grown));
     if (!grown)
         return NULL;
     lives->items = grown;
@@ -220,30 +190,27 @@ static struct life *add_life(struct walk *walk)
     *life = (struct life){.start_ns = FACT_TIME_UNKNOWN,
                           .end_ns = FACT_TIME_UNKNOWN,
                           .boot_ns = FACT_TIME_UNKNOWN,
+                          .gone_ns = FACT_TIME_UNKNOWN,
+                          .stop_ns = FACT_TIME_UNKNOWN,
                           .exit_code = FACT_CODE_UNKNOWN};
     return life;
 }
 
-static struct life *last_life(const struct walk *walk)
+struct life *lives_last(const struct walk *walk)
 {
     return walk->lives->count ? &walk->lives->items[walk->lives->count - 1] : NULL;
 }
 
-static bool near(int64_t a, int64_t b, int64_t within)
-{
-    return a != FACT_TIME_UNKNOWN && b != FACT_TIME_UNKNOWN && llabs(a - b) <= within;
-}
-
 static int walk_start(struct walk *walk, const struct row *row)
 {
-    struct life *life = last_life(walk);
-    bool known = life && life->started && near(life->start_ns, row->at_ns, SAME_NS);
+    struct life *life = lives_last(walk);
+    bool known = life && life->started && lives_near(life->start_ns, row->at_ns, SAME_NS);
     if (known || (row->at_ns == FACT_TIME_UNKNOWN && life && life->started && !life->ended))
         return 0;
     if (life && life->started)
         life->ended = true; /* unseen: nothing starts while it runs */
     if (!life || life->started || life->ended)
-        life = add_life(walk);
+        life = lives_add(walk);
     if (!life)
         return -ENOMEM;
     life->started = true;
@@ -266,14 +233,14 @@ static bool same_end(const struct walk *walk, const struct life *life, const str
                  row->exit_code == FACT_CODE_UNKNOWN;
     if (!codes)
         return false;
-    if (near(life->end_ns, row->at_ns, SAME_NS) || row->at_ns == FACT_TIME_UNKNOWN)
+    if (lives_near(life->end_ns, row->at_ns, SAME_NS) || row->at_ns == FACT_TIME_UNKNOWN)
         return true;
     if (walk->starts_recorded)
         return life->started && row->started_ns == FACT_TIME_UNKNOWN;
-    return is_echo(life, row) && near(life->end_ns, row->at_ns, ECHO_NS);
+    return is_echo(life, row) && lives_near(life->end_ns, row->at_ns, ECHO_NS);
 }
 
-static void tell_end(struct life *life, const struct row *row)
+void lives_tell_end(struct life *life, const struct row *row)
 {
     life->rows += row->count ? 1 : 0;
     if (life->fact_count < LIFE_FACTS_MAX)
@@ -284,24 +251,24 @@ static void tell_end(struct life *life, const struct row *row)
         life->signal = row->signal;
     life->oom_killed = life->oom_killed || row->oom_killed;
     if (!life->reason[0])
-        copy(life->reason, sizeof(life->reason), row->reason);
+        lives_copy(life->reason, sizeof(life->reason), row->reason);
 }
 
 static int walk_end(struct walk *walk, const struct row *row)
 {
-    struct life *life = last_life(walk);
+    struct life *life = lives_last(walk);
     if (life && same_end(walk, life, row)) {
-        tell_end(life, row);
+        lives_tell_end(life, row);
         return 0;
     }
     if (!life || life->ended)
-        life = add_life(walk);
+        life = lives_add(walk);
     if (!life)
         return -ENOMEM;
     life->ended = true;
     life->end_ns = row->at_ns;
     life->origin = row->origin;
-    tell_end(life, row);
+    lives_tell_end(life, row);
     return 0;
 }
 
@@ -310,153 +277,36 @@ static void tell(struct told *told, const struct row *row)
     if (told->fact == 0) {
         told->fact = row->id;
         told->first_ns = row->at_ns;
-        copy(told->reason, sizeof(told->reason), row->reason);
+        lives_copy(told->reason, sizeof(told->reason), row->reason);
     }
     if (row->at_ns != FACT_TIME_UNKNOWN)
         told->last_ns = row->at_ns;
     told->count++;
+    told->times += row->count ? row->count : 1;
 }
 
 static void walk_stop(struct walk *walk, const struct row *row)
 {
-    struct life *life = last_life(walk);
+    struct life *life = lives_last(walk);
     tell(&walk->lives->stops, row);
-    if (!life || life->ended || life->stopped)
+    /* A row without a time (kubectl describe gives ages) comes after all that has one. */
+    if (!life || (life->ended && row->at_ns != FACT_TIME_UNKNOWN))
         return;
     life->stopped = true;
+    life->stop_ns = row->at_ns;
     life->stop_fact = row->id;
-    copy(life->stop_reason, sizeof(life->stop_reason), row->reason);
+    lives_copy(life->stop_reason, sizeof(life->stop_reason), row->reason);
 }
 
 static void walk_restarts(struct walk *walk, const struct row *row)
 {
     struct lives *lives = walk->lives;
-    if (isnan(lives->restart_count) || row->value > lives->restart_count) {
-        lives->restart_count = row->value;
+    double value = row->origin == ORIGIN_PROMETHEUS ? lives_count_on(walk, row) : row->value;
+    if (isnan(lives->restart_count) || value > lives->restart_count) {
+        lives->restart_count = value;
         lives->restarts.fact = row->id;
         lives->restarts.last_ns = row->at_ns;
     }
-}
-
-/* --- the kernel's kills -------------------------------------------------------------------------
- */
-
-static int read_kill_texts(struct walk *walk, const struct row *row, struct recorded_kill *ret,
-                           struct error *err)
-{
-    sqlite3_stmt *found = NULL;
-    int r = store_prepare(walk->store,
-                          "SELECT oom_memcg, task_memcg, comm, pid FROM fact WHERE id = ?1", &found,
-                          err);
-    if (r < 0)
-        return r;
-    sqlite3_bind_int64(found, 1, row->id);
-    if (sqlite3_step(found) == SQLITE_ROW) {
-        copy(ret->oom_memcg, sizeof(ret->oom_memcg), (const char *)sqlite3_column_text(found, 0));
-        copy(ret->task_memcg, sizeof(ret->task_memcg), (const char *)sqlite3_column_text(found, 1));
-        copy(ret->comm, sizeof(ret->comm), (const char *)sqlite3_column_text(found, 2));
-        ret->pid = sqlite3_column_int64(found, 3);
-    }
-    sqlite3_finalize(found);
-    return 0;
-}
-
-static bool same_kill(const struct recorded_kill *a, const struct recorded_kill *b)
-{
-    if (a->from_log != b->from_log || a->pid != b->pid)
-        return false;
-    return near(a->at_ns, b->at_ns, a->pid ? KILL_NEAR_NS : SAME_NS) ||
-           (a->at_ns == b->at_ns && near(a->boot_ns, b->boot_ns, KILL_NEAR_NS));
-}
-
-static void complete(struct recorded_kill *kill, const struct recorded_kill *other)
-{
-    if (kill->scope == KMSG_SCOPE_UNKNOWN)
-        kill->scope = other->scope;
-    if (!kill->oom_memcg[0])
-        memcpy(kill->oom_memcg, other->oom_memcg, sizeof(kill->oom_memcg));
-    if (!kill->task_memcg[0])
-        memcpy(kill->task_memcg, other->task_memcg, sizeof(kill->task_memcg));
-    if (!kill->comm[0])
-        memcpy(kill->comm, other->comm, sizeof(kill->comm));
-    if (kill->fact_count < LIFE_FACTS_MAX)
-        kill->facts[kill->fact_count++] = other->facts[0];
-}
-
-static int walk_kill(struct walk *walk, const struct row *row, struct error *err)
-{
-    bool from_log = row->oom_kind >= 0;
-    if (from_log && row->oom_kind != KMSG_OOM_SUMMARY && row->oom_kind != KMSG_OOM_KILLED)
-        return 0;
-    struct recorded_kill kill = {.at_ns = row->at_ns,
-                                 .boot_ns = row->boot_ns,
-                                 .scope = row->scope,
-                                 .from_log = from_log,
-                                 .facts = {row->id},
-                                 .fact_count = 1};
-    int r = read_kill_texts(walk, row, &kill, err);
-    if (r < 0)
-        return r;
-    struct lives *lives = walk->lives;
-    for (size_t i = lives->kill_count; i-- > 0 && i + 64 > lives->kill_count;) {
-        if (same_kill(&lives->kills[i], &kill)) {
-            complete(&lives->kills[i], &kill);
-            return 0;
-        }
-    }
-    struct recorded_kill *grown = grow(lives->kills, lives->kill_count, sizeof(*grown));
-    if (!grown)
-        return error_errno(err, ENOMEM, "telling the kills apart");
-    lives->kills = grown;
-    lives->kills[lives->kill_count++] = kill;
-    return 0;
-}
-
-/* The end that the kill made: the nearest one in time that has none yet. */
-static struct life *end_of_kill(const struct lives *lives, const struct recorded_kill *kill)
-{
-    struct life *best = NULL;
-    int64_t distance = KILL_NEAR_NS;
-    for (size_t i = 0; i < lives->count; i++) {
-        struct life *life = &lives->items[i];
-        if (!life->ended || life->kill || !near(life->end_ns, kill->at_ns, distance))
-            continue;
-        distance = llabs(life->end_ns - kill->at_ns);
-        best = life;
-    }
-    return best;
-}
-
-static int life_of_kill(struct walk *walk, struct recorded_kill *kill)
-{
-    struct life *life = add_life(walk);
-    if (!life)
-        return -ENOMEM;
-    life->ended = true;
-    life->end_ns = kill->at_ns;
-    life->boot_ns = kill->boot_ns;
-    life->origin = kill->from_log ? ORIGIN_KERNEL_LOG : ORIGIN_PROMETHEUS;
-    life->kill = kill;
-    life->rows = kill->fact_count;
-    memcpy(life->facts, kill->facts, sizeof(life->facts));
-    life->fact_count = kill->fact_count;
-    return 0;
-}
-
-/* A log of the kernel alone knows ends by their kills only. */
-static int settle_kills(struct walk *walk)
-{
-    struct lives *lives = walk->lives;
-    bool alone = lives->count == 0 && !(lives->origins & ~(1U << ORIGIN_KERNEL_LOG));
-    int r = 0;
-    for (size_t i = 0; i < lives->kill_count && r == 0; i++) {
-        struct life *life = alone ? NULL : end_of_kill(lives, &lives->kills[i]);
-        if (life)
-            life->kill = &lives->kills[i];
-        else if (alone)
-            r = life_of_kill(walk, &lives->kills[i]);
-    }
-    return r;
 }
 
 static int walk_row(struct walk *walk, const struct row *row, struct error *err)
@@ -468,13 +318,19 @@ static int walk_row(struct walk *walk, const struct row *row, struct error *err)
     case FACT_END:
         return walk_end(walk, row) < 0 ? error_errno(err, ENOMEM, "reading lifetimes") : 0;
     case FACT_OOM_KILL:
-        return walk_kill(walk, row, err);
+    case FACT_KILLER_KILL:
+        return lives_walk_kill(walk, row, err);
     case FACT_STOP:
         walk_stop(walk, row);
         return 0;
     case FACT_RESTART_COUNT:
         walk_restarts(walk, row);
-        return 0;
+        return lives_walk_count(walk, row) < 0 ? error_errno(err, ENOMEM, "reading the restarts")
+                                               : 0;
+    case FACT_LAST_REASON:
+        return lives_walk_last_reason(walk, row) < 0
+                   ? error_errno(err, ENOMEM, "reading the reasons")
+                   : 0;
     case FACT_PROBE_FAILURE:
         tell(&lives->probes, row);
         return 0;
@@ -502,20 +358,25 @@ static int walk_row(struct walk *walk, const struct row *row, struct error *err)
 
 int lives_load(struct store *store, int64_t arm_id, struct lives *ret, struct error *err)
 {
-    *ret = (struct lives){
-        .restart_count = NAN, .first_ns = FACT_TIME_UNKNOWN, .last_ns = FACT_TIME_UNKNOWN};
-    __attribute__((cleanup(walk_done))) struct walk walk = {.store = store, .lives = ret};
+    *ret = (struct lives){.restart_count = NAN,
+                          .first_ns = FACT_TIME_UNKNOWN,
+                          .last_ns = FACT_TIME_UNKNOWN,
+                          .anew_ns = FACT_TIME_UNKNOWN};
+    __attribute__((cleanup(walk_done))) struct walk walk = {
+        .store = store, .lives = ret, .restarts_seen = NAN, .count_last = NAN};
     int r = load_rows(&walk, arm_id, err);
     if (r == 0 && walk.count > 0)
         qsort(walk.rows, walk.count, sizeof(*walk.rows), compare_rows);
     for (size_t i = 0; i < walk.count && r == 0; i++)
         r = walk_row(&walk, &walk.rows[i], err);
     /* What waits in back-off does not run. */
-    struct life *last = last_life(&walk);
+    struct life *last = lives_last(&walk);
     if (last && !last->ended && last->start_ns != FACT_TIME_UNKNOWN &&
         ret->backoffs.last_ns > last->start_ns && ret->backoffs.count > 0)
         last->ended = true;
-    if (r == 0 && settle_kills(&walk) < 0)
+    if (r == 0)
+        r = lives_walk_rest(&walk, arm_id, err);
+    if (r == 0 && lives_settle_kills(&walk) < 0)
         r = error_errno(err, ENOMEM, "telling the kills apart");
     return r;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One query_range for each metric, so that an answer stays small; each answer is read as a recorded
- * one would be. */
+/* One query for each metric, so that an answer stays small; each answer is read as a recorded one
+ * would be. A range selector gives the samples as they were scraped, with their own times; a
+ * query_range would repeat the last one at each step between two scrapes. */
 #include "import/prometheus_live.h"
 
 #include "base/buffer.h"
@@ -16,9 +17,8 @@
 #define CONNECT_TIMEOUT_MS 5000L
 #define TIMEOUT_MS         60000L
 #define ANSWER_MAX         ((size_t)32 << 20)
-/* The server refuses more than 11000 points a series. */
+/* Of a series too long to be given whole: the server refuses more than 11000 points. */
 #define POINTS_MAX 5000
-#define STEP_MIN_S 15
 
 static const char *const METRICS[] = {
     "container_memory_working_set_bytes",
@@ -35,7 +35,7 @@ static const char *const METRICS[] = {
 struct session {
     const struct prometheus_query *query;
     CURL *curl;
-    int64_t start_s, end_s, step_s;
+    int64_t end_ns;
     struct buffer answer;
     bool too_large;
     uint64_t facts;
@@ -67,8 +67,15 @@ static void append_quoted(struct buffer *buffer, const char *text)
     buffer_puts(buffer, "\"");
 }
 
-static int make_url(const struct session *session, const char *metric, struct buffer *ret,
-                    struct error *err)
+static void append_seconds(struct buffer *buffer, int64_t ns)
+{
+    buffer_printf(buffer, "%jd.%03jd", (intmax_t)(ns / NS_PER_S),
+                  (intmax_t)(ns % NS_PER_S / NS_PER_MS));
+}
+
+/* The samples as they are, or `thinned` to POINTS_MAX a series. */
+static int make_url(const struct session *session, const char *metric, bool thinned,
+                    struct buffer *ret, struct error *err)
 {
     const struct prometheus_query *query = session->query;
     AUTO_BUFFER expression = {0};
@@ -77,13 +84,21 @@ static int make_url(const struct session *session, const char *metric, struct bu
     buffer_puts(&expression, ",pod=");
     append_quoted(&expression, query->pod);
     buffer_puts(&expression, "}");
+    if (!thinned)
+        buffer_printf(&expression, "[%jdms]", (intmax_t)(query->last_ns / NS_PER_MS + 1));
     char *escaped = curl_easy_escape(session->curl, buffer_text(&expression), 0);
     size_t length = strlen(query->url);
     while (length > 0 && query->url[length - 1] == '/')
         length--;
-    buffer_printf(ret, "%.*s/api/v1/query_range?query=%s&start=%jd&end=%jd&step=%jd", (int)length,
-                  query->url, escaped ? escaped : "", (intmax_t)session->start_s,
-                  (intmax_t)session->end_s, (intmax_t)session->step_s);
+    buffer_printf(ret, "%.*s/api/v1/%s?query=%s&%s=", (int)length, query->url,
+                  thinned ? "query_range" : "query", escaped ? escaped : "",
+                  thinned ? "end" : "time");
+    append_seconds(ret, session->end_ns);
+    if (thinned) {
+        buffer_puts(ret, "&start=");
+        append_seconds(ret, session->end_ns - query->last_ns);
+        buffer_printf(ret, "&step=%jd", (intmax_t)(query->last_ns / NS_PER_S / POINTS_MAX + 1));
+    }
     bool failed = !escaped || expression.failed || ret->failed;
     curl_free(escaped);
     return failed ? error_errno(err, ENOMEM, "querying '%s'", query->url) : 0;
@@ -132,19 +147,31 @@ static int status_fault(struct session *session, long status, struct error *err)
                        url, status);
 }
 
-static int fetch(struct session *session, const char *metric, struct error *err)
+static CURLcode get(struct session *session, const char *url, char detail[CURL_ERROR_SIZE])
 {
-    AUTO_BUFFER url = {0};
-    char detail[CURL_ERROR_SIZE] = "";
-    long status = 0;
-    int r = make_url(session, metric, &url, err);
-    if (r < 0)
-        return r;
     session->answer.length = 0;
-    curl_easy_setopt(session->curl, CURLOPT_URL, buffer_text(&url));
+    session->too_large = false;
+    curl_easy_setopt(session->curl, CURLOPT_URL, url);
     curl_easy_setopt(session->curl, CURLOPT_ERRORBUFFER, detail);
     CURLcode code = curl_easy_perform(session->curl);
     curl_easy_setopt(session->curl, CURLOPT_ERRORBUFFER, NULL);
+    return code;
+}
+
+static int fetch(struct session *session, const char *metric, struct error *err)
+{
+    AUTO_BUFFER url = {0};
+    AUTO_BUFFER thinned_url = {0};
+    char detail[CURL_ERROR_SIZE] = "";
+    long status = 0;
+    int r = make_url(session, metric, false, &url, err);
+    if (r >= 0)
+        r = make_url(session, metric, true, &thinned_url, err);
+    if (r < 0)
+        return r;
+    CURLcode code = get(session, buffer_text(&url), detail);
+    if (code != CURLE_OK && session->too_large)
+        code = get(session, buffer_text(&thinned_url), detail);
     if (code != CURLE_OK)
         return transfer_fault(session, code, detail, err);
     curl_easy_getinfo(session->curl, CURLINFO_RESPONSE_CODE, &status);
@@ -204,11 +231,7 @@ int prometheus_live_read(const struct prometheus_query *query, const struct fact
                          struct error *err)
 {
     struct session session = {.query = query, .sink = sink};
-    session.end_s = clock_realtime_ns() / NS_PER_S;
-    session.start_s = session.end_s - query->last_ns / NS_PER_S;
-    session.step_s = (session.end_s - session.start_s) / POINTS_MAX + 1;
-    if (session.step_s < STEP_MIN_S)
-        session.step_s = STEP_MIN_S;
+    session.end_ns = clock_realtime_ns();
     session.curl = curl_easy_init();
     if (!session.curl)
         return error_errno(err, ENOMEM, "querying '%s'", query->url);

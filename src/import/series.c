@@ -134,13 +134,12 @@ static int give_value(struct fact *fact, enum fact_kind kind, double value,
     return fact_give(sink, fact, err);
 }
 
-/* A gauge that is 1 as long as the container's last end has this reason: an end, but when is not
- * said. */
+/* A gauge that is 1 as long as the container's last end has this reason. Every sample is told:
+ * which end it is about follows from what else is known of that moment. */
 static int give_last_reason(struct fact *fact, const char *reason, const struct fact_sink *sink,
                             struct error *err)
 {
-    fact->kind = FACT_END;
-    fact->at_ns = FACT_TIME_UNKNOWN;
+    fact->kind = FACT_LAST_REASON;
     fact->reason = reason;
     fact->oom_killed = reason && strcmp(reason, "OOMKilled") == 0;
     return fact_give(sink, fact, err);
@@ -173,7 +172,7 @@ static int give_meaning(const struct series *series, const struct known *known, 
     switch (known->meaning) {
     case MEANS_SAMPLE:
         fact->metric = known->metric;
-        return value >= 0 ? give_value(fact, FACT_SAMPLE, value * known->scale, sink, err) : 0;
+        return give_value(fact, FACT_SAMPLE, value * known->scale, sink, err);
     case MEANS_KSM_LIMIT:
         if (!resource || strcmp(resource, "memory") != 0)
             return 0;
@@ -186,9 +185,7 @@ static int give_meaning(const struct series *series, const struct known *known, 
         return changed(previous, value) ? give_value(fact, FACT_RESTART_COUNT, value, sink, err)
                                         : 0;
     case MEANS_LAST_REASON:
-        return value == 1 && changed(previous, value)
-                   ? give_last_reason(fact, series_label(series, "reason"), sink, err)
-                   : 0;
+        return value == 1 ? give_last_reason(fact, series_label(series, "reason"), sink, err) : 0;
     case MEANS_WAITING_REASON:
         return value == 1 && changed(previous, value)
                    ? give_waiting(fact, series_label(series, "reason"), sink, err)
@@ -206,11 +203,16 @@ int series_give(const struct series *series, double previous, double value, int6
     struct fact fact;
     const struct known *known =
         series->name ? find_known(series->name, strlen(series->name)) : &UNNAMED;
-    if (!known || !isfinite(value))
+    if (!known || isnan(value)) /* a series that went away is marked with NaN */
         return 0;
     fact_init(&fact, FACT_SAMPLE, ORIGIN_PROMETHEUS, line);
     fact.at_ns = at_ns;
     if (!read_place(series, &ids, &fact.place))
         return 0;
+    if (isinf(value) || (known->meaning == MEANS_SAMPLE && value < 0)) {
+        fact_warn(sink, line, "%s: a value of %g is impossible: left out",
+                  series->name ? series->name : "a series", value);
+        return 0;
+    }
     return give_meaning(series, known, &fact, previous, value, sink, err);
 }

@@ -7,11 +7,14 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/size.h"
+#include "lab/arm_heap.h"
 #include "lab/arm_rows.h"
+#include "lab/arm_stopping.h"
 #include "lab/port.h"
 #include "lab/run.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,10 +40,12 @@ struct arm_run {
     struct traffic *traffic;
     struct ring outcomes;
     bool ring_ready, ring_added;
-    int64_t traffic_started_ns;
+    int64_t traffic_started_ns, killed_ns; /* the latter: the last time */
     uv_async_t traffic_done;
     uv_timer_t deadline;  /* of the whole arm */
     uv_timer_t readiness; /* of the current lifetime, until it is ready */
+    struct arm_heap heap;
+    struct arm_stopping stopping;
     unsigned handles;
     unsigned other_ends; /* ends that were no OOM kill */
     bool stopped;
@@ -54,6 +59,8 @@ const char *arm_end_name(enum arm_end end)
         break;
     case ARM_SEQUENCE_COMPLETE:
         return "sequence-complete";
+    case ARM_SETTLED:
+        return "settled";
     case ARM_KILL_STOP:
         return "kill-stop";
     case ARM_CRASH_LOOP:
@@ -92,7 +99,9 @@ static void on_traffic_done(void *context)
 
 static void on_traffic_done_async(uv_async_t *handle)
 {
-    end_arm(handle->data, ARM_SEQUENCE_COMPLETE);
+    struct arm_run *run = handle->data;
+    end_arm(run,
+            arm_stopping_is_settled_at_last(&run->stopping) ? ARM_SETTLED : ARM_SEQUENCE_COMPLETE);
 }
 
 static int start_traffic(struct arm_run *run, struct error *err)
@@ -114,7 +123,19 @@ static int start_traffic(struct arm_run *run, struct error *err)
                                      run->traffic_started_ns, err);
     if (r == 0)
         r = traffic_start(run->traffic_plan, &options, run->traffic_started_ns, &run->traffic, err);
+    if (r == 0)
+        arm_stopping_begin(&run->stopping, run->traffic_plan, run->traffic_started_ns);
+    if (r == 0)
+        arm_heap_schedule(&run->heap, run->revision, run->traffic_plan, run->traffic_started_ns);
     return r;
+}
+
+/* The cycle is the last: it settled the arm's question. */
+static void on_settled(void *context, unsigned cycle)
+{
+    struct arm_run *run = context;
+    traffic_end_after(run->traffic, cycle);
+    arm_heap_end_after(&run->heap, cycle);
 }
 
 static int prepare_traffic(struct arm_run *run, struct error *err)
@@ -139,11 +160,16 @@ static int prepare_traffic(struct arm_run *run, struct error *err)
 
 static int finish_traffic(struct arm_run *run, struct error *err)
 {
+    bool shorten = run->traffic && arm_stopping_is_asked(&run->stopping);
+    arm_stopping_end(&run->stopping);
     traffic_free(steal_ptr(&run->traffic));
     int r = 0;
     if (run->ring_added)
         r = store_writer_remove(run->lab->store, &run->outcomes, err);
     run->ring_added = false;
+    if (r == 0 && shorten)
+        r = arm_rows_shorten(run->lab->store, run->result.arm_id, run->scenario->traffic,
+                             run->traffic_started_ns, err);
     return r;
 }
 
@@ -156,6 +182,7 @@ static void on_ready(void *context, const struct lifetime_report *lifetime)
     run->result.was_ready = true;
     log_debug("%s/%s lifetime %u is ready", run->scenario->name, arm_kind_name(run->arm->kind),
               lifetime->index);
+    platform_stamp_heap(run->revision, 0);
     if (run->traffic || run->result.end != ARM_RUNNING)
         return;
     if (start_traffic(run, &run->failure) < 0)
@@ -184,19 +211,30 @@ static void report_end(const struct arm_run *run, const struct lifetime_report *
              lifetime->death.explanation);
 }
 
+/* The budget, not a number, ends an arm that the stopping rule watches. */
+static unsigned kills_max(const struct arm_run *run)
+{
+    return run->arm->kill_stop > 0                 ? run->arm->kill_stop
+           : arm_stopping_is_asked(&run->stopping) ? UINT_MAX
+                                                   : UNEXPECTED_KILLS_MAX;
+}
+
 static bool on_ended(void *context, const struct lifetime_report *lifetime)
 {
     struct arm_run *run = context;
     if (run->result.end != ARM_RUNNING)
         return false; /* our own stop */
     report_end(run, lifetime);
-    unsigned stop = run->arm->kill_stop > 0 ? run->arm->kill_stop : UNEXPECTED_KILLS_MAX;
-    if (is_oom(lifetime->death.cause))
+    if (is_oom(lifetime->death.cause)) {
         run->result.kills++;
-    else
+        run->killed_ns = lifetime->ended_ns;
+    } else {
         run->other_ends++;
-    if (run->result.kills >= stop)
+    }
+    if (run->result.kills >= kills_max(run))
         end_arm(run, ARM_KILL_STOP);
+    else if (is_oom(lifetime->death.cause) && arm_stopping_is_settled_by_kill(&run->stopping))
+        end_arm(run, ARM_SETTLED);
     else if (run->other_ends >= ENDS_WITHOUT_KILL_MAX)
         end_arm(run, ARM_CRASH_LOOP);
     else
@@ -212,6 +250,12 @@ static void on_failed(void *context, const struct error *err)
     struct arm_run *run = context;
     run->result.failure = *err;
     end_arm(run, ARM_FAILED);
+}
+
+static void on_unprofiled(void *context, const struct error *err)
+{
+    struct arm_run *run = context;
+    arm_heap_tell(&run->heap, run->scenario->name, arm_kind_name(run->arm->kind), err->text);
 }
 
 static void on_stopped(void *context)
@@ -236,6 +280,8 @@ static void open_handles(struct arm_run *run)
     run->traffic_done.data = run;
     run->deadline.data = run;
     run->readiness.data = run;
+    arm_heap_open(&run->heap, loop);
+    arm_stopping_open(&run->stopping, loop);
     run->handles = 3;
 }
 
@@ -251,7 +297,9 @@ static void close_handles(struct arm_run *run)
     uv_close((uv_handle_t *)&run->traffic_done, on_handle_closed);
     uv_close((uv_handle_t *)&run->deadline, on_handle_closed);
     uv_close((uv_handle_t *)&run->readiness, on_handle_closed);
-    while (run->handles > 0)
+    arm_heap_close(&run->heap);
+    arm_stopping_close(&run->stopping);
+    while (run->handles > 0 || !run->stopping.closed || !arm_heap_is_closed(&run->heap))
         platform_run_once(run->lab->platform);
 }
 
@@ -275,6 +323,10 @@ static int fill_template(struct arm_run *run, struct error *err)
         .backoff = plan->backoff,
         .stop_grace_ns = plan->stop_grace_ns,
     };
+    if (plan->heap) {
+        run->template.heap.rate_bytes = plan->heap_rate_bytes;
+        run->template.heap.library = arm_heap_prepare(&run->heap, run->scenario->name, arm);
+    }
     if (plan->port == 0)
         return port_choose(&run->template.port, err);
     return port_check_free(plan->port, err);
@@ -288,6 +340,7 @@ static int deploy(struct arm_run *run, struct error *err)
         .ended = on_ended,
         .failed = on_failed,
         .stopped = on_stopped,
+        .unprofiled = on_unprofiled,
     };
     uv_timer_start(&run->deadline, on_deadline,
                    (uint64_t)(run->lab->plan->arm_deadline_ns / NS_PER_MS), 0);
@@ -313,16 +366,21 @@ static void begin_stop(struct arm_run *run)
             ? PLATFORM_KILL_DEADLINE
             : PLATFORM_KILL_STOP;
     run->step = STEP_STOPPING;
+    arm_heap_stop(&run->heap);
     platform_deactivate(run->lab->platform, run->revision, reason);
 }
 
 static void end_stop(struct arm_run *run)
 {
     struct error err;
+    const char *reason =
+        arm_stopping_reason(&run->stopping, run->result.end == ARM_SEQUENCE_COMPLETE);
+    if (reason && !run->lab->options->quiet)
+        log_info("  %s/%s  %s", run->scenario->name, arm_kind_name(run->arm->kind), reason);
     platform_forget(run->lab->platform, steal_ptr(&run->revision));
     remember_failure(run,
                      arm_rows_ended(run->lab->store, run->result.arm_id,
-                                    arm_end_name(run->result.end), &run->states, &err),
+                                    arm_end_name(run->result.end), reason, &run->states, &err),
                      &err);
     run->step = STEP_OVER;
 }
@@ -354,6 +412,7 @@ static int begin(struct arm_run *run, struct error *err)
     if (r == 0)
         r = arm_rows_started(run->lab->store, run->scenario, run->arm, &run->template,
                              run->traffic_plan, &run->result.arm_id, err);
+    run->stopping.arm_id = run->result.arm_id;
     if (r == 0)
         r = deploy(run, err);
     return r;
@@ -371,7 +430,7 @@ static void free_run(struct arm_run *run)
 }
 
 int arm_begin(struct lab *lab, const struct scenario_plan *scenario, const struct arm_plan *arm,
-              struct arm_run **ret, struct error *err)
+              const struct stopping_question *question, struct arm_run **ret, struct error *err)
 {
     struct arm_run *run = calloc(1, sizeof(*run));
     if (!run)
@@ -380,6 +439,8 @@ int arm_begin(struct lab *lab, const struct scenario_plan *scenario, const struc
     run->scenario = scenario;
     run->arm = arm;
     open_handles(run);
+    if (question)
+        arm_stopping_ask(&run->stopping, question, lab->store, on_settled, run);
     if (begin(run, err) < 0) {
         free_run(run);
         return error_wrap(err, "%s/%s", scenario->name, arm_kind_name(arm->kind));
@@ -398,6 +459,20 @@ int arm_finish(struct arm_run *run, struct arm_result *ret, struct error *err)
     }
     free_run(run);
     return r;
+}
+
+void arm_get_status(const struct arm_run *run, struct arm_status *ret)
+{
+    *ret = (struct arm_status){
+        .arm_id = run->result.arm_id,
+        .kills = run->result.kills,
+        .killed_ns = run->killed_ns,
+        .alive = run->revision && replica_lifetime_id(revision_replica(run->revision)) != 0,
+        .traffic_started_ns = run->traffic_started_ns,
+        .traffic_plan = run->traffic_plan,
+    };
+    if (run->traffic)
+        traffic_progress(run->traffic, &ret->progress);
 }
 
 void arm_describe(const struct arm_run *run, char *text, size_t size)

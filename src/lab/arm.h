@@ -3,6 +3,7 @@
  * the arm ends when the traffic is complete, enough kills were seen, or nothing more can come. */
 #pragma once
 
+#include "analysis/stopping.h"
 #include "lab/plan.h"
 #include "platform/platform.h"
 
@@ -22,6 +23,7 @@ struct lab {
 enum arm_end {
     ARM_RUNNING,
     ARM_SEQUENCE_COMPLETE,
+    ARM_SETTLED,    /* the stopping rule: its question is answered */
     ARM_KILL_STOP,  /* as many OOM kills as were asked for */
     ARM_CRASH_LOOP, /* it keeps ending by itself */
     ARM_NEVER_READY,
@@ -44,14 +46,26 @@ struct arm_result {
 struct arm_run;
 
 /* Deploy the arm's revision. A container that fails to start is a result, not an error. The plan's
- * strings are borrowed until arm_finish(). */
+ * strings are borrowed until arm_finish(), and so is the question of the stopping rule (NULL: fixed
+ * limits). */
 int arm_begin(struct lab *lab, const struct scenario_plan *scenario, const struct arm_plan *arm,
-              struct arm_run **ret, struct error *err);
+              const struct stopping_question *question, struct arm_run **ret, struct error *err);
 /* See what has happened; call it after each platform_run_once(). True: the arm is over, its
  * container is gone and everything is recorded; arm_finish() is due. */
 bool arm_step(struct arm_run *run);
 /* Free it. The result, or the error that kept the arm from being recorded. */
 int arm_finish(struct arm_run *run, struct arm_result *ret, struct error *err);
 
+/* What it is doing, at any time. */
+struct arm_status {
+    int64_t arm_id;
+    unsigned kills;
+    int64_t killed_ns;                       /* monotonic: the last of them */
+    bool alive;                              /* a container is there, ready or not */
+    int64_t traffic_started_ns;              /* 0: not yet */
+    const struct traffic_plan *traffic_plan; /* borrowed until arm_finish() */
+    struct traffic_progress progress;
+};
+void arm_get_status(const struct arm_run *run, struct arm_status *ret);
 /* "leak/raise 120/1000 requests, 3 failed, 1 kill": for a status line. */
 void arm_describe(const struct arm_run *run, char *text, size_t size);

@@ -151,14 +151,62 @@ static int run_sql(struct store *store, const char *sql, int64_t arm_id, int64_t
     return r;
 }
 
+/* One replica: a response came from the lifetime that had been started last by then. */
+int arm_rows_answered_by(struct store *store, int64_t arm_id, int64_t now_ns, struct error *err)
+{
+    return run_sql(store,
+                   "UPDATE request SET lifetime_id = (SELECT max(id) FROM lifetime l"
+                   " WHERE l.arm_id = ?1 AND l.started_ns <= request.done_ns)"
+                   " WHERE arm_id = ?1 AND status > 0 AND done_ns <= ?2 AND lifetime_id IS NULL",
+                   arm_id, now_ns, err);
+}
+
+static int find_last_cycle(struct store *store, int64_t arm_id, unsigned *ret, struct error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    int r =
+        store_prepare(store, "SELECT max(cycle) FROM request WHERE arm_id = ?1", &statement, err);
+    if (r < 0)
+        return r;
+    sqlite3_bind_int64(statement, 1, arm_id);
+    *ret = sqlite3_step(statement) == SQLITE_ROW ? (unsigned)sqlite3_column_int64(statement, 0) : 0;
+    sqlite3_finalize(statement);
+    return 0;
+}
+
+int arm_rows_shorten(struct store *store, int64_t arm_id, struct traffic_spec spec,
+                     int64_t started_ns, struct error *err)
+{
+    unsigned cycles = 0;
+    int r = find_last_cycle(store, arm_id, &cycles, err);
+    if (r < 0 || cycles >= spec.cycles)
+        return r;
+    spec.cycles = cycles > 0 ? cycles : 1;
+    struct traffic_plan *sent = NULL;
+    r = traffic_plan_new(&spec, &sent, err);
+    if (r < 0)
+        return r;
+    const struct store_value key = STORE_INT("id", arm_id);
+    const struct store_value values[] = {STORE_INT("requests_planned", traffic_plan_requests(sent)),
+                                         STORE_END};
+    r = run_sql(store, "DELETE FROM phase WHERE arm_id = ?1 AND ?2 > 0", arm_id, started_ns, err);
+    if (r == 0)
+        r = arm_rows_traffic_started(store, arm_id, sent, started_ns, err);
+    if (r == 0)
+        r = store_update(store, "arm", &key, values, err);
+    traffic_plan_free(sent);
+    return r;
+}
+
 int arm_rows_ended(struct store *store, int64_t arm_id, const char *because,
-                   const struct revision_states *states, struct error *err)
+                   const char *stop_reason, const struct revision_states *states, struct error *err)
 {
     int64_t now = clock_monotonic_ns();
     const struct store_value key = STORE_INT("id", arm_id);
     const struct store_value values[] = {
         STORE_INT("ended_ns", now),
         STORE_STR("ended_because", because),
+        STORE_STR("stop_reason", stop_reason),
         STORE_STR("health_state", states->health),
         STORE_STR("provisioning_state", states->provisioning),
         STORE_STR("running_state", states->running),
@@ -171,12 +219,7 @@ int arm_rows_ended(struct store *store, int64_t arm_id, const char *because,
     if (r == 0)
         r = run_sql(store, "UPDATE phase SET ended_ns = ?2 WHERE arm_id = ?1 AND ended_ns > ?2",
                     arm_id, now, err);
-    /* One replica: a response came from the lifetime that had been started last by then. */
     if (r == 0)
-        r = run_sql(store,
-                    "UPDATE request SET lifetime_id = (SELECT max(id) FROM lifetime l"
-                    " WHERE l.arm_id = ?1 AND l.started_ns <= request.done_ns)"
-                    " WHERE arm_id = ?1 AND status > 0 AND ?2 > 0",
-                    arm_id, now, err);
+        r = arm_rows_answered_by(store, arm_id, now, err);
     return r;
 }

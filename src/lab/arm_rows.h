@@ -20,7 +20,16 @@ int arm_rows_traffic_started(struct store *store, int64_t arm_id,
 int arm_rows_apply_outcome(struct store_batch *batch, const void *record, void *context,
                            bool *durable, struct error *err);
 
-/* The arm's end and states; phases that were never reached are cut; requests get the lifetime that
- * answered them. */
+/* Give each response that has none yet the lifetime that answered it. */
+int arm_rows_answered_by(struct store *store, int64_t arm_id, int64_t now_ns, struct error *err);
+
+/* Where fewer cycles of `spec` were begun than planned, the phases and the number of requests
+ * become those of the cycles that were. The requests' outcomes are stored. */
+int arm_rows_shorten(struct store *store, int64_t arm_id, struct traffic_spec spec,
+                     int64_t started_ns, struct error *err);
+
+/* `stop_reason`: the stopping rule's, or NULL. The arm's end and states; phases that were never
+ * reached are cut; requests get the lifetime that answered them. */
 int arm_rows_ended(struct store *store, int64_t arm_id, const char *because,
-                   const struct revision_states *states, struct error *err);
+                   const char *stop_reason, const struct revision_states *states,
+                   struct error *err);

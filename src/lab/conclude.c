@@ -3,6 +3,7 @@
 #include "lab/scenario.h"
 
 #include "base/cleanup.h"
+#include "conclude/advice.h"
 #include "lab/evidence.h"
 
 #include <errno.h>
@@ -43,20 +44,13 @@ static const struct arm_findings *leading_arm(const struct plan *plan,
     return NULL;
 }
 
-/* A raise that was predicted by the leak and came true makes the leak more than a correlation; not
- * so where any kill at all would have been in the interval. */
-static bool raise_confirms(const struct scenario_findings *scenario)
+/* What the raise made of the leak's forecast. */
+static enum prediction_outcome leak_outcome(const struct scenario_findings *scenario)
 {
     if (!scenario || !scenario->arms[ARM_RAISE].ran)
-        return false;
-    for (size_t i = 0; i < scenario->prediction_count; i++) {
-        const struct prediction *p = &scenario->predictions[i];
-        double observed = predict_observed(&scenario->arms[ARM_RAISE].data.series, p->metric);
-        if (strcmp(p->hypothesis, "leak") == 0 && strcmp(p->metric, PREDICT_KILLED) != 0 &&
-            p->low > 0 && predict_holds(p, observed))
-            return true;
-    }
-    return false;
+        return PREDICTION_UNDECIDED;
+    return predict_settle_leak(scenario->predictions, scenario->prediction_count,
+                               &scenario->arms[ARM_RAISE].data.series);
 }
 
 static void summarise(const struct plan *plan, const struct scenario_findings *findings,
@@ -65,7 +59,10 @@ static void summarise(const struct plan *plan, const struct scenario_findings *f
 {
     const struct scenario_findings *scenario = main_scenario(plan, findings);
     size_t used = (size_t)snprintf(text, size, "%s", verdict->summary);
-    if (used < size && leading->verdict.class == VERDICT_LEAK && raise_confirms(scenario))
+    if (used < size && leading->leading.sentence[0] != '\0')
+        used += (size_t)snprintf(text + used, size - used, " %s", leading->leading.sentence);
+    if (used < size && leading->verdict.class == VERDICT_LEAK &&
+        leak_outcome(scenario) == PREDICTION_HOLDS)
         used += (size_t)snprintf(text + used, size - used,
                                  " More memory only delayed the kill, as predicted before it was "
                                  "tried.");
@@ -84,6 +81,7 @@ static int insert_run_verdict(struct store *store, const struct arm_findings *le
     AUTO_FREE char *because = evidence_ids_json(leading);
     if (!because)
         return error_errno(err, ENOMEM, "recording the verdict");
+    const struct estimate *driving = verdict_by_requests(v) ? &v->per_request : &v->per_second;
     const struct store_value values[] = {
         STORE_STR("class", verdict_class_name(v->class)),
         STORE_DBL("confidence", v->confidence),
@@ -91,6 +89,10 @@ static int insert_run_verdict(struct store *store, const struct arm_findings *le
         STORE_STR("level", level_name(v->level)),
         STORE_STR("because", because),
         STORE_STR("summary", summary),
+        store_real("growth_bytes_per_request", v->per_request.value),
+        store_real("growth_bytes_per_s", v->per_second.value),
+        store_real("growth_low", driving->low),
+        store_real("growth_high", driving->high),
         STORE_STR("would_settle", v->would_settle[0] != '\0' ? v->would_settle : NULL),
         STORE_END,
     };
@@ -106,19 +108,12 @@ static int insert_recommendation(struct store *store, const struct scenario_find
                                  const struct arm_findings *leading, const struct verdict *verdict,
                                  struct error *err)
 {
-    struct recommendation recommendation;
-    recommend(verdict, raised_verdict(scenario), leading->data.series.limit_bytes, &recommendation);
-    const struct store_value bytes =
-        isnan(recommendation.memory_bytes)
-            ? (struct store_value)STORE_NIL("memory_bytes")
-            : (struct store_value)STORE_INT("memory_bytes", recommendation.memory_bytes);
-    const struct store_value values[] = {
-        STORE_STR("action", recommendation_action_name((int)recommendation.action)),
-        bytes,
-        STORE_STR("reason", recommendation.reason),
-        STORE_END,
-    };
-    return store_insert(store, "recommendation", values, NULL, err);
+    const struct arm_series *series = &leading->data.series;
+    struct recommendation advice;
+    struct forecasts forecasts;
+    forecast_limits(series, verdict, &forecasts);
+    recommend(verdict, raised_verdict(scenario), series->limit_bytes, &forecasts, &advice);
+    return conclude_advice(store, &advice, err);
 }
 
 /* One's own service: a leak, a limit that does not fit, a service that does not run. */
@@ -145,9 +140,12 @@ int findings_conclude(struct store *store, const struct plan *plan,
     }
     const struct scenario_findings *scenario = main_scenario(plan, findings);
     struct verdict verdict;
-    verdict_combine(&leading->verdict, raised_verdict(scenario), raise_confirms(scenario),
-                    &verdict);
-    char summary[2 * VERDICT_TEXT_MAX];
+    verdict_combine(&leading->verdict, raised_verdict(scenario), leak_outcome(scenario), &verdict);
+    if (scenario && scenario->arms[ARM_PATCH].ran)
+        verdict_against_good(&scenario->arms[ARM_PATCH].verdict, &verdict);
+    if (scenario && scenario->plan->expect == EXPECT_NOTHING && verdict.class == VERDICT_LEAK)
+        *ret_negative = true; /* two arms together may tell what the trigger alone does not */
+    char summary[2 * VERDICT_TEXT_MAX + HEAP_SENTENCE_MAX];
     summarise(plan, findings, leading, &verdict, gates_failed, summary, sizeof(summary));
     int r = insert_run_verdict(store, leading, &verdict, summary, err);
     if (r == 0)

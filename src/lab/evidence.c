@@ -28,7 +28,7 @@ static int add(struct store *store, struct arm_findings *arm, unsigned *next,
 {
     if (arm->evidence_count == EVIDENCE_PER_ARM_MAX)
         return 0;
-    char statement[640];
+    char statement[HEAP_SENTENCE_MAX + 256];
     char id[16];
     char row[24];
     va_list args;
@@ -145,14 +145,31 @@ static int add_kernel_log(struct store *store, struct arm_findings *arm, size_t 
     return r;
 }
 
-/* --- growth ---------------------------------------------------------------------------------- */
-
-static struct store_value real_or_null(const char *column, double value)
+static int add_killer_log(struct store *store, struct arm_findings *arm, size_t index,
+                          unsigned *next, struct error *err)
 {
-    if (isnan(value))
-        return (struct store_value)STORE_NIL(column);
-    return (struct store_value)STORE_DBL(column, value);
+    sqlite3_stmt *row = NULL;
+    int r = store_prepare(store,
+                          "SELECT id, killer, source, text FROM killer_log WHERE lifetime_id = ?1"
+                          " ORDER BY id LIMIT 1",
+                          &row, err);
+    if (r < 0)
+        return r;
+    sqlite3_bind_int64(row, 1, arm->data.lifetime_ids[index]);
+    if (sqlite3_step(row) == SQLITE_ROW) {
+        const struct source source = {"killer_log", sqlite3_column_int64(row, 0)};
+        r = add(store, arm, next, LEVEL_OBSERVED, source, err,
+                "%s/%s lifetime %u: %s left its own record (%s): %s.", arm->data.scenario,
+                arm->data.name, arm->data.lifetimes[index].index,
+                (const char *)sqlite3_column_text(row, 1),
+                (const char *)sqlite3_column_text(row, 2),
+                (const char *)sqlite3_column_text(row, 3));
+    }
+    sqlite3_finalize(row);
+    return r;
 }
+
+/* --- growth ---------------------------------------------------------------------------------- */
 
 static int add_growth(struct store *store, struct arm_findings *arm, size_t index, unsigned *next,
                       struct error *err)
@@ -166,21 +183,24 @@ static int add_growth(struct store *store, struct arm_findings *arm, size_t inde
     const struct store_value values[] = {
         STORE_INT("lifetime_id", arm->data.lifetime_ids[index]),
         STORE_INT("requests_completed", lifetime->requests_completed),
-        real_or_null("bytes_per_request", per_request->value),
-        real_or_null("bytes_per_s", growth.per_second.value),
-        real_or_null("low", interval->low),
-        real_or_null("high", interval->high),
+        store_real("bytes_per_request", per_request->value),
+        store_real("bytes_per_s", growth.per_second.value),
+        store_real("low", interval->low),
+        store_real("high", interval->high),
         STORE_END,
     };
     int r = store_insert(store, "growth", values, NULL, err);
     if (r < 0 || isnan(per_request->value))
         return r;
+    bool shown = per_request->low > 0 || per_request->high < 0;
     return add(store, arm, next, LEVEL_CORRELATED,
                (struct source){"growth", arm->data.lifetime_ids[index]}, err,
-               "%s/%s lifetime %u: the retained floor of the working set grew by %.0f KiB per "
-               "completed request (95 %%: %.0f to %.0f) over %.0f requests.",
-               arm->data.scenario, arm->data.name, lifetime->index, per_request->value / 1024,
-               per_request->low / 1024, per_request->high / 1024, lifetime->requests_completed);
+               "%s/%s lifetime %u: the retained floor of the working set %s %.1f KiB per "
+               "completed request (95 %%: %.1f to %.1f KiB) over %.0f requests.",
+               arm->data.scenario, arm->data.name, lifetime->index,
+               shown ? "grew by" : "shows no growth that stands out of its scatter:",
+               per_request->value / 1024, per_request->low / 1024, per_request->high / 1024,
+               lifetime->requests_completed);
 }
 
 int evidence_of_arm(struct store *store, struct arm_findings *arm, unsigned *next,
@@ -192,6 +212,8 @@ int evidence_of_arm(struct store *store, struct arm_findings *arm, unsigned *nex
         if (r == 0)
             r = add_kernel_log(store, arm, i, next, err);
         if (r == 0)
+            r = add_killer_log(store, arm, i, next, err);
+        if (r == 0)
             r = add_growth(store, arm, i, next, err);
     }
     if (r < 0)
@@ -200,6 +222,15 @@ int evidence_of_arm(struct store *store, struct arm_findings *arm, unsigned *nex
                "%s/%s completed %.0f of %.0f planned requests with %u restarts; its health was %s.",
                arm->data.scenario, arm->data.name, arm->data.requests_completed,
                arm->data.requests_planned, arm->data.restarts, arm->data.health_state);
+}
+
+int evidence_of_heap(struct store *store, struct arm_findings *arm, unsigned *next,
+                     struct error *err)
+{
+    return add(store, arm, next, arm->leading.level,
+               (struct source){"heap_stack", arm->leading.stack_id}, err,
+               "%s/%s lifetime %u, heap profile: %s", arm->data.scenario, arm->data.name,
+               arm->leading.lifetime, arm->leading.sentence);
 }
 
 char *evidence_ids_json(const struct arm_findings *arm)

@@ -5,6 +5,8 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "conclude/caveats.h"
+#include "conclude/kinds.h"
 #include "lab/evidence.h"
 
 #include <errno.h>
@@ -18,21 +20,13 @@ void scenario_findings_done(struct scenario_findings *findings)
         arm_data_done(&findings->arms[i].data);
 }
 
-static struct store_value real_or_null(const char *column, double value)
-{
-    if (isnan(value))
-        return (struct store_value)STORE_NIL(column);
-    return (struct store_value)STORE_DBL(column, value);
-}
-
 static int insert_verdict(struct store *store, const struct arm_findings *arm, struct error *err)
 {
     const struct verdict *v = &arm->verdict;
     AUTO_FREE char *because = evidence_ids_json(arm);
     if (!because)
         return error_errno(err, ENOMEM, "recording the verdict");
-    const struct estimate *driving =
-        v->driver == DRIVER_TIME || isnan(v->per_request.value) ? &v->per_second : &v->per_request;
+    const struct estimate *driving = verdict_by_requests(v) ? &v->per_request : &v->per_second;
     const struct store_value values[] = {
         STORE_INT("arm_id", arm->data.arm_id),
         STORE_STR("class", verdict_class_name(v->class)),
@@ -41,10 +35,10 @@ static int insert_verdict(struct store *store, const struct arm_findings *arm, s
         STORE_STR("level", level_name(v->level)),
         STORE_STR("because", because),
         STORE_STR("summary", v->summary),
-        real_or_null("growth_bytes_per_request", v->per_request.value),
-        real_or_null("growth_bytes_per_s", v->per_second.value),
-        real_or_null("growth_low", driving->low),
-        real_or_null("growth_high", driving->high),
+        store_real("growth_bytes_per_request", v->per_request.value),
+        store_real("growth_bytes_per_s", v->per_second.value),
+        store_real("growth_low", driving->low),
+        store_real("growth_high", driving->high),
         STORE_STR("would_settle", v->would_settle[0] != '\0' ? v->would_settle : NULL),
         STORE_END,
     };
@@ -60,11 +54,19 @@ int findings_add_arm(struct store *store, struct scenario_findings *findings, en
     if (r < 0)
         return r;
     arm->ran = true;
-    if (verdict_of_arm(&arm->data.series, &arm->verdict) < 0)
+    struct growth_kinds kinds;
+    struct caveats caveats;
+    if (verdict_of_arm(&arm->data.series, &arm->verdict) < 0 ||
+        growth_by_kind(&arm->data.series, &arm->verdict, &kinds) < 0)
         return error_errno(err, ENOMEM, "judging the arm");
+    caveats_of_arm(&arm->data.series, &caveats);
     r = evidence_of_arm(store, arm, next_evidence, err);
     if (r == 0)
         r = insert_verdict(store, arm, err);
+    if (r == 0)
+        r = conclude_kinds(store, arm->data.arm_id, &kinds, err);
+    if (r == 0)
+        r = conclude_caveats(store, arm->data.arm_id, &caveats, err);
     return r;
 }
 
@@ -141,7 +143,7 @@ int findings_settle_predictions(struct store *store, struct scenario_findings *f
         const struct store_value key = STORE_INT("id", findings->prediction_ids[i]);
         const struct store_value values[] = {
             STORE_INT("arm_id", arm->data.arm_id),
-            real_or_null("observed", observed),
+            store_real("observed", observed),
             outcome == PREDICTION_UNDECIDED
                 ? (struct store_value)STORE_NIL("holds")
                 : (struct store_value)STORE_INT("holds", outcome == PREDICTION_HOLDS),

@@ -244,15 +244,15 @@ static int read_kills(struct lab_yaml *yaml, const yaml_node_t *value, struct dr
     return r;
 }
 
-static int read_https(struct lab_yaml *yaml, const yaml_node_t *value, struct draft *draft,
-                      struct error *err)
+static int read_switch(struct lab_yaml *yaml, const yaml_node_t *value, const char *key,
+                       bool *ret_on, bool *ret_given, struct error *err)
 {
-    struct origin origin = lab_yaml_origin(yaml, value, "https");
+    struct origin origin = lab_yaml_origin(yaml, value, key);
     const char *text = NULL;
-    int r = lab_yaml_text(yaml, value, "https", NULL, &text, err);
-    if (r == 0 && flag_parse(text, &draft->https, err) < 0)
+    int r = lab_yaml_text(yaml, value, key, NULL, &text, err);
+    if (r == 0 && flag_parse(text, ret_on, err) < 0)
         r = origin_wrap(&origin, err);
-    draft->https_given = true;
+    *ret_given = true;
     return r;
 }
 
@@ -305,7 +305,9 @@ static int read_compound(struct lab_yaml *yaml, enum compound compound, const ya
     struct draft *draft = target->draft;
     switch (compound) {
     case COMPOUND_HTTPS:
-        return read_https(yaml, value, draft, err);
+        return read_switch(yaml, value, "https", &draft->https, &draft->https_given, err);
+    case COMPOUND_HEAP:
+        return read_switch(yaml, value, "heap", &draft->heap, &draft->heap_given, err);
     case COMPOUND_ENV:
         return lab_yaml_pairs(yaml, value, "env", add_variable, &draft->env, err);
     case COMPOUND_PATCH_ENV:

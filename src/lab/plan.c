@@ -7,6 +7,7 @@
 #include "base/size.h"
 #include "lab/lab_file.h"
 #include "lab/plan_arms.h"
+#include "lab/plan_budget.h"
 #include "lab/plan_nearest.h"
 #include "lab/plan_request.h"
 
@@ -18,7 +19,9 @@
 struct source {
     struct draft options;
     struct lab_draft lab;
-    bool own_service; /* neither a lab file nor the built-in lab */
+    bool own_service;  /* neither a lab file nor the built-in lab */
+    bool trigger_only; /* as in struct plan_options */
+    const struct growth_budget *growth;
 };
 
 static void scenario_done(struct scenario_plan *scenario)
@@ -67,6 +70,7 @@ static int read_settings(const struct layers *layers, struct plan *plan, struct 
     plan->startup = plan->liveness;
     plan->startup.failure_threshold = 240;
     plan->https = layers_https(layers);
+    plan->heap = layers_heap(layers);
     const struct {
         enum setting setting;
         layers_parser parser;
@@ -80,6 +84,7 @@ static int read_settings(const struct layers *layers, struct plan *plan, struct 
         {SETTING_BACKOFF, read_backoff, &plan->backoff},
         {SETTING_DEADLINE, read_deadline, &plan->arm_deadline_ns},
         {SETTING_SAMPLE_RATE, read_sample_rate, &plan->sample_rate_hz},
+        {SETTING_HEAP_RATE, read_heap_rate, &plan->heap_rate_bytes},
         {SETTING_PIDS_MAX, read_pids, &plan->pids_max},
         {SETTING_STOP_GRACE, read_pause, &plan->stop_grace_ns},
         {SETTING_SEED, read_seed, &plan->seed},
@@ -169,8 +174,10 @@ static int check_traffic(const struct layers *layers, const struct plan *plan,
 }
 
 static int read_traffic(const struct layers *layers, const struct plan *plan,
-                        const struct origin *place, struct traffic_spec *traffic, struct error *err)
+                        const struct origin *place, struct scenario_plan *scenario,
+                        struct error *err)
 {
+    struct traffic_spec *traffic = &scenario->traffic;
     traffic->seed = plan->seed;
     const struct {
         enum setting setting;
@@ -190,7 +197,9 @@ static int read_traffic(const struct layers *layers, const struct plan *plan,
         if (r < 0)
             return r;
     }
-    int r = read_requests(layers, traffic, err);
+    int r = plan_budget_apply(layers, plan, scenario, err);
+    if (r == 0)
+        r = read_requests(layers, traffic, err);
     return r < 0 ? r : check_traffic(layers, plan, place, traffic, err);
 }
 
@@ -258,7 +267,13 @@ static int make_scenario(const struct source *source, const struct scenario_draf
     struct scenario_plan *scenario = &plan->scenarios[plan->scenario_count];
     struct arm_order order = {0};
     bool given = false;
-    int r = choose_arms(&layers, source->lab.scenario_count > 1, &given, &order, err);
+    int r = 0;
+    if (source->trigger_only) {
+        order = (struct arm_order){.kinds = {ARM_TRIGGER}, .count = 1};
+        given = true;
+    } else {
+        r = choose_arms(&layers, source->lab.scenario_count > 1, &given, &order, err);
+    }
     if (r < 0 || (given && order.count == 0))
         return r;
     plan->scenario_count++;
@@ -273,7 +288,11 @@ static int make_scenario(const struct source *source, const struct scenario_draf
         r = plan_arms_build(&layers, given ? &order : NULL, arms ? &arms->origin : NULL,
                             placed ? &place : NULL, scenario, err);
     if (r == 0)
-        r = read_traffic(&layers, plan, placed ? &place : NULL, &scenario->traffic, err);
+        r = read_traffic(&layers, plan, placed ? &place : NULL, scenario, err);
+    if (r == 0 && source->trigger_only) {
+        scenario->expect = EXPECT_NOTHING;
+        scenario->arms[0].kill_stop = 1;
+    }
     return r;
 }
 
@@ -397,6 +416,10 @@ static int check_side_by_side(const struct layers *layers, const struct plan *pl
 static int make_plan(const struct source *source, struct plan *plan, struct error *err)
 {
     struct layers layers = top_layers(source);
+    plan->trigger_only = source->trigger_only;
+    plan->to_growth_budget = source->trigger_only && growth_budget_is_asked(source->growth);
+    if (plan->to_growth_budget)
+        plan->growth = *source->growth;
     int r = name_plan(source, &layers, plan, err);
     if (r == 0)
         r = read_settings(&layers, plan, err);
@@ -440,7 +463,8 @@ static int plan_from_source(const struct source *source, struct plan **ret, stru
 
 int plan_new(const struct plan_options *options, struct plan **ret, struct error *err)
 {
-    CLEANUP(source_done) struct source source = {0};
+    CLEANUP(source_done)
+    struct source source = {.trigger_only = options->trigger_only, .growth = options->growth};
     int r = draft_from_options(options, &source.options, err);
     if (r == 0)
         r = read_lab(options, &source, err);

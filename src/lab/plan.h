@@ -5,6 +5,7 @@
  * src/lab/run.c's business. A plan is immutable once made. */
 #pragma once
 
+#include "analysis/budget.h"
 #include "base/error.h"
 #include "platform/template.h"
 #include "traffic/traffic.h"
@@ -42,6 +43,8 @@ struct scenario_plan {
         expect;            /* decides which gates must hold; EXPECT_NOTHING for one's own service */
     struct arm_plan *arms; /* in the order in which they run; owned */
     size_t arm_count;
+    bool until_settled; /* the stopping rule ends an arm; the traffic is the longest it may be */
+    double confidence;  /* that it asks for; 0 without the rule */
     struct traffic_spec traffic; /* the same for every arm; strings owned by the plan */
 };
 
@@ -52,6 +55,7 @@ struct plan {
     size_t scenario_count;
     uint16_t port; /* 0: a free one is chosen for each arm and passed as $PORT */
     bool https;
+    bool trigger_only; /* as in struct plan_options */
     bool side_by_side; /* the scenarios run at the same time, each on ports of its own */
     struct probe_spec readiness, liveness, startup;
     int64_t
@@ -59,9 +63,13 @@ struct plan {
     int64_t arm_deadline_ns; /* an arm takes at most so long (default 10 min) */
     struct backoff_spec backoff;
     double sample_rate_hz;
-    uint64_t pids_max; /* default 4096 */
+    bool heap;                /* record which code holds the memory */
+    uint64_t heap_rate_bytes; /* sampling mean; 0: by each arm's limit */
+    uint64_t pids_max;        /* default 4096 */
     uint64_t seed;
     int64_t stop_grace_ns; /* SIGTERM to SIGKILL; default 2 s */
+    bool to_growth_budget; /* the stopping rule asks whether growth keeps to this budget */
+    struct growth_budget growth;
 };
 
 /* What the command line says; NULL means "not given". Strings are borrowed. plan_settings.h has
@@ -70,11 +78,18 @@ struct plan_options {
     const char *lab_file;       /* "-" is standard input */
     const char *const *command; /* NULL-terminated, after "--" */
     const char *memory, *raise, *cpu, *port, *https, *ready, *liveness, *startup, *rate, *backoff;
-    const char *cycles, *per_cycle, *kills, *sample_rate, *requests_file, *patch_command;
+    const char *cycles, *per_cycle, *kills, *budget, *confidence, *sample_rate, *requests_file,
+        *patch_command;
     const char *patch_memory, *patch_cpu, *arms, *seed, *pids_max, *stop_grace;
-    const char *side_by_side;
+    const char *side_by_side, *heap, *heap_rate;
     const char *idle, *gap, *cooldown, *deadline, *ready_deadline, *arrival, *scenarios;
     const char *const *env, *const *patch_env, *const *requests; /* NULL-terminated or NULL */
+    /* The arm 'trigger' of each scenario alone, over at its first kill, and without expectations:
+     * the service as it is under its limit. Arms, kills and expectations of a lab file do not
+     * count. */
+    bool trigger_only;
+    /* What such an arm may keep: it goes on until that is decided. NULL: not asked. Borrowed. */
+    const struct growth_budget *growth;
 };
 
 /* The plan for these options: the built-in lab when neither a lab file nor a command is given

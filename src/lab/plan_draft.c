@@ -263,6 +263,7 @@ static int fill_from_options(const struct plan_options *options, struct draft *d
     struct origin env = {.name = "env"};
     struct origin patch_env = {.name = "patch-env"};
     struct origin https = {.name = "https"};
+    struct origin heap = {.name = "heap"};
     struct origin kills = {.name = "kills"};
     int r = settings_from_options(options, draft, err);
     if (r == 0 && options->command)
@@ -280,6 +281,9 @@ static int fill_from_options(const struct plan_options *options, struct draft *d
     draft->https_given = options->https != NULL;
     if (r == 0 && options->https && flag_parse(options->https, &draft->https, err) < 0)
         r = origin_wrap(&https, err);
+    draft->heap_given = options->heap != NULL;
+    if (r == 0 && options->heap && flag_parse(options->heap, &draft->heap, err) < 0)
+        r = origin_wrap(&heap, err);
     return r;
 }
 

@@ -51,6 +51,7 @@ struct draft {
     struct draft_requests requests;
     struct kill_stops kills;
     bool https_given, https;
+    bool heap_given, heap;
 };
 
 void draft_done(struct draft *draft);

@@ -76,8 +76,10 @@ static json_t *scenario_json(const struct scenario_plan *scenario)
     json_t *arms = json_array();
     for (size_t i = 0; i < scenario->arm_count; i++)
         json_array_append_new(arms, arm_json(scenario, &scenario->arms[i]));
-    return json_pack("{s:s, s:s, s:s, s:o, s:o}", "name", scenario->name, "app", scenario->app,
-                     "expect", expectation_name(scenario->expect), "traffic",
+    return json_pack("{s:s, s:s, s:s, s:b, s:o*, s:o, s:o}", "name", scenario->name, "app",
+                     scenario->app, "expect", expectation_name(scenario->expect), "until_settled",
+                     scenario->until_settled, "confidence",
+                     scenario->until_settled ? json_real(scenario->confidence) : NULL, "traffic",
                      traffic_json(&scenario->traffic), "arms", arms);
 }
 
@@ -107,10 +109,12 @@ json_t *plan_to_json(const struct plan *plan)
     for (size_t i = 0; i < plan->scenario_count; i++)
         json_array_append_new(scenarios, scenario_json(&plan->scenarios[i]));
     return json_pack(
-        "{s:s, s:o, s:o, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:f, s:I, s:I, s:o, s:o}", "name",
-        plan->name, "question", text_json(plan->question, strlen(plan->question)), "port",
+        "{s:s, s:o, s:o, s:b, s:b, s:b, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:f, s:I, s:I, s:o, "
+        "s:o}",
+        "name", plan->name, "question", text_json(plan->question, strlen(plan->question)), "port",
         plan->port > 0 ? json_integer(plan->port) : json_null(), "https", plan->https,
-        "side_by_side", plan->side_by_side, "ready", probe_json(&plan->readiness), "liveness",
+        "side_by_side", plan->side_by_side, "heap", plan->heap, "heap_rate_bytes",
+        (json_int_t)plan->heap_rate_bytes, "ready", probe_json(&plan->readiness), "liveness",
         probe_json(&plan->liveness), "startup", probe_json(&plan->startup), "ready_deadline_s",
         seconds(plan->ready_deadline_ns), "deadline_s", seconds(plan->arm_deadline_ns), "backoff",
         backoff_json(&plan->backoff), "sample_rate_hz", plan->sample_rate_hz, "pids_max",

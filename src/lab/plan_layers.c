@@ -4,6 +4,7 @@
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/duration.h"
+#include "base/size.h"
 
 #include <string.h>
 
@@ -11,6 +12,8 @@
 #define RATE_MAX      100000
 #define CYCLES_MAX    1000
 #define PER_CYCLE_MAX 1000000
+#define HEAP_RATE_MIN KIB
+#define HEAP_RATE_MAX GIB
 #define PIDS_MIN      4
 #define PIDS_LIMIT    4194304 /* Linux' PID_MAX_LIMIT */
 
@@ -60,6 +63,18 @@ bool layers_https(const struct layers *layers)
     return false;
 }
 
+/* Whoever names a rate wants the profile. */
+bool layers_heap(const struct layers *layers)
+{
+    for (size_t i = 0; i < layers->count; i++) {
+        if (layers->at[i]->heap_given)
+            return layers->at[i]->heap;
+        if (layers->at[i]->settings[SETTING_HEAP_RATE].text)
+            return true;
+    }
+    return false;
+}
+
 const struct draft *layers_requests(const struct layers *layers)
 {
     for (size_t i = 0; i < layers->count; i++) {
@@ -83,6 +98,17 @@ struct kill_stops layers_kill_stops(const struct layers *layers)
         }
     }
     return stops;
+}
+
+bool layers_kills_given(const struct layers *layers)
+{
+    for (size_t i = 0; i < layers->count; i++) {
+        for (size_t arm = 0; arm < ARM_KINDS; arm++) {
+            if (layers->at[i]->kills.given[arm])
+                return true;
+        }
+    }
+    return false;
 }
 
 static int put_variable(char ***env, const struct draft_variable *variable)
@@ -161,6 +187,11 @@ int read_sample_rate(const char *text, void *ret_double, struct error *err)
     return read_bounded_rate(text, 1, 1000, ret_double, err);
 }
 
+int read_confidence(const char *text, void *ret_double, struct error *err)
+{
+    return confidence_parse(text, ret_double, err);
+}
+
 static int read_bounded_time(const char *text, int64_t low, int64_t high, int64_t *ret,
                              struct error *err)
 {
@@ -220,6 +251,18 @@ int read_seed(const char *text, void *ret_uint64, struct error *err)
 int read_flag(const char *text, void *ret_bool, struct error *err)
 {
     return flag_parse(text, ret_bool, err);
+}
+
+int read_heap_rate(const char *text, void *ret_uint64, struct error *err)
+{
+    uint64_t bytes;
+    int r = size_parse(text, &bytes, err);
+    if (r < 0)
+        return r;
+    if (bytes < HEAP_RATE_MIN || bytes > HEAP_RATE_MAX)
+        return error_usage(err, "'%s' is not from 1Ki to 1Gi bytes", text);
+    memcpy(ret_uint64, &bytes, sizeof(bytes));
+    return 0;
 }
 
 int read_port(const char *text, void *ret_uint16, struct error *err)

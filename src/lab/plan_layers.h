@@ -22,10 +22,12 @@ int layers_read(const struct layers *layers, enum setting setting, layers_parser
 const struct draft_words *layers_command(const struct layers *layers);
 const struct draft_words *layers_patch_command(const struct layers *layers);
 bool layers_https(const struct layers *layers);
+bool layers_heap(const struct layers *layers);
 /* The layer that says what is requested: --request or --requests-file; NULL: none. */
 const struct draft *layers_requests(const struct layers *layers);
 /* Defaults 3, 2, 2 for trigger, raise, revert, 0 (never) for the rest; each layer on top. */
 struct kill_stops layers_kill_stops(const struct layers *layers);
+bool layers_kills_given(const struct layers *layers);
 /* The environment as NULL-terminated "K=V" for strv_free(): weaker layers first, stronger ones
  * replace variables in place; `patched`: the same for the patch's variables on top. NULL: out of
  * memory. */
@@ -40,9 +42,11 @@ int read_pause(const char *text, void *ret_int64, struct error *err);    /* 0 to
 int read_deadline(const char *text, void *ret_int64, struct error *err); /* 100 ms to 24 h */
 int read_cycles(const char *text, void *ret_unsigned, struct error *err);
 int read_per_cycle(const char *text, void *ret_unsigned, struct error *err);
+int read_confidence(const char *text, void *ret_double, struct error *err);
 int read_pids(const char *text, void *ret_uint64, struct error *err);
 int read_seed(const char *text, void *ret_uint64, struct error *err);
 int read_flag(const char *text, void *ret_bool, struct error *err);
+int read_heap_rate(const char *text, void *ret_uint64, struct error *err);
 int read_port(const char *text, void *ret_uint16, struct error *err);
 int read_probe(const char *text, void *ret_probe_spec, struct error *err);
 int read_backoff(const char *text, void *ret_backoff_spec, struct error *err);

@@ -16,6 +16,8 @@
 #define MEMORY_MIN_BYTES (4 * MIB)
 #define CPU_MIN_CORES    0.01
 #define KILLS_MAX        1000
+#define CONFIDENCE_MIN   0.5
+#define CONFIDENCE_MAX   0.999
 
 int count_parse(const char *text, uint64_t low, uint64_t high, uint64_t *ret, struct error *err)
 {
@@ -62,6 +64,25 @@ int cpu_parse(const char *text, double *ret_cores, struct error *err)
     if (!(cores >= CPU_MIN_CORES) || !isfinite(cores))
         return error_usage(err, "'%s' is out of range: Linux takes 0.01 cores at least", text);
     *ret_cores = cores;
+    return 0;
+}
+
+int confidence_parse(const char *text, double *ret, struct error *err)
+{
+    char *end = NULL;
+    bool plain = isdigit((unsigned char)text[0]) || text[0] == '.';
+    bool hexadecimal = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
+    double share = strtod(text, &end);
+    if (plain && !hexadecimal && strcmp(end, "%") == 0) {
+        share /= 100;
+        end++;
+    }
+    if (!plain || hexadecimal || *end != '\0' || end == text)
+        return error_usage(err, "'%s' is not a confidence; write it like 0.95 or 95%%", text);
+    if (!(share >= CONFIDENCE_MIN && share <= CONFIDENCE_MAX))
+        return error_usage(err, "%s is out of range; it must be from %g to %g", text,
+                           CONFIDENCE_MIN, CONFIDENCE_MAX);
+    *ret = share;
     return 0;
 }
 

@@ -20,6 +20,9 @@ int flag_parse(const char *text, bool *ret, struct error *err);
  * Linux takes is 1 ms in each 100 ms). */
 int cpu_parse(const char *text, double *ret_cores, struct error *err);
 
+/* A share from 0.5 to 0.999: "0.95" or "95%". */
+int confidence_parse(const char *text, double *ret, struct error *err);
+
 /* A memory limit: at least 4 MiB. */
 int memory_parse(const char *text, uint64_t *ret_bytes, struct error *err);
 

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lab/run.h"
 
+#include "analysis/view.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/duration.h"
 #include "base/log.h"
+#include "base/panel.h"
 #include "base/size.h"
 #include "base/terminal.h"
+#include "lab/live.h"
 #include "lab/scenario.h"
 
 #include <errno.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,9 +26,10 @@
 
 /* A scenario on its way: the arm under way and the one that comes next. */
 struct scenario_run {
-    struct arm_run *current; /* NULL between arms */
-    size_t next;             /* index of the arm after it */
-    bool over;               /* its gates are evaluated */
+    struct arm_run *current;           /* NULL between arms */
+    struct stopping_question question; /* of the arm under way */
+    size_t next;                       /* index of the arm after it */
+    bool over;                         /* its gates are evaluated */
 };
 
 struct run {
@@ -34,7 +39,8 @@ struct run {
     unsigned next_evidence;
     unsigned gates_failed;
     uv_signal_t signals[SIGNALS];
-    uv_timer_t tick; /* redraws the status line */
+    uv_timer_t tick;   /* redraws the live view or the status line */
+    struct live *live; /* NULL: none */
     bool handles_open;
     unsigned handles_closing;
 };
@@ -94,8 +100,7 @@ static int close_run(struct run *run, int exit_status, struct error *err)
     return store_update(run->lab.store, "run", &key, values, err);
 }
 
-/* --- signals and the status line
- * --------------------------------------------------------------------------------- */
+/* --- signals and what is shown --------------------------------------------------------------- */
 
 static void on_signal(uv_signal_t *handle, int signal_number)
 {
@@ -106,9 +111,8 @@ static void on_signal(uv_signal_t *handle, int signal_number)
         run->lab.interrupted_by = signal_number;
 }
 
-static void on_tick(uv_timer_t *timer)
+static void draw_status_line(const struct run *run)
 {
-    const struct run *run = timer->data;
     char line[512] = "";
     size_t used = 0;
     for (size_t i = 0; i < run->lab.plan->scenario_count; i++) {
@@ -122,6 +126,15 @@ static void on_tick(uv_timer_t *timer)
             break;
     }
     progress_update("%s", line);
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    const struct run *run = timer->data;
+    if (run->live)
+        live_draw(run->live, run->lab.interrupted_by != 0);
+    else
+        draw_status_line(run);
 }
 
 static void open_handles(struct run *run)
@@ -152,7 +165,7 @@ static void close_handles(struct run *run)
 {
     if (!run->handles_open)
         return;
-    progress_clear();
+    panel_clear();
     run->handles_closing = SIGNALS + 1;
     for (size_t i = 0; i < SIGNALS; i++)
         uv_close((uv_handle_t *)&run->signals[i], on_handle_closed);
@@ -181,7 +194,46 @@ static bool is_pointless(const struct scenario_findings *findings, enum arm_kind
         return false;
     if (!trigger->ran || trigger->verdict.kills > 0 || trigger->verdict.child_kills > 0)
         return false;
-    return !(kind == ARM_PATCH && trigger->verdict.class == VERDICT_LEAK);
+    /* The patch is the known-good arm against which small growth shows. */
+    return !(kind == ARM_PATCH && (trigger->verdict.class == VERDICT_LEAK ||
+                                   trigger->verdict.class == VERDICT_INCONCLUSIVE));
+}
+
+static enum stopping_question_kind question_kind(enum arm_kind kind)
+{
+    return kind == ARM_TRIGGER  ? STOPPING_CAUSE
+           : kind == ARM_RAISE  ? STOPPING_RAISE
+           : kind == ARM_REVERT ? STOPPING_RETURNS
+                                : STOPPING_SURVIVES;
+}
+
+/* What the arm is to answer, from what the trigger showed. */
+static struct stopping_question
+question_of(const struct plan *plan, const struct scenario_findings *findings, enum arm_kind kind)
+{
+    const struct arm_findings *trigger = &findings->arms[ARM_TRIGGER];
+    struct stopping_question question = {
+        .kind = question_kind(kind),
+        .confidence = findings->plan->confidence,
+        .predictions = findings->predictions,
+        .prediction_count = findings->prediction_count,
+    };
+    if (plan->to_growth_budget) {
+        question.kind = STOPPING_BUDGET;
+        question.growth = plan->growth;
+    }
+    if (!trigger->ran)
+        return question;
+    question.cause = trigger->verdict.class;
+    question.by_time = trigger->verdict.driver == DRIVER_TIME;
+    for (size_t i = 0; i < trigger->data.count; i++) {
+        const struct lifetime_series *lifetime = &trigger->data.lifetimes[i];
+        if (!cause_is_kernel_oom(lifetime->cause))
+            continue;
+        question.requests_to_kill = fmax(question.requests_to_kill, lifetime->requests_completed);
+        question.seconds_to_kill = fmax(question.seconds_to_kill, lifetime->uptime_s);
+    }
+    return question;
 }
 
 /* Start the next arm that has a point; false in `*ret_started` when none is left. */
@@ -193,6 +245,7 @@ static int begin_next_arm(struct run *run, size_t index, bool *ret_started, stru
     while (scenario->next < findings->plan->arm_count) {
         const struct arm_plan *arm = &findings->plan->arms[scenario->next++];
         if (is_pointless(findings, arm->kind)) {
+            live_arm_skipped(run->live, index, scenario->next - 1);
             if (!run->lab.options->quiet)
                 log_info("%s/%s  skipped: the trigger was not killed, so there is nothing to "
                          "compare",
@@ -203,8 +256,13 @@ static int begin_next_arm(struct run *run, size_t index, bool *ret_started, stru
         int r = 0;
         if (arm->kind == ARM_RAISE)
             r = findings_predict(run->lab.store, findings, arm, err);
+        scenario->question = question_of(run->lab.plan, findings, arm->kind);
         if (r == 0)
-            r = arm_begin(&run->lab, findings->plan, arm, &scenario->current, err);
+            r = arm_begin(&run->lab, findings->plan, arm,
+                          findings->plan->until_settled ? &scenario->question : NULL,
+                          &scenario->current, err);
+        if (r == 0)
+            live_arm_began(run->live, index, scenario->next - 1, scenario->current);
         *ret_started = r == 0;
         return r;
     }
@@ -218,6 +276,7 @@ static int finish_arm(struct run *run, size_t index, struct error *err)
     struct scenario_run *scenario = &run->scenarios[index];
     const struct arm_plan *arm = &findings->plan->arms[scenario->next - 1];
     struct arm_result result;
+    live_arm_ended(run->live, index);
     int r = arm_finish(steal_ptr(&scenario->current), &result, err);
     if (r < 0)
         return r;
@@ -321,7 +380,9 @@ static int run_scenarios(struct run *run, struct lab_outcome *ret, struct error 
         return r;
     }
     bool negative = false;
-    if (run->lab.interrupted_by == 0)
+    if (run->lab.interrupted_by == 0 && plan->heap)
+        r = findings_keep_profiles(&run->lab, run->findings, &run->next_evidence, err);
+    if (r == 0 && run->lab.interrupted_by == 0)
         r = findings_conclude(run->lab.store, plan, run->findings, run->gates_failed, &negative,
                               err);
     ret->negative = negative;
@@ -342,11 +403,38 @@ static int run_with_platform(struct run *run, struct lab_outcome *ret, struct er
     int r = platform_new(&options, &run->lab.platform, err);
     if (r < 0)
         return r;
-    open_handles(run);
-    r = run_scenarios(run, ret, err);
-    close_handles(run);
+    if (!run->lab.options->quiet && live_possible())
+        r = live_new(run->lab.plan, run->lab.store, &run->live, err);
+    if (r == 0) {
+        open_handles(run);
+        r = run_scenarios(run, ret, err);
+        close_handles(run);
+    }
+    live_free(run->live);
     platform_free(run->lab.platform);
     return r;
+}
+
+/* What the containers and the requests are given must work, and must not be written down. */
+static int learn_secrets(const struct plan *plan, struct redactor *redactor, struct error *err)
+{
+    int r = 0;
+    for (size_t i = 0; i < plan->scenario_count; i++) {
+        const struct scenario_plan *scenario = &plan->scenarios[i];
+        for (size_t k = 0; k < scenario->arm_count; k++) {
+            char *const *env = scenario->arms[k].env;
+            if (r == 0 && scenario->arms[k].command)
+                r = redactor_learn_command(redactor, scenario->arms[k].command);
+            for (; r == 0 && env && *env; env++)
+                r = redactor_learn(redactor, *env, '=');
+        }
+        for (size_t k = 0; k < scenario->traffic.request_count; k++) {
+            const char *const *headers = scenario->traffic.requests[k].headers;
+            for (; r == 0 && headers && *headers; headers++)
+                r = redactor_learn(redactor, *headers, ':');
+        }
+    }
+    return r < 0 ? error_errno(err, -r, "preparing the run") : 0;
 }
 
 int lab_run(const struct plan *plan, const struct lab_options *options, struct lab_outcome *ret,
@@ -366,6 +454,8 @@ int lab_run(const struct plan *plan, const struct lab_options *options, struct l
     }
 
     int r = store_create(options->directory, &run.lab.store, err);
+    if (r == 0)
+        r = learn_secrets(plan, store_redactor(run.lab.store), err);
     if (r == 0)
         r = store_writer_start(run.lab.store, err);
     if (r == 0) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "analysis/predict.h"
+#include "heap/keep.h"
 #include "lab/arm.h"
 #include "lab/series.h"
 
@@ -17,6 +18,7 @@ struct arm_findings {
     struct verdict verdict;
     unsigned evidence[EVIDENCE_PER_ARM_MAX]; /* numbers n of the evidence ids "En" */
     size_t evidence_count;
+    struct heap_leading leading; /* of its heap profile; without one the sentence is "" */
 };
 
 struct scenario_findings {
@@ -44,6 +46,11 @@ int findings_settle_predictions(struct store *store, struct scenario_findings *f
 /* Evaluate and store the scenario's gates. `*failed` counts those that do not hold. */
 int findings_gates(struct store *store, const struct scenario_findings *findings, unsigned *failed,
                    struct error *err);
+
+/* All arms are over: keep what their heap profiles say, each with its evidence. A profile that
+ * cannot be read costs a warning, not the run. */
+int findings_keep_profiles(const struct lab *lab, struct scenario_findings *findings,
+                           unsigned *next_evidence, struct error *err);
 
 /* The run's own verdict and recommendation, from all scenarios. */
 int findings_conclude(struct store *store, const struct plan *plan,

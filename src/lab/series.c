@@ -52,39 +52,65 @@ static void *grow(void *array, size_t count, size_t element)
     return realloc(array, (count ? count * 2 : 1) * element);
 }
 
-/* --- requests: the times at which this lifetime completed one, in order ---------------------- */
+/* --- requests, as ascending times since the lifetime's start ---------------------------------- */
 
-static int load_request_times(struct store *store, int64_t lifetime_id, int64_t started_ns,
-                              double **ret, size_t *ret_count, struct error *err)
+/* This lifetime completed one. */
+#define SQL_COMPLETED                                                                              \
+    "SELECT done_ns FROM request WHERE lifetime_id = ?1 AND status BETWEEN 1 AND 499"              \
+    " ORDER BY done_ns"
+/* Its arm sent one, and was done with one (answered or given up): nobody answers for those that a
+ * kill cut off, so that they belong to no lifetime. */
+#define SQL_SENT                                                                                   \
+    "SELECT sent_ns FROM request WHERE arm_id = (SELECT arm_id FROM lifetime WHERE id = ?1)"       \
+    " AND sent_ns IS NOT NULL ORDER BY sent_ns"
+#define SQL_DONE                                                                                   \
+    "SELECT done_ns FROM request WHERE arm_id = (SELECT arm_id FROM lifetime WHERE id = ?1)"       \
+    " AND sent_ns IS NOT NULL AND done_ns IS NOT NULL ORDER BY done_ns"
+
+struct times {
+    double *values;
+    size_t count, passed; /* of them up to the time asked for last */
+};
+
+static void times_done(const struct times *times)
+{
+    free(times->values);
+}
+
+static double times_passed(struct times *times, double t)
+{
+    while (times->passed < times->count && times->values[times->passed] <= t)
+        times->passed++;
+    return (double)times->passed;
+}
+
+static int load_times(struct store *store, const char *sql, int64_t lifetime_id, int64_t started_ns,
+                      struct times *ret, struct error *err)
 {
     AUTO_STATEMENT statement = {0};
-    int r =
-        prepare(store,
-                "SELECT done_ns FROM request WHERE lifetime_id = ?1 AND status BETWEEN 1 AND 499"
-                " ORDER BY done_ns",
-                lifetime_id, &statement, err);
+    int r = prepare(store, sql, lifetime_id, &statement, err);
     if (r < 0)
         return r;
-    AUTO_FREE double *times = NULL;
-    size_t count = 0;
     while (sqlite3_step(statement.handle) == SQLITE_ROW) {
-        double *grown = grow(times, count, sizeof(*times));
+        double *grown = grow(ret->values, ret->count, sizeof(*ret->values));
         if (!grown)
             return error_errno(err, ENOMEM, "reading the requests");
-        times = grown;
-        times[count++] = (double)(sqlite3_column_int64(statement.handle, 0) - started_ns) * 1e-9;
+        ret->values = grown;
+        ret->values[ret->count++] =
+            (double)(sqlite3_column_int64(statement.handle, 0) - started_ns) * 1e-9;
     }
-    *ret = steal_ptr(&times);
-    *ret_count = count;
     return 0;
 }
 
 static int load_points(struct store *store, int64_t lifetime_id, int64_t started_ns,
                        struct lifetime_series *lifetime, struct error *err)
 {
-    AUTO_FREE double *times = NULL;
-    size_t requests = 0;
-    int r = load_request_times(store, lifetime_id, started_ns, &times, &requests, err);
+    __attribute__((cleanup(times_done))) struct times completed = {0}, sent = {0}, done = {0};
+    int r = load_times(store, SQL_COMPLETED, lifetime_id, started_ns, &completed, err);
+    if (r == 0)
+        r = load_times(store, SQL_SENT, lifetime_id, started_ns, &sent, err);
+    if (r == 0)
+        r = load_times(store, SQL_DONE, lifetime_id, started_ns, &done, err);
     AUTO_STATEMENT statement = {0};
     if (r == 0)
         r = prepare(store,
@@ -95,7 +121,6 @@ static int load_points(struct store *store, int64_t lifetime_id, int64_t started
         return r;
     AUTO_FREE struct point *points = NULL;
     size_t count = 0;
-    size_t done = 0;
     while (sqlite3_step(statement.handle) == SQLITE_ROW) {
         sqlite3_stmt *row = statement.handle;
         struct point *grown = grow(points, count, sizeof(*points));
@@ -103,11 +128,10 @@ static int load_points(struct store *store, int64_t lifetime_id, int64_t started
             return error_errno(err, ENOMEM, "reading the samples");
         points = grown;
         double t = (double)(sqlite3_column_int64(row, 0) - started_ns) * 1e-9;
-        while (done < requests && times[done] <= t)
-            done++;
         points[count++] = (struct point){
             .t_s = t,
-            .requests = (double)done,
+            .requests = times_passed(&completed, t),
+            .in_flight = times_passed(&sent, t) - times_passed(&done, t),
             .working_set = real_or_nan(row, 1),
             .anon = real_or_nan(row, 2),
             .file = real_or_nan(row, 3),
@@ -118,7 +142,7 @@ static int load_points(struct store *store, int64_t lifetime_id, int64_t started
     }
     lifetime->points = steal_ptr(&points);
     lifetime->count = count;
-    lifetime->requests_completed = (double)requests;
+    lifetime->requests_completed = (double)completed.count;
     return 0;
 }
 
@@ -237,7 +261,9 @@ static int add_lifetime(struct store *store, struct arm_data *data, sqlite3_stmt
     int64_t started_ns = sqlite3_column_int64(row, 2);
     bool ready = sqlite3_column_type(row, 3) != SQLITE_NULL;
     double ready_s = (double)(sqlite3_column_int64(row, 3) - started_ns) * 1e-9;
-    enum end_cause cause = parse_cause((const char *)sqlite3_column_text(row, 7));
+    enum end_cause cause = sqlite3_column_type(row, 7) == SQLITE_NULL
+                               ? CAUSE_RUNNING
+                               : parse_cause((const char *)sqlite3_column_text(row, 7));
     if (outlived_the_arm((const char *)sqlite3_column_text(row, 9), cause))
         cause = CAUSE_RUNNING;
 
@@ -272,17 +298,22 @@ static int add_lifetime(struct store *store, struct arm_data *data, sqlite3_stmt
     return r;
 }
 
-static int load_lifetimes(struct store *store, struct arm_data *data, struct error *err)
+/* `now_ns` 0: those that have ended. */
+static int load_lifetimes(struct store *store, struct arm_data *data, int64_t now_ns,
+                          struct error *err)
 {
     AUTO_STATEMENT statement = {0};
-    int r = prepare(store,
-                    "SELECT l.id, l.idx, l.started_ns, l.ready_ns, e.ended_ns, e.wait_code,"
-                    " e.wait_status, e.cause, e.level, e.platform_kill, e.peak_bytes,"
-                    " e.oom_kill_start, e.oom_kill_end,"
-                    " e.oom_group_kill_start, e.oom_group_kill_end"
-                    " FROM lifetime l JOIN lifetime_end e ON e.lifetime_id = l.id"
-                    " WHERE l.arm_id = ?1 ORDER BY l.id",
-                    data->arm_id, &statement, err);
+    int r = prepare(
+        store,
+        "SELECT l.id, l.idx, l.started_ns, l.ready_ns, coalesce(e.ended_ns, ?2), e.wait_code,"
+        " e.wait_status, e.cause, e.level, e.platform_kill, e.peak_bytes,"
+        " e.oom_kill_start, e.oom_kill_end,"
+        " e.oom_group_kill_start, e.oom_group_kill_end"
+        " FROM lifetime l LEFT JOIN lifetime_end e ON e.lifetime_id = l.id"
+        " WHERE l.arm_id = ?1 AND (?2 > 0 OR e.ended_ns IS NOT NULL) ORDER BY l.id",
+        data->arm_id, &statement, err);
+    if (r == 0)
+        sqlite3_bind_int64(statement.handle, 2, now_ns);
     while (r == 0 && sqlite3_step(statement.handle) == SQLITE_ROW)
         r = add_lifetime(store, data, statement.handle, err);
     return r;
@@ -313,12 +344,13 @@ static int load_arm(struct store *store, struct arm_data *data, struct error *er
     return 0;
 }
 
-int arm_data_load(struct store *store, int64_t arm_id, struct arm_data *ret, struct error *err)
+static int load_data(struct store *store, int64_t arm_id, int64_t now_ns, struct arm_data *ret,
+                     struct error *err)
 {
     *ret = (struct arm_data){.arm_id = arm_id};
     int r = load_arm(store, ret, err);
     if (r == 0)
-        r = load_lifetimes(store, ret, err);
+        r = load_lifetimes(store, ret, now_ns, err);
     if (r < 0) {
         arm_data_done(ret);
         return r;
@@ -327,6 +359,17 @@ int arm_data_load(struct store *store, int64_t arm_id, struct arm_data *ret, str
     ret->series.count = ret->count;
     ret->restarts = ret->count > 0 ? (unsigned)ret->count - 1 : 0;
     return 0;
+}
+
+int arm_data_load(struct store *store, int64_t arm_id, struct arm_data *ret, struct error *err)
+{
+    return load_data(store, arm_id, 0, ret, err);
+}
+
+int arm_data_load_so_far(struct store *store, int64_t arm_id, int64_t now_ns, struct arm_data *ret,
+                         struct error *err)
+{
+    return load_data(store, arm_id, now_ns, ret, err);
 }
 
 void arm_data_done(struct arm_data *data)

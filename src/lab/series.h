@@ -21,4 +21,7 @@ struct arm_data {
 };
 
 int arm_data_load(struct store *store, int64_t arm_id, struct arm_data *ret, struct error *err);
+/* The same of an arm under way: processes that live are taken as they are at `now_ns`. */
+int arm_data_load_so_far(struct store *store, int64_t arm_id, int64_t now_ns, struct arm_data *ret,
+                         struct error *err);
 void arm_data_done(struct arm_data *data);

@@ -3,6 +3,9 @@
  * was killed; a main process that runs on without a SIGKILL pending was not it, whatever ends it
  * later and however soon.
  *
+ * One that has a SIGKILL pending right then was the victim, however long the kernel takes to free
+ * its memory: seconds for a large process under a small CPU quota.
+ *
  * The kernel sends the victim its SIGKILL right after it counted (mm/oom_kill.c,
  * __oom_kill_process()), and the bit stays in the shared pending set until the process is gone. */
 #include "observe/observer-internal.h"
@@ -18,6 +21,10 @@
 
 /* The kernel may be preempted between counting and signalling: don't look at once. */
 #define SETTLE_NS INT64_C(2000000)
+
+/* A SIGKILL that is seen so soon after the kill was counted is the kill's own. A busy machine can
+ * keep us from looking for longer: then it may be anybody's. */
+#define CLOSE_NS INT64_C(100000000)
 
 #define STATUS_BYTES 4096
 
@@ -52,20 +59,29 @@ static bool sigkill_in(const char *set)
     return set && (strtoull(set, NULL, 16) >> (SIGKILL - 1) & 1);
 }
 
-bool main_process_runs(const char *status)
+/* A status that says all that is asked of it, of a process that is not dead. */
+static bool is_alive(const char *status)
 {
     const char *state = value_of(status, "State:");
-    const char *shared = value_of(status, "ShdPnd:");
-    const char *own = value_of(status, "SigPnd:");
-    if (!state || !shared || !own || *state == 'Z' || *state == 'X')
-        return false;
-    return !sigkill_in(shared) && !sigkill_in(own);
+    return state && *state != 'Z' && *state != 'X' && value_of(status, "ShdPnd:") &&
+           value_of(status, "SigPnd:");
+}
+
+bool main_process_is_killed(const char *status)
+{
+    return is_alive(status) &&
+           (sigkill_in(value_of(status, "ShdPnd:")) || sigkill_in(value_of(status, "SigPnd:")));
+}
+
+bool main_process_runs(const char *status)
+{
+    return is_alive(status) && !main_process_is_killed(status);
 }
 
 void main_process_note_kill(struct target *target, int64_t now_ns)
 {
     target->kill_noticed_ns = now_ns;
-    target->main_ran_after_kill = false;
+    target->main_ran_after_kill = target->main_dying_after_kill = false;
     target->main_awaits_look = target->status_fd >= 0;
 }
 
@@ -75,6 +91,9 @@ void main_process_look(struct target *target, int64_t now_ns)
         return;
     char text[STATUS_BYTES];
     target->main_awaits_look = false;
-    target->main_ran_after_kill =
-        file_pread_text(target->status_fd, text, sizeof(text)) > 0 && main_process_runs(text);
+    if (file_pread_text(target->status_fd, text, sizeof(text)) <= 0)
+        return;
+    target->main_ran_after_kill = main_process_runs(text);
+    target->main_dying_after_kill =
+        now_ns - target->kill_noticed_ns <= CLOSE_NS && main_process_is_killed(text);
 }

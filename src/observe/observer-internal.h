@@ -54,15 +54,16 @@ struct target {
     uint64_t oom;      /* v2: counter as last seen */
     enum alarm alarm;
     int64_t alarm_from_ns, alarm_until_ns, next_poll_ns;
-    bool look_around;         /* a new alarm: see to it that we are not in the way */
-    uint64_t log_kills;       /* kill lines of the log that were this target's */
-    bool log_incomplete;      /* lines were left out or lost: do not wait for more */
-    int64_t log_stamp_ns;     /* kernel log stamp for the next KILL; 0 none */
-    bool log_stamp_early;     /* it is the summary's: the kill line is not there yet */
-    bool log_line_spoken_for; /* the next kill line is of a KILL that was pushed already */
-    int64_t kill_noticed_ns;  /* of the last KILL */
-    bool main_awaits_look;    /* whether it outlived that is still to be seen */
-    bool main_ran_after_kill; /* it did */
+    bool look_around;           /* a new alarm: see to it that we are not in the way */
+    uint64_t log_kills;         /* kill lines of the log that were this target's */
+    bool log_incomplete;        /* lines were left out or lost: do not wait for more */
+    int64_t log_stamp_ns;       /* kernel log stamp for the next KILL; 0 none */
+    bool log_stamp_early;       /* it is the summary's: the kill line is not there yet */
+    bool log_line_spoken_for;   /* the next kill line is of a KILL that was pushed already */
+    int64_t kill_noticed_ns;    /* of the last KILL */
+    bool main_awaits_look;      /* whether it outlived that is still to be seen */
+    bool main_ran_after_kill;   /* it did */
+    bool main_dying_after_kill; /* it had a SIGKILL pending, right after it */
     bool ending;
     int64_t end_deadline_ns; /* no later than this the END is pushed */
     struct observation end;
@@ -170,6 +171,8 @@ int main_process_open(int pidfd);
 /* Does this text of a status file show a process that is neither dead nor about to be killed? False
  * when it does not say. */
 bool main_process_runs(const char *status);
+/* Does it show one that lives and has a SIGKILL pending? */
+bool main_process_is_killed(const char *status);
 void main_process_note_kill(struct target *target, int64_t now_ns);
 /* Look, once for each kill, as soon as its SIGKILL must have reached the victim. */
 void main_process_look(struct target *target, int64_t now_ns);

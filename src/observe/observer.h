@@ -17,7 +17,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define OBSERVER_TARGETS_MAX 64
+#define OBSERVER_TARGETS_MAX 256
 
 enum observation_kind {
     OBSERVATION_SAMPLE, /* periodic */
@@ -54,6 +54,7 @@ struct observation {
             uint64_t ancestor_oom[2];
             bool has_ancestor_oom;
             bool main_ran_after_kill;    /* it was seen to run on after the last KILL: no victim */
+            bool main_dying_after_kill;  /* right after the last KILL it had a SIGKILL pending */
             uint64_t user_ns, system_ns; /* of the main process, from waitid's rusage */
         } end;
     };

@@ -55,7 +55,8 @@ void target_init(struct target *target)
     target->log_stamp_ns = 0;
     target->log_stamp_early = target->log_line_spoken_for = false;
     target->kill_noticed_ns = 0;
-    target->main_awaits_look = target->main_ran_after_kill = false;
+    target->main_awaits_look = false;
+    target->main_ran_after_kill = target->main_dying_after_kill = false;
     target->ending = false;
 }
 
@@ -317,6 +318,7 @@ static void finish_end(struct observer *observer, struct target *target, int64_t
     }
     reap(target);
     target->end.end.main_ran_after_kill = target->main_ran_after_kill;
+    target->end.end.main_dying_after_kill = target->main_dying_after_kill;
     target->end.end.ancestor_oom[1] = sum_ancestor_oom(target);
     if (recorded && observer_push(observer, &target->end))
         target_release(observer, target);

@@ -12,7 +12,8 @@
 #include <sys/statvfs.h>
 #include <sys/uio.h>
 
-#define CHUNK_BYTES (64 * 1024)
+#define CHUNK_BYTES (64UL * 1024)
+#define HELD_BYTES  4096
 
 /* A chatty container must not fill the host's disk: this much stays free, looked at so often. */
 #define DISK_RESERVE_BYTES (UINT64_C(256) << 20)
@@ -24,6 +25,8 @@ struct stream {
     uv_pipe_t pipe;
     bool open; /* the handle is to be closed */
     bool ended;
+    char held[HELD_BYTES]; /* may be the beginning of a secret: waits for the rest */
+    size_t held_length;
 };
 
 struct console {
@@ -142,8 +145,18 @@ static void log_lines(struct stream *stream, char *data, size_t length)
     }
 }
 
+static void stream_write(struct stream *stream, char *data, size_t length)
+{
+    if (length == 0)
+        return;
+    tail_append(stream->console, data, length);
+    log_lines(stream, data, length);
+}
+
 static void stream_end(struct stream *stream)
 {
+    stream_write(stream, stream->held, stream->held_length);
+    stream->held_length = 0;
     struct console *console = stream->console;
     stream->ended = true;
     uv_read_stop((uv_stream_t *)&stream->pipe);
@@ -155,18 +168,28 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret)
 {
     (void)suggested;
     struct stream *stream = handle->data;
-    *ret = uv_buf_init(stream->console->chunk, CHUNK_BYTES);
+    memcpy(stream->console->chunk, stream->held, stream->held_length);
+    *ret = uv_buf_init(stream->console->chunk + stream->held_length,
+                       (unsigned)(CHUNK_BYTES - stream->held_length));
 }
 
 static void on_read(uv_stream_t *handle, ssize_t count, const uv_buf_t *buf)
 {
     struct stream *stream = handle->data;
+    if (count == 0)
+        return;
     if (count < 0) {
         stream_end(stream);
         return;
     }
-    tail_append(stream->console, buf->base, (size_t)count);
-    log_lines(stream, buf->base, (size_t)count);
+    (void)buf; /* lies behind what was held back, in the same chunk */
+    char *data = stream->console->chunk;
+    size_t length = stream->held_length + (size_t)count;
+    size_t held = redactor_mask(stream->console->log->redactor, data, length);
+    held = held > HELD_BYTES ? HELD_BYTES : held;
+    stream_write(stream, data, length - held);
+    memcpy(stream->held, data + length - held, held);
+    stream->held_length = held;
 }
 
 static void on_closed(uv_handle_t *handle)

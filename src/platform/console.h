@@ -8,6 +8,7 @@
 #pragma once
 
 #include "base/error.h"
+#include "base/redact.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,7 +24,9 @@ struct console_log {
     uint64_t max_bytes; /* nothing is written beyond it; counted in lost_bytes */
     uint64_t lost_bytes;
     uint64_t checked_bytes; /* written_bytes when the disk's free space was last looked at */
-    int write_error;        /* errno of the first failed write; 0 none */
+    const struct redactor *redactor; /* secrets are masked before anything is written; NULL: by
+                                        name alone; borrowed */
+    int write_error;                 /* errno of the first failed write; 0 none */
 };
 
 /* Create (or append to) DIRECTORY/NAME. `max_bytes` bounds the file. */

@@ -1,12 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "platform/environment.h"
 
+#include "base/buffer.h"
+#include "preload/layout.h"
+
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { PLATFORM_VARIABLES = 5 };
+enum { BASE_VARIABLES = 2, PLATFORM_VARIABLES = 5, HEAP_VARIABLES = 2 };
+
+/* As container engines set it. */
+#define IMAGE_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+#define PRELOAD "LD_PRELOAD="
 
 static size_t list_length(char *const *list)
 {
@@ -46,6 +55,46 @@ static int put_list(char **env, size_t *count, char *const *list)
     return 0;
 }
 
+/* They are between oomlab and its manager: a container that speaks the protocol too would report
+ * its own readiness as oomlab's. */
+static bool is_managers(const char *variable)
+{
+    static const char *const names[] = {"NOTIFY_SOCKET=",  "LISTEN_FDS=",    "LISTEN_PID=",
+                                        "LISTEN_FDNAMES=", "WATCHDOG_USEC=", "WATCHDOG_PID="};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strncmp(variable, names[i], strlen(names[i])) == 0)
+            return true;
+    return false;
+}
+
+static int put_base(char **env, size_t *count, const struct revision_template *template)
+{
+    if (template->root)
+        return put(env, count, IMAGE_PATH) < 0 ||
+                       put(env, count, geteuid() == 0 ? "HOME=/root" : "HOME=/") < 0
+                   ? -1
+                   : put_list(env, count, template->image_env);
+    for (size_t i = 0; environ[i]; i++)
+        if (!is_managers(environ[i]) && put(env, count, environ[i]) < 0)
+            return -1;
+    return 0;
+}
+
+/* The recorder stands before what is preloaded already, so that an allocator among it is behind. */
+static int put_recorder(char **env, size_t *count, const char *library)
+{
+    AUTO_BUFFER preload = {0};
+    buffer_printf(&preload, PRELOAD "%s", library);
+    for (size_t i = 0; i < *count; i++) {
+        const char *others = env[i] + strlen(PRELOAD);
+        if (strncmp(env[i], PRELOAD, strlen(PRELOAD)) == 0 && *others)
+            buffer_printf(&preload, ":%s", others);
+    }
+    if (preload.failed || put(env, count, buffer_text(&preload)) < 0)
+        return -1;
+    return put(env, count, HEAP_VARIABLE "=" HEAP_FILE_PATH);
+}
+
 void environment_free(char **env)
 {
     if (!env)
@@ -65,16 +114,19 @@ char **environment_new(const struct revision_template *template, const char *rev
     snprintf(platform[3], sizeof(platform[3]), "CONTAINER_APP_REPLICA_NAME=%s", replica);
     snprintf(platform[4], sizeof(platform[4]), "CONTAINER_APP_PORT=%u", template->port);
 
-    size_t most = list_length(environ) + PLATFORM_VARIABLES + list_length(template->env) + 1;
+    size_t most = list_length(environ) + BASE_VARIABLES + PLATFORM_VARIABLES + HEAP_VARIABLES +
+                  list_length(template->image_env) + list_length(template->env) + 1;
     char **env = calloc(most, sizeof(*env));
     size_t count = 0;
-    if (!env || put_list(env, &count, environ) < 0)
+    if (!env || put_base(env, &count, template) < 0)
         goto failed;
     for (size_t i = 0; i < PLATFORM_VARIABLES; i++) {
         if (put(env, &count, platform[i]) < 0)
             goto failed;
     }
     if (put_list(env, &count, template->env) < 0)
+        goto failed;
+    if (template->heap.library && put_recorder(env, &count, template->heap.library) < 0)
         goto failed;
     return env;
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a container finds in its environment: oomlab's own variables, then those Azure Container
- * Apps sets (PORT, CONTAINER_APP_NAME, CONTAINER_APP_REVISION, CONTAINER_APP_REPLICA_NAME,
- * CONTAINER_APP_PORT), then the template's; a later one replaces an earlier one. */
+/* What a container finds in its environment: oomlab's own variables without those by which systemd
+ * talks to oomlab (in another root file system only a PATH and HOME instead, and what its image
+ * says: the rest tells of this machine), then those Azure Container Apps sets (PORT,
+ * CONTAINER_APP_NAME, CONTAINER_APP_REVISION, CONTAINER_APP_REPLICA_NAME, CONTAINER_APP_PORT), then
+ * the template's; a later one replaces an earlier one. */
 #pragma once
 
 #include "platform/template.h"

@@ -155,6 +155,7 @@ void life_facts_fill(const struct life_facts *facts, const struct observation *e
         .kill_age_known = facts->last_kill_ns != 0,
         .kill_age_ns = facts->last_kill_ns != 0 ? end->at_ns - facts->last_kill_ns : 0,
         .main_ran_after_kill = end->end.main_ran_after_kill,
+        .main_dying_after_kill = end->end.main_dying_after_kill,
         .platform_kill = facts->platform_kill,
         .platform_sent_sigkill = facts->platform_sent_sigkill,
         .kernel_log_readable = facts->kernel_log_readable,
@@ -162,6 +163,8 @@ void life_facts_fill(const struct life_facts *facts, const struct observation *e
         .kernel_log_victim_is_main = facts->victim_is_main,
         .kernel_log_group_kill = facts->group_kill,
         .oomd_xattr = facts->oomd_marks[1] > facts->oomd_marks[0],
+        .oomd_log = facts->oomd_log,
+        .earlyoom_log = facts->earlyoom_log,
         .console_tail = console_tail,
     };
 }

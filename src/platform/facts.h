@@ -20,10 +20,11 @@ struct life_facts {
     bool platform_sent_sigkill;
     enum kernel_log_scope kernel_log;
     bool victim_is_main, group_kill;
-    bool oom_group;         /* v2: a kill for this cgroup's limit takes all of it */
-    bool oom_child_told;    /* the event oom-child was written */
-    uint64_t oomd_marks[2]; /* life_facts_oomd_marks() at start, end */
-    int64_t last_kill_ns;   /* monotonic: when oom_kill last went up; 0 never */
+    bool oom_group;              /* v2: a kill for this cgroup's limit takes all of it */
+    bool oom_child_told;         /* the event oom-child was written */
+    uint64_t oomd_marks[2];      /* life_facts_oomd_marks() at start, end */
+    bool oomd_log, earlyoom_log; /* a user-space killer says in its log that it killed here */
+    int64_t last_kill_ns;        /* monotonic: when oom_kill last went up; 0 never */
 };
 
 void life_facts_init(struct life_facts *facts);

@@ -25,16 +25,30 @@ struct revision {
     bool failed, deactivated, announced;
 };
 
+/* A replica without one of our revisions. */
+struct guest {
+    struct guest *next;
+    struct replica *replica;
+};
+
 struct platform {
     struct platform_core core;
     bool loop_ready;
     char *directory, *run_id;
     struct revision *revisions;
+    struct guest *guests;
 };
 
 static void deliver(void *context, const struct observation *observation, int64_t committed_ns)
 {
     struct platform *platform = context;
+    for (struct guest *g = platform->guests; g; g = g->next) {
+        if (observation->lifetime_id != 0 &&
+            replica_lifetime_id(g->replica) == observation->lifetime_id) {
+            replica_observe(g->replica, observation, committed_ns);
+            return; /* it may have been removed */
+        }
+    }
     for (struct revision *r = platform->revisions; r; r = r->next) {
         if (observation->lifetime_id != 0 &&
             replica_lifetime_id(r->replica) == observation->lifetime_id)
@@ -106,6 +120,8 @@ void platform_free(struct platform *platform)
         return;
     while (platform->revisions)
         platform_forget(platform, platform->revisions);
+    while (platform->guests)
+        platform_remove_replica(platform, platform->guests->replica);
     prober_free(platform->core.prober);
     recorder_free(platform->core.recorder);
     if (platform->core.observer)
@@ -145,6 +161,41 @@ uint64_t platform_dropped_observations(const struct platform *platform)
     return ring_dropped(observer_ring(platform->core.observer));
 }
 
+/* --- replicas of others ---------------------------------------------------------------------- */
+
+int platform_add_replica(struct platform *platform, const struct revision_template *template,
+                         const char *revision, const char *name, int64_t owner_id,
+                         const struct replica_listener *listener, struct replica **ret,
+                         struct error *err)
+{
+    struct guest *guest = calloc(1, sizeof(*guest));
+    if (!guest)
+        return error_errno(err, ENOMEM, "making a replica");
+    int r = replica_new(&platform->core, template, revision, name, owner_id, listener,
+                        &guest->replica, err);
+    if (r < 0) {
+        free(guest);
+        return r;
+    }
+    guest->next = platform->guests;
+    platform->guests = guest;
+    *ret = guest->replica;
+    return 0;
+}
+
+void platform_remove_replica(struct platform *platform, struct replica *replica)
+{
+    for (struct guest **link = &platform->guests; *link; link = &(*link)->next) {
+        struct guest *guest = *link;
+        if (guest->replica != replica)
+            continue;
+        *link = guest->next;
+        replica_free(replica);
+        free(guest);
+        return;
+    }
+}
+
 /* --- revisions ------------------------------------------------------------------------------ */
 
 char *revision_name(const struct revision_template *template)
@@ -155,16 +206,13 @@ char *revision_name(const struct revision_template *template)
     return name;
 }
 
-/* "<revision>-<10 hexadecimal digits>-<5 letters>": Kubernetes' shape, from the run and the
- * revision, so that the names of a run repeat in its record and differ from other runs'. */
-static void replica_name(const struct platform *platform, const char *revision, char *name,
-                         size_t size)
+void platform_replica_name(const char *seed_text, const char *revision, char *name, size_t size)
 {
     /* Kubernetes' alphabet for random suffixes (k8s.io/apimachinery/pkg/util/rand). */
     static const char alphabet[] = "bcdfghjklmnpqrstvwxz2456789";
     char seed[512];
     char digest[SHA256_TEXT_MAX];
-    int length = snprintf(seed, sizeof(seed), "%s/%s", platform->run_id, revision);
+    int length = snprintf(seed, sizeof(seed), "%s/%s", seed_text, revision);
     sha256_hex(seed, (size_t)length < sizeof(seed) ? (size_t)length : sizeof(seed) - 1, digest);
     char suffix[6] = "";
     for (size_t i = 0; i < 5; i++) {
@@ -239,6 +287,13 @@ static void on_stopped(void *context)
         revision->listener.stopped(revision->listener.context);
 }
 
+static void on_unprofiled(void *context, const struct error *err)
+{
+    struct revision *revision = context;
+    if (revision->listener.unprofiled)
+        revision->listener.unprofiled(revision->listener.context, err);
+}
+
 static int insert_revision(const struct revision *revision, struct error *err)
 {
     const struct revision_template *t = revision->template;
@@ -263,9 +318,11 @@ static int make_replica(struct revision *revision, struct error *err)
         .ended = on_ended,
         .failed = on_failed,
         .stopped = on_stopped,
+        .unprofiled = on_unprofiled,
     };
     char name[256];
-    replica_name(revision->platform, revision->name, name, sizeof(name));
+    /* From the run and the revision: the names of a run repeat in its record. */
+    platform_replica_name(revision->platform->run_id, revision->name, name, sizeof(name));
     return replica_new(&revision->platform->core, revision->template, revision->name, name,
                        revision->arm_id, &listener, &revision->replica, err);
 }
@@ -312,6 +369,11 @@ void platform_deactivate(struct platform *platform, struct revision *revision,
 void platform_hurry(struct revision *revision)
 {
     replica_hurry(revision->replica);
+}
+
+void platform_stamp_heap(struct revision *revision, unsigned cycle)
+{
+    replica_stamp_heap(revision->replica, cycle);
 }
 
 void platform_abandon(struct revision *revision)

@@ -32,6 +32,19 @@ int platform_cgroup_version(const struct platform *platform);
 bool platform_kernel_log(const struct platform *platform);
 uint64_t platform_dropped_observations(const struct platform *platform);
 
+/* A replica of a revision that the caller keeps itself (oomlab serve: several replicas, several
+ * revisions at a time). As replica_new(); `owner_id` stands in its rows as arm_id. */
+int platform_add_replica(struct platform *platform, const struct revision_template *template,
+                         const char *revision, const char *name, int64_t owner_id,
+                         const struct replica_listener *listener, struct replica **ret,
+                         struct error *err);
+/* Free one that is stopped, or kill what still runs of it. */
+void platform_remove_replica(struct platform *platform, struct replica *replica);
+
+/* A replica's name: "<revision>-<10 hexadecimal digits>-<5 letters>", Kubernetes' shape, the same
+ * for the same `seed` and revision, and hardly the same for others. */
+void platform_replica_name(const char *seed, const char *revision, char *name, size_t size);
+
 /* Azure's words for a revision. Static strings. */
 struct revision_states {
     const char *health, *provisioning, *running;
@@ -54,6 +67,8 @@ void platform_deactivate(struct platform *platform, struct revision *revision,
 /* As replica_hurry() and replica_abandon(). */
 void platform_hurry(struct revision *revision);
 void platform_abandon(struct revision *revision);
+/* As replica_stamp_heap(). */
+void platform_stamp_heap(struct revision *revision, unsigned cycle);
 /* Free a revision that is stopped; its record stays in the store. */
 void platform_forget(struct platform *platform, struct revision *revision);
 void revision_get_states(const struct revision *revision, struct revision_states *ret);

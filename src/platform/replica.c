@@ -4,7 +4,9 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/duration.h"
+#include "heap/recording.h"
 #include "platform/environment.h"
+#include "platform/killer.h"
 #include "platform/replica_internal.h"
 
 #include <errno.h>
@@ -19,6 +21,9 @@
 
 /* The console of a dead container ends at once, unless something outside holds its pipe. */
 #define CONSOLE_EOF_DEADLINE_MS 1000
+
+/* systemd-oomd logs right after it has sent its signals; the rest is the journal's own delay. */
+#define KILLER_LOG_WAIT_MS 500
 
 static void finish_lifetime(struct replica *replica);
 static void start_lifetime(struct replica *replica);
@@ -69,6 +74,12 @@ static int make_sandbox(struct replica *replica, int out, int error_out, struct 
     char name[128];
     snprintf(name, sizeof(name), "%s-%u", replica->name, replica->lifetimes);
 
+    AUTO_FREE char *layer = NULL;
+    if (template->root_is_shared &&
+        asprintf(&layer, "%s/layer-%s", replica->core->directory, name) < 0) {
+        layer = NULL;
+        return error_errno(err, ENOMEM, "preparing a layer");
+    }
     char **env = environment_new(template, replica->subject.revision, replica->name);
     if (!env)
         return error_errno(err, ENOMEM, "preparing the environment");
@@ -76,6 +87,10 @@ static int make_sandbox(struct replica *replica, int out, int error_out, struct 
         .name = name,
         .argv = (const char *const *)template->command,
         .env = (const char *const *)env,
+        .directory = template->directory,
+        .root = template->root,
+        .layer = layer,
+        .user = template->user,
         .limits =
             {
                 .memory_bytes = template->memory_bytes,
@@ -118,8 +133,11 @@ static int try_start(struct replica *replica, struct error *err)
     if (r == 0)
         r = make_sandbox(replica, out, error_out, err);
     if (r == 0)
+        replica_heap_start(replica);
+    if (r == 0)
         r = release(replica, err);
     if (r < 0) {
+        heap_recording_free(steal_ptr(&replica->heap));
         console_close(steal_ptr(&replica->console));
         sandbox_free(steal_ptr(&replica->sandbox));
     }
@@ -134,6 +152,7 @@ static void start_lifetime(struct replica *replica)
     replica->is_ready = false;
     replica->has_end = false;
     replica->console_ended = false;
+    replica->killer_awaited = false;
     life_facts_init(&replica->facts);
     recorder_set_platform_kill(replica->core->recorder, replica->id, PLATFORM_KILL_NONE);
 
@@ -235,13 +254,38 @@ static void schedule_restart(struct replica *replica, int64_t wait_ns)
     uv_timer_start(&replica->timer, on_backoff_over, (uint64_t)(wait_ns / NS_PER_MS), 0);
 }
 
+static void on_finish_time(uv_timer_t *timer);
+
+/* What a user-space killer says of this end. It writes its line after the kill, so an end that
+ * nothing else explains is put off once where such killers are at work. False: it is put off. */
+static bool hear_killers(struct replica *replica)
+{
+    struct life_facts *facts = &replica->facts;
+    if (killer_is_wanted(facts, &replica->end)) {
+        int64_t age_ns = clock_monotonic_ns() - replica->started_ns;
+        struct killer_line line;
+        int r = killer_find_line(facts, clock_realtime_ns() - age_ns, &line);
+        if (r == 0 && !replica->killer_awaited) {
+            replica->killer_awaited = true;
+            uv_timer_start(&replica->timer, on_finish_time, KILLER_LOG_WAIT_MS, 0);
+            return false;
+        }
+        if (r == 1)
+            killer_add_line(facts, &line, replica->core->store, replica->id);
+    }
+    facts->oomd_marks[1] = life_facts_oomd_marks(memory_fd(replica));
+    killer_add_marks(facts, replica->core->store, replica->id);
+    return true;
+}
+
 /* The end is committed and the console is complete: judge, record, remove, go on. */
 static void finish_lifetime(struct replica *replica)
 {
     uv_timer_stop(&replica->timer);
+    if (!hear_killers(replica))
+        return;
     struct death death;
     struct death_facts facts;
-    replica->facts.oomd_marks[1] = life_facts_oomd_marks(memory_fd(replica));
     life_facts_fill(&replica->facts, &replica->end, console_tail(replica->console), &facts);
     attribute_death(&facts, &death);
     store_end(replica, &death);
@@ -252,10 +296,14 @@ static void finish_lifetime(struct replica *replica)
 
     console_close(steal_ptr(&replica->console));
     sandbox_free(steal_ptr(&replica->sandbox));
+    replica_heap_save(replica);
 
-    int64_t wait_ns = replica->stopping ? 0
-                                        : backoff_next(&replica->backoff,
-                                                       replica->end.at_ns - replica->started_ns);
+    int64_t wait_ns = 0;
+    if (replica->restarting)
+        backoff_init(&replica->backoff, &replica->template->backoff);
+    else if (!replica->stopping)
+        wait_ns = backoff_next(&replica->backoff, replica->end.at_ns - replica->started_ns);
+    replica->restarting = false;
     const struct lifetime_report report = {
         .id = replica->id,
         .index = replica->lifetimes,
@@ -278,7 +326,7 @@ static void finish_lifetime(struct replica *replica)
         replica->state = REPLICA_BACKOFF; /* without a timer: the stop follows */
 }
 
-static void on_console_deadline(uv_timer_t *timer)
+static void on_finish_time(uv_timer_t *timer)
 {
     finish_lifetime(timer->data);
 }
@@ -295,7 +343,7 @@ static void on_end(struct replica *replica, const struct observation *observatio
     if (replica->console_ended)
         finish_lifetime(replica);
     else
-        uv_timer_start(&replica->timer, on_console_deadline, CONSOLE_EOF_DEADLINE_MS, 0);
+        uv_timer_start(&replica->timer, on_finish_time, CONSOLE_EOF_DEADLINE_MS, 0);
 }
 
 static void commit_kill(struct replica *replica, const struct observation *observation,
@@ -373,6 +421,32 @@ void replica_stop(struct replica *replica, enum platform_kill reason)
     }
 }
 
+void replica_restart(struct replica *replica)
+{
+    if (replica->stopping)
+        return;
+    switch (replica->state) {
+    case REPLICA_RUNNING:
+        replica->restarting = true;
+        replica_probes_stop(replica);
+        replica->is_ready = false;
+        replica_end_container(replica, PLATFORM_KILL_STOP);
+        break;
+    case REPLICA_ENDING:
+        replica->restarting = true;
+        break;
+    case REPLICA_BACKOFF:
+    case REPLICA_STOPPED:
+        uv_timer_stop(&replica->timer);
+        backoff_init(&replica->backoff, &replica->template->backoff);
+        replica->backoff_ns = 0;
+        start_lifetime(replica);
+        break;
+    case REPLICA_NEW:
+        break;
+    }
+}
+
 void replica_abandon(struct replica *replica)
 {
     struct error ignored;
@@ -384,6 +458,7 @@ void replica_abandon(struct replica *replica)
     replica->stopping = true;
     console_close(steal_ptr(&replica->console));
     sandbox_free(steal_ptr(&replica->sandbox));
+    heap_recording_free(steal_ptr(&replica->heap));
     tell_stopped(replica);
 }
 
@@ -423,6 +498,7 @@ int replica_new(struct platform_core *core, const struct revision_template *temp
     int r = replica->name ? 0 : error_errno(err, ENOMEM, "making a replica");
     if (r == 0)
         r = console_log_open(core->directory, log_name, CONSOLE_LOG_MAX_BYTES, &replica->log, err);
+    replica->log.redactor = core->store ? store_redactor(core->store) : NULL;
     if (r == 0)
         r = replica_probes_new(replica, err);
     if (r < 0) {
@@ -455,6 +531,11 @@ void replica_free(struct replica *replica)
     sandbox_free(replica->sandbox);
     console_log_close(&replica->log);
     uv_close((uv_handle_t *)&replica->timer, on_timer_closed);
+}
+
+const char *replica_name(const struct replica *replica)
+{
+    return replica->name;
 }
 
 uint32_t replica_lifetime_id(const struct replica *replica)

@@ -48,6 +48,8 @@ struct replica_listener {
     void (*failed)(void *context, const struct error *err);
     /* replica_stop() is complete: nothing runs and the last end is recorded. */
     void (*stopped)(void *context);
+    /* A lifetime runs, or has run, without the heap profile that the template asks for. */
+    void (*unprofiled)(void *context, const struct error *err);
 };
 
 enum replica_state {
@@ -68,6 +70,9 @@ int replica_new(struct platform_core *core, const struct revision_template *temp
 void replica_start(struct replica *replica);
 /* SIGTERM, the grace period, then SIGKILL to the whole cgroup; `stopped` follows. */
 void replica_stop(struct replica *replica, enum platform_kill reason);
+/* End the running container (as replica_stop() does) and start the next one at once; a back-off is
+ * cut short and its series begins anew. Nothing while it is being stopped. */
+void replica_restart(struct replica *replica);
 /* While it is being stopped: do not wait for the grace period to pass. */
 void replica_hurry(struct replica *replica);
 /* Kill and remove the container without waiting for its record: the store has failed, and no end
@@ -80,6 +85,11 @@ void replica_free(struct replica *replica);
 void replica_observe(struct replica *replica, const struct observation *observation,
                      int64_t committed_ns);
 
+/* Stamp the heap profile of the current lifetime, if there is one; `cycle` as for
+ * heap_recording_stamp(). */
+void replica_stamp_heap(struct replica *replica, unsigned cycle);
+
+const char *replica_name(const struct replica *replica);
 uint32_t replica_lifetime_id(const struct replica *replica); /* 0: none is alive */
 enum replica_state replica_state(const struct replica *replica);
 bool replica_is_ready(const struct replica *replica);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A replica from the inside, shared by replica.c (its lifetimes) and replica_probes.c (its health).
- */
+/* A replica from the inside, shared by replica.c (its lifetimes), replica_probes.c (its health) and
+ * replica_heap.c (its heap profile). */
 #pragma once
 
 #include "platform/backoff.h"
@@ -16,7 +16,7 @@ struct replica {
     struct replica_listener listener;
     char *name;
     enum replica_state state;
-    bool stopping, stopped_told;
+    bool stopping, stopped_told, restarting;
     enum platform_kill stop_reason;
     bool was_ready, is_ready;
     unsigned lifetimes;
@@ -29,12 +29,14 @@ struct replica {
     uint32_t id;
     struct sandbox *sandbox;
     struct console *console;
+    struct heap_recording *heap; /* NULL: no profile */
     struct probe *startup, *readiness, *liveness;
     char probe_failure[96]; /* the reason that was told last */
     unsigned startup_failures, readiness_failures, liveness_failures;
     int64_t started_ns, ready_ns;
     struct life_facts facts;
     bool has_end, console_ended;
+    bool killer_awaited; /* the end was put off once, for a user-space killer's log */
     struct observation end;
     int64_t committed_ns;
 };
@@ -57,3 +59,9 @@ int replica_probes_new(struct replica *replica, struct error *err);
 void replica_probes_start(struct replica *replica);
 void replica_probes_stop(struct replica *replica);
 void replica_probes_free(struct replica *replica);
+
+/* The container is set up and held: make the map of its profile, where one is wanted. Without a map
+ * it runs all the same, and the listener is told. */
+void replica_heap_start(struct replica *replica);
+/* Nothing runs in the container any more: keep the profile. */
+void replica_heap_save(struct replica *replica);

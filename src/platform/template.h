@@ -2,6 +2,8 @@
 /* What a revision is made from. A template never changes: another template is another revision. */
 #pragma once
 
+#include "sandbox/sandbox.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -23,12 +25,23 @@ struct backoff_spec {
     double scale;             /* times are kubernetes' own times this factor (fast: 1/20) */
 };
 
+/* The heap profile of a revision's containers. */
+struct heap_spec {
+    const char *library; /* the recorder to preload; NULL: no profile */
+    uint64_t rate_bytes; /* sampling mean; 0: by the memory limit */
+};
+
 /* Pointers are borrowed from the plan, which outlives every revision. */
 struct revision_template {
-    const char *app;      /* "ca-oom-leak" */
-    const char *suffix;   /* the revision is named <app>--<suffix> */
-    char *const *command; /* NULL-terminated argv */
-    char *const *env;     /* NULL-terminated "K=V" beyond the base environment */
+    const char *app;       /* "ca-oom-leak" */
+    const char *suffix;    /* the revision is named <app>--<suffix> */
+    char *const *command;  /* NULL-terminated argv */
+    const char *root;      /* its root file system; NULL: this machine's */
+    bool root_is_shared;   /* it must not be changed: each container writes to a layer of its own */
+    const char *directory; /* to begin in; NULL: oomlab's own, or "/" of a root */
+    const struct sandbox_user *user; /* NULL: oomlab's own */
+    char *const *image_env; /* NULL-terminated "K=V": what its image says, before all others */
+    char *const *env;       /* NULL-terminated "K=V" beyond the base environment */
     uint64_t memory_bytes;
     double cpu_cores; /* 0: no quota */
     uint64_t pids_max;
@@ -37,4 +50,5 @@ struct revision_template {
     struct probe_spec readiness, liveness, startup;
     struct backoff_spec backoff;
     int64_t stop_grace_ns; /* SIGTERM to SIGKILL */
+    struct heap_spec heap;
 };

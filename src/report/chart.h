@@ -20,12 +20,13 @@ struct chart_point {
 /* Times are seconds since the arm's start; NAN where unknown. */
 struct chart_lifetime {
     int64_t index;
+    size_t replica;                 /* 0.. in the order of their first start */
     double start_s, ready_s, end_s; /* end_s: the arm's end while it ran on */
     double killed_s;                /* when the kernel killed it; its memory goes only afterwards */
     double backoff_s;
     bool ended, oom_killed;
-    struct chart_point *points;
-    size_t count;
+    struct chart_point *points; /* thinned where there are very many */
+    size_t count, samples;      /* of points; of those that were taken */
 };
 
 struct chart_phase {
@@ -36,6 +37,14 @@ struct chart_phase {
 
 struct chart_bin {
     double completed, failed;
+    double mean_s, longest_s; /* from due to answered, of the completed; 0 without any */
+};
+
+#define CHART_KINDS 4 /* anonymous, shared, file cache without shared, kernel */
+
+struct chart_kinds {
+    double t_s, bytes[CHART_KINDS];
+    int64_t lifetime; /* its row */
 };
 
 struct chart_arm {
@@ -46,15 +55,23 @@ struct chart_arm {
     double peak_bytes; /* highest sample; 0 without samples */
     struct chart_lifetime *lifetimes;
     size_t lifetime_count;
+    size_t replica_count;
     struct chart_phase *phases;
     size_t phase_count;
     struct chart_bin *bins; /* requests by due time */
     size_t bin_count;
     double bin_s;
+    struct chart_kinds *kinds; /* by lifetime, then by time; thinned */
+    size_t kind_count;
 };
 
+/* All but the memory by kind. */
 int chart_arm_load(struct store *store, int64_t arm_id, struct chart_arm *ret, struct error *err);
 void chart_arm_done(struct chart_arm *arm);
+
+/* The memory by kind, into an arm whose duration is known. */
+int chart_load_kinds(struct store *store, struct chart_arm *arm, struct error *err);
+double chart_kinds_ceiling(const struct chart_arm *arm);
 
 /* Thin a series for drawing: of each of `columns` equal stretches of [0, span_s] the first, lowest,
  * highest and last point, in order; a spike never disappears. In place; returns the new count. */
@@ -65,6 +82,14 @@ size_t chart_thin(struct chart_point *points, size_t count, double span_s, size_
 double chart_step(double limit, unsigned max_ticks);
 double chart_step_bytes(double limit, unsigned max_ticks);
 
+/* The lifetime before the one at `position`, of the same replica; NULL for its first. */
+const struct chart_lifetime *chart_before(const struct chart_arm *arm, size_t position);
+/* Where the memory axis of one arm ends. */
+double chart_ceiling(const struct chart_arm *arm);
+
+/* The first screen's chart of one arm: memory and processes, without a legend. */
+void chart_draw_front(const struct chart_arm *arm, unsigned number, const char *description,
+                      struct buffer *out);
 /* One arm in full: memory, processes, requests. `number` makes ids unique in the page. Appends SVG.
  */
 void chart_draw_arm(const struct chart_arm *arm, unsigned number, const char *description,

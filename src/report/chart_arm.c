@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One arm in full: phases on top, memory, processes, requests, legend. */
+/* One arm in full, on one time axis: phases on top, memory, processes, memory by kind, requests,
+ * latency, legend. */
 #include "report/chart_scale.h"
 #include "report/svg.h"
 #include "report/text.h"
@@ -13,12 +14,17 @@
 #define RIGHT        76.0
 #define PLOT         (WIDTH - LEFT - RIGHT)
 #define MEMORY_TOP   36.0
-#define MEMORY       230.0
+#define MEMORY       210.0
 #define PROCESS_TOP  (MEMORY_TOP + MEMORY + 10)
 #define PROCESS      18.0
-#define REQUESTS_TOP (PROCESS_TOP + PROCESS + 18)
-#define REQUESTS     64.0
-#define BOTTOM       (REQUESTS_TOP + REQUESTS)
+#define KINDS_TOP    (PROCESS_TOP + PROCESS + 28)
+#define KINDS        84.0
+#define REQUESTS_TOP (KINDS_TOP + KINDS + 24)
+#define REQUESTS     60.0
+#define REQUESTS_END (REQUESTS_TOP + REQUESTS)
+#define LATENCY_TOP  (REQUESTS_END + 24)
+#define LATENCY      52.0
+#define BOTTOM       (LATENCY_TOP + LATENCY)
 #define LEGEND       (BOTTOM + 46)
 #define HEIGHT       (LEGEND + 14)
 
@@ -51,38 +57,6 @@ static void draw_phases(const struct scale *scale, const struct chart_arm *arm, 
     }
 }
 
-static void draw_process(const struct scale *scale, const struct chart_lifetime *lifetime,
-                         struct buffer *out)
-{
-    double start = scale_x(scale, lifetime->start_s);
-    double end = scale_x(scale, lifetime->end_s);
-    double ready = isfinite(lifetime->ready_s) ? scale_x(scale, lifetime->ready_s) : end;
-    double label = end - ready > ready - start ? ready : start;
-    double width = fmax(end - ready, ready - start);
-    if (ready > start)
-        svg_hatched(out, start, PROCESS_TOP, ready - start, PROCESS, "pending", "failed-line");
-    if (end > ready)
-        svg_rect(out, ready, PROCESS_TOP, end - ready, PROCESS, "ready");
-    if (width > 22)
-        svg_text(out, label + width / 2, PROCESS_TOP + 13, "middle", "t-on", "%lld",
-                 (long long)lifetime->index);
-}
-
-static void draw_processes(const struct scale *scale, const struct chart_arm *arm,
-                           struct buffer *out)
-{
-    svg_text(out, LEFT - 7, PROCESS_TOP + 13, "end", "t-soft", "process");
-    for (size_t i = 0; i < arm->lifetime_count; i++) {
-        const struct chart_lifetime *lifetime = &arm->lifetimes[i];
-        if (i > 0) {
-            double from = scale_x(scale, arm->lifetimes[i - 1].end_s);
-            svg_rect(out, from, PROCESS_TOP + PROCESS / 2 - 2,
-                     scale_x(scale, lifetime->start_s) - from, 4, "down");
-        }
-        draw_process(scale, lifetime, out);
-    }
-}
-
 static double highest_rate(const struct chart_arm *arm)
 {
     double highest = 0;
@@ -100,16 +74,17 @@ static void draw_bin(const struct scale *scale, const struct chart_arm *arm, siz
     double completed = bin->completed / arm->bin_s / max_rate * REQUESTS;
     double failed = bin->failed / arm->bin_s / max_rate * REQUESTS;
     if (completed > 0)
-        svg_rect(out, x, BOTTOM - completed, width, completed, "done");
+        svg_rect(out, x, REQUESTS_END - completed, width, completed, "done");
     if (failed > 0)
-        svg_hatched(out, x, BOTTOM - completed - failed, width, failed, "failed", "failed-line");
+        svg_hatched(out, x, REQUESTS_END - completed - failed, width, failed, "failed",
+                    "failed-line");
 }
 
 static void draw_requests(const struct scale *scale, const struct chart_arm *arm,
                           struct buffer *out)
 {
     double highest = highest_rate(arm);
-    svg_text(out, LEFT - 7, REQUESTS_TOP - 5, "end", "t-soft", "req/s");
+    svg_text(out, LEFT, REQUESTS_TOP - 5, "start", "t-bold", "requests per second");
     if (highest <= 0) {
         svg_text(out, LEFT + PLOT / 2, REQUESTS_TOP + REQUESTS / 2, "middle", "t-soft",
                  "no requests were sent");
@@ -120,7 +95,7 @@ static void draw_requests(const struct scale *scale, const struct chart_arm *arm
     char text[FIGURE_TEXT_MAX];
     for (unsigned i = 0; i * step <= max_rate; i++) {
         double rate = i * step;
-        double y = BOTTOM - rate / max_rate * REQUESTS;
+        double y = REQUESTS_END - rate / max_rate * REQUESTS;
         svg_line(out, LEFT, y, LEFT + PLOT, y, "grid");
         svg_text(out, LEFT - 7, y + 4, "end", "t-soft", "%s", figure_number(rate, 2, text));
     }
@@ -167,7 +142,7 @@ void chart_draw_arm(const struct chart_arm *arm, unsigned number, const char *de
         .width = PLOT,
         .height = MEMORY,
         .max_s = arm->duration_s,
-        .max_bytes = fmax(fmax(arm->limit_bytes, arm->peak_bytes), 1024) * 1.14,
+        .max_bytes = chart_ceiling(arm),
     };
     char limit[FIGURE_TEXT_MAX];
     svg_begin(out, number, WIDTH, HEIGHT, arm->title, description);
@@ -176,10 +151,25 @@ void chart_draw_arm(const struct chart_arm *arm, unsigned number, const char *de
     scale_draw_memory(&scale, 6, out);
     scale_draw_time(&scale, MEMORY_TOP, BOTTOM, 10, out);
     scale_draw_limit(&scale, arm->limit_bytes, out);
-    svg_text(out, LEFT + PLOT + 12, scale_y(&scale, arm->limit_bytes) + 4, "start", "t-limit", "%s",
+    svg_text(out, LEFT + PLOT + 18, scale_y(&scale, arm->limit_bytes) + 4, "start", "t-limit", "%s",
              figure_limit(arm->limit_bytes, limit));
+    const struct scale kinds = {
+        .left = LEFT,
+        .top = KINDS_TOP,
+        .width = PLOT,
+        .height = KINDS,
+        .max_s = arm->duration_s,
+        .max_bytes = chart_kinds_ceiling(arm),
+    };
+    const struct scale latency = {.left = LEFT,
+                                  .top = LATENCY_TOP,
+                                  .width = PLOT,
+                                  .height = LATENCY,
+                                  .max_s = arm->duration_s};
+    scale_draw_kinds(&kinds, arm, out);
     draw_requests(&scale, arm, out);
-    draw_processes(&scale, arm, out);
+    scale_draw_latency(&latency, arm, out);
+    scale_draw_processes(&scale, arm, PROCESS_TOP, PROCESS, out);
     scale_draw_lifetimes(&scale, arm, true, out);
     svg_text(out, LEFT + PLOT / 2, BOTTOM + 30, "middle", "t-soft", "time since the arm's start");
     draw_legend(out);

@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BINS_MAX 120
+#define BINS_MAX   120
+#define POINTS_MAX 65536 /* kept of a lifetime */
 
 static int no_memory(struct error *err)
 {
@@ -25,6 +26,7 @@ void chart_arm_done(struct chart_arm *arm)
     free(arm->lifetimes);
     free(arm->phases);
     free(arm->bins);
+    free(arm->kinds);
     free(arm->title);
     memset(arm, 0, sizeof(*arm));
 }
@@ -51,8 +53,9 @@ static int load_head(struct store *store, struct chart_arm *arm, struct error *e
     int r = rows_query(&rows, store,
                        "SELECT scenario || '/' || name, memory_limit_bytes, (max("
                        " coalesce(ended_ns, started_ns),"
-                       " coalesce((SELECT max(s.at_ns) FROM sample s JOIN lifetime l"
-                       "  ON l.id = s.lifetime_id WHERE l.arm_id = arm.id), started_ns),"
+                       " coalesce((SELECT max((SELECT max(at_ns) FROM sample"
+                       "  WHERE lifetime_id = l.id)) FROM lifetime l"
+                       "  WHERE l.arm_id = arm.id), started_ns),"
                        " coalesce((SELECT max(due_ns) FROM request WHERE arm_id = arm.id),"
                        "  started_ns)) - started_ns) / 1e9 FROM arm WHERE id = ?1",
                        arm->arm_id, err);
@@ -71,24 +74,30 @@ static int load_head(struct store *store, struct chart_arm *arm, struct error *e
 static int load_lifetimes(struct store *store, struct chart_arm *arm, struct error *err)
 {
     AUTO_ROWS rows = {0};
-    int r = rows_query(
-        &rows, store,
-        "SELECT l.idx, (l.started_ns - a.started_ns) / 1e9,"
-        " (l.ready_ns - a.started_ns) / 1e9, (e.ended_ns - a.started_ns) / 1e9,"
-        " l.backoff_ns / 1e9, e.lifetime_id IS NOT NULL,"
-        " coalesce(e.cause, '') IN ('oom-container-limit', 'oom-ancestor-limit',"
-        " 'oom-host'), (coalesce((SELECT max(min(noticed_ns,"
-        "  coalesce(kernel_ns, noticed_ns))) FROM kill WHERE lifetime_id = l.id),"
-        "  e.ended_ns) - a.started_ns) / 1e9 FROM lifetime l JOIN arm a ON a.id = l.arm_id"
-        " LEFT JOIN lifetime_end e ON e.lifetime_id = l.id"
-        " WHERE l.arm_id = ?1 ORDER BY l.id",
-        arm->arm_id, err);
+    int r =
+        rows_query(&rows, store,
+                   "SELECT l.idx, (l.started_ns - a.started_ns) / 1e9,"
+                   " (l.ready_ns - a.started_ns) / 1e9, (e.ended_ns - a.started_ns) / 1e9,"
+                   " l.backoff_ns / 1e9, e.lifetime_id IS NOT NULL,"
+                   " coalesce(e.cause, '') IN ('oom-container-limit', 'oom-ancestor-limit',"
+                   " 'oom-host'), (coalesce((SELECT max(min(noticed_ns,"
+                   "  coalesce(kernel_ns, noticed_ns))) FROM kill WHERE lifetime_id = l.id),"
+                   "  e.ended_ns) - a.started_ns) / 1e9,"
+                   " (SELECT count(DISTINCT o.replica) FROM lifetime o WHERE o.arm_id = l.arm_id"
+                   "  AND o.id < (SELECT min(f.id) FROM lifetime f WHERE f.arm_id = l.arm_id"
+                   "   AND f.replica = l.replica)) FROM lifetime l JOIN arm a ON a.id = l.arm_id"
+                   " LEFT JOIN lifetime_end e ON e.lifetime_id = l.id"
+                   " WHERE l.arm_id = ?1 ORDER BY l.id",
+                   arm->arm_id, err);
     while (r >= 0 && (r = rows_next(&rows, err)) == 1) {
         struct chart_lifetime *lifetime =
             grow((void **)&arm->lifetimes, &arm->lifetime_count, sizeof(*lifetime));
         if (!lifetime)
             return no_memory(err);
         lifetime->index = row_integer(&rows, 0);
+        lifetime->replica = (size_t)row_integer(&rows, 8);
+        if (lifetime->replica >= arm->replica_count)
+            arm->replica_count = lifetime->replica + 1;
         lifetime->start_s = row_real(&rows, 1);
         lifetime->ready_s = row_real(&rows, 2);
         lifetime->ended = row_integer(&rows, 5) != 0;
@@ -122,6 +131,11 @@ static int load_points(struct store *store, struct chart_arm *arm, size_t positi
             return no_memory(err);
         *point = (struct chart_point){.t_s = row_real(&rows, 0), .bytes = row_real(&rows, 1)};
         arm->peak_bytes = fmax(arm->peak_bytes, point->bytes);
+        lifetime->samples++;
+        /* A day has millions; no chart has so many columns. */
+        if (lifetime->count == POINTS_MAX)
+            lifetime->count =
+                chart_thin(lifetime->points, lifetime->count, arm->duration_s, POINTS_MAX / 8);
     }
     return r;
 }
@@ -157,7 +171,8 @@ static int load_requests(struct store *store, struct chart_arm *arm, struct erro
         return no_memory(err);
     AUTO_ROWS rows = {0};
     int r = rows_query(&rows, store,
-                       "SELECT (r.due_ns - a.started_ns) / 1e9, r.status BETWEEN 1 AND 499"
+                       "SELECT (r.due_ns - a.started_ns) / 1e9, r.status BETWEEN 1 AND 499,"
+                       " (r.done_ns - r.due_ns) / 1e9"
                        " FROM request r JOIN arm a ON a.id = r.arm_id WHERE r.arm_id = ?1",
                        arm->arm_id, err);
     while (r >= 0 && (r = rows_next(&rows, err)) == 1) {
@@ -165,10 +180,14 @@ static int load_requests(struct store *store, struct chart_arm *arm, struct erro
         if (at < 0 || at >= (double)arm->bin_count + 1)
             continue;
         struct chart_bin *bin = &arm->bins[(size_t)at];
-        if (row_integer(&rows, 1))
-            bin->completed++;
-        else
+        if (!row_integer(&rows, 1)) {
             bin->failed++;
+            continue;
+        }
+        double latency = row_is_null(&rows, 2) ? 0 : row_real(&rows, 2);
+        bin->completed++;
+        bin->mean_s += (latency - bin->mean_s) / bin->completed;
+        bin->longest_s = fmax(bin->longest_s, latency);
     }
     return r;
 }
@@ -252,4 +271,18 @@ double chart_step_bytes(double limit, unsigned max_ticks)
     while (step * max_ticks < limit)
         step *= 2;
     return step;
+}
+
+const struct chart_lifetime *chart_before(const struct chart_arm *arm, size_t position)
+{
+    for (size_t i = position; i-- > 0;) {
+        if (arm->lifetimes[i].replica == arm->lifetimes[position].replica)
+            return &arm->lifetimes[i];
+    }
+    return NULL;
+}
+
+double chart_ceiling(const struct chart_arm *arm)
+{
+    return fmax(fmax(arm->limit_bytes, arm->peak_bytes), 1024) * 1.14;
 }

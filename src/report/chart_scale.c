@@ -103,6 +103,25 @@ void scale_draw_lifetimes(const struct scale *scale, const struct chart_arm *arm
     }
 }
 
+/* To the left of and above a rising line there is room. */
+void scale_label_line(const struct scale *scale, const struct chart_arm *arm, struct buffer *out)
+{
+    const struct chart_lifetime *longest = NULL;
+    for (size_t i = 0; i < arm->lifetime_count; i++) {
+        const struct chart_lifetime *lifetime = &arm->lifetimes[i];
+        if (lifetime->count > 0 &&
+            (!longest || lifetime->end_s - lifetime->start_s > longest->end_s - longest->start_s))
+            longest = lifetime;
+    }
+    if (!longest)
+        return;
+    const struct chart_point *point = &longest->points[longest->count * 3 / 5];
+    double x = scale_x(scale, point->t_s) - 8;
+    double y = scale_y(scale, point->bytes) - 6;
+    if (x - svg_text_width("working set") > scale->left)
+        svg_text(out, x, y, "end", "t-ws", "working set");
+}
+
 void scale_draw_limit(const struct scale *scale, double limit_bytes, struct buffer *out)
 {
     double y = scale_y(scale, limit_bytes);
@@ -112,9 +131,10 @@ void scale_draw_limit(const struct scale *scale, double limit_bytes, struct buff
 void scale_draw_backoff(const struct scale *scale, const struct chart_arm *arm, bool label,
                         struct buffer *out)
 {
-    for (size_t i = 0; i + 1 < arm->lifetime_count; i++) {
-        const struct chart_lifetime *next = &arm->lifetimes[i + 1];
-        double from = scale_x(scale, arm->lifetimes[i].end_s);
+    /* Of several replicas, the others go on: the timeline below has the gaps. */
+    for (size_t i = 1; i < arm->lifetime_count && arm->replica_count < 2; i++) {
+        const struct chart_lifetime *next = &arm->lifetimes[i];
+        double from = scale_x(scale, arm->lifetimes[i - 1].end_s);
         double width = scale_x(scale, next->start_s) - from;
         if (width < 0.3)
             continue;

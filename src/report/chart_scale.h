@@ -29,6 +29,15 @@ void scale_draw_time(const struct scale *scale, double top, double bottom, unsig
 /* One working-set line for each lifetime, and the mark of its end. */
 void scale_draw_lifetimes(const struct scale *scale, const struct chart_arm *arm, bool label_kills,
                           struct buffer *out);
+/* The restart timeline, a lane for each replica. */
+void scale_draw_processes(const struct scale *scale, const struct chart_arm *arm, double top,
+                          double height, struct buffer *out);
+/* "working set", written at the line itself. */
+void scale_label_line(const struct scale *scale, const struct chart_arm *arm, struct buffer *out);
+/* Memory by kind, stacked, with its key above. */
+void scale_draw_kinds(const struct scale *scale, const struct chart_arm *arm, struct buffer *out);
+/* Latency, with its own axis. */
+void scale_draw_latency(const struct scale *scale, const struct chart_arm *arm, struct buffer *out);
 void scale_draw_limit(const struct scale *scale, double limit_bytes, struct buffer *out);
 /* Where no process ran between two lifetimes; seconds are written in when they fit. */
 void scale_draw_backoff(const struct scale *scale, const struct chart_arm *arm, bool label,

@@ -132,6 +132,16 @@ void document_note(struct document *document, enum tone tone, const char *format
         block->tone = tone;
 }
 
+void document_answer(struct document *document, enum tone tone, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    struct block *block = add_text(document, BLOCK_ANSWER, format, args);
+    va_end(args);
+    if (block)
+        block->tone = tone;
+}
+
 void document_code(struct document *document, const char *text)
 {
     struct block *block = add(document, BLOCK_CODE);
@@ -160,6 +170,29 @@ static struct block *last_of(struct document *document, enum block_kind kind)
     if (document->count == 0 || document->blocks[document->count - 1].kind != kind)
         return NULL;
     return &document->blocks[document->count - 1];
+}
+
+void document_fact(struct document *document, const char *question, const char *format, ...)
+{
+    struct block *block = last_of(document, BLOCK_FACTS);
+    if (!block)
+        block = add(document, BLOCK_FACTS);
+    if (!block)
+        return;
+    block->columns = 2;
+    va_list args;
+    va_start(args, format);
+    char *text = format_text(document, format, args);
+    va_end(args);
+    char *label = strdup(question);
+    if (!text || !label) {
+        document->failed = true;
+        free(text);
+        free(label);
+        return;
+    }
+    add_cell(document, block, label);
+    add_cell(document, block, text);
 }
 
 void document_item(struct document *document, const char *format, ...)
@@ -218,4 +251,19 @@ void document_figure(struct document *document, char *svg, const char *title,
     block->extra = strdup(description);
     if (!block->svg || !block->text || !block->extra)
         document->failed = true;
+}
+
+const struct block *document_find_figure(const struct document *document, unsigned number)
+{
+    for (size_t i = 0; i < document->count; i++) {
+        if (document->blocks[i].kind == BLOCK_FIGURE && --number == 0)
+            return &document->blocks[i];
+    }
+    return NULL;
+}
+
+const char *document_figure_name(unsigned number, char text[static FIGURE_NAME_MAX])
+{
+    snprintf(text, FIGURE_NAME_MAX, "figure-%02u.svg", number);
+    return text;
 }

@@ -38,6 +38,8 @@ enum block_kind {
     BLOCK_SUBSECTION,
     BLOCK_PARAGRAPH,
     BLOCK_NOTE,
+    BLOCK_ANSWER, /* the one sentence that says it all */
+    BLOCK_FACTS,  /* pairs: a short question and its answer */
     BLOCK_LIST,
     BLOCK_TABLE,
     BLOCK_CODE,
@@ -79,6 +81,12 @@ void document_subsection(struct document *document, const char *format, ...) DOC
 void document_paragraph(struct document *document, const char *format, ...) DOCUMENT_PRINTF(2, 3);
 void document_note(struct document *document, enum tone tone, const char *format, ...)
     DOCUMENT_PRINTF(3, 4);
+/* The answer of the whole document, in large letters. */
+void document_answer(struct document *document, enum tone tone, const char *format, ...)
+    DOCUMENT_PRINTF(3, 4);
+/* A short question and its answer; facts in a row stand side by side. */
+void document_fact(struct document *document, const char *question, const char *format, ...)
+    DOCUMENT_PRINTF(3, 4);
 /* Items in a row make one list. */
 void document_item(struct document *document, const char *format, ...) DOCUMENT_PRINTF(2, 3);
 /* Preformatted text. */
@@ -95,6 +103,14 @@ void document_figure(struct document *document, char *svg, const char *title,
 /* The back-ends. */
 void markdown_write(const struct document *document, struct buffer *out);
 void html_write(const struct document *document, struct buffer *out);
+
+/* The figures in order, 1..; NULL beyond the last. The Markdown refers to each one as the file that
+ * document_figure_name() says. */
+const struct block *document_find_figure(const struct document *document, unsigned number);
+#define FIGURE_NAME_MAX 32
+const char *document_figure_name(unsigned number, char text[static FIGURE_NAME_MAX]);
+/* A figure as an SVG file that stands alone, in light and dark. */
+void html_write_figure(const struct block *figure, struct buffer *out);
 
 /* Text for HTML and SVG: & < > " ' escaped. */
 void html_escape(struct buffer *out, const char *text);

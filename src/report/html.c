@@ -2,6 +2,7 @@
 /* The document as one HTML file that needs nothing else: no network, no script. */
 #include "report/document.h"
 
+#include "chart_style.h"
 #include "style.h"
 
 #include <string.h>
@@ -164,6 +165,16 @@ static void put_list(struct buffer *out, const struct block *block)
     buffer_puts(out, "</ul>\n");
 }
 
+static void put_facts(struct buffer *out, const struct block *block)
+{
+    buffer_puts(out, "<dl class=\"facts\">\n");
+    for (size_t i = 0; i + 1 < block->cell_count; i += 2) {
+        put_element(out, "<div><dt>", block->cells[i], "</dt>");
+        put_element(out, "<dd>", block->cells[i + 1], "</dd></div>\n");
+    }
+    buffer_puts(out, "</dl>\n");
+}
+
 static void put_section(struct buffer *out, const char *title)
 {
     buffer_puts(out, "</section>\n<section id=\"");
@@ -175,7 +186,15 @@ static void put_block(struct buffer *out, const struct block *block)
 {
     static const char *const tones[] = {"<div class=\"note\">", "<div class=\"note good\">",
                                         "<div class=\"note bad\">"};
+    static const char *const answers[] = {"<p class=\"answer\">", "<p class=\"answer good\">",
+                                          "<p class=\"answer bad\">"};
     switch (block->kind) {
+    case BLOCK_ANSWER:
+        put_element(out, answers[block->tone], block->text, "</p>\n");
+        break;
+    case BLOCK_FACTS:
+        put_facts(out, block);
+        break;
     case BLOCK_SECTION:
         put_section(out, block->text);
         break;
@@ -205,6 +224,25 @@ static void put_block(struct buffer *out, const struct block *block)
     }
 }
 
+/* An HTML page needs no name space; a file does, and a style and a size of its own. */
+void html_write_figure(const struct block *figure, struct buffer *out)
+{
+    static const char opening[] = "<svg ";
+    const char *end = strchr(figure->svg, '>');
+    if (strncmp(figure->svg, opening, strlen(opening)) != 0 || !end) {
+        out->failed = true;
+        return;
+    }
+    buffer_puts(out, "<svg xmlns=\"http://www.w3.org/2000/svg\" ");
+    buffer_append(out, figure->svg + strlen(opening),
+                  (size_t)(end + 1 - figure->svg) - strlen(opening));
+    buffer_puts(out, "\n<style>\n");
+    buffer_puts(out, CHART_CSS);
+    buffer_puts(out, "svg { background: var(--chart); font-family: system-ui, sans-serif; }\n"
+                     "</style>");
+    buffer_puts(out, end + 1);
+}
+
 static void put_navigation(struct buffer *out, const struct document *document)
 {
     buffer_puts(out, "<nav aria-label=\"Sections\">\n");
@@ -224,6 +262,7 @@ void html_write(const struct document *document, struct buffer *out)
     buffer_puts(out, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
                      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
     put_element(out, "<title>", document->title, "</title>\n<style>\n");
+    buffer_puts(out, CHART_CSS);
     buffer_puts(out, STYLE_CSS);
     buffer_puts(out, "</style>\n</head>\n<body>\n<main>\n<section id=\"top\">\n");
     put_element(out, "<h1>", document->title, "</h1>\n");

@@ -27,9 +27,7 @@ static bool is_listed(const FTSENT *entry, const char *name)
            !strstr(name, MANIFEST_FILE ".tmp");
 }
 
-/* As sha256sum(1) writes it: a name with a backslash, newline or carriage return is escaped, and
- * the line says so with a leading backslash. */
-static void add_line(struct buffer *out, const char *sum, const char *name)
+void manifest_append(struct buffer *out, const char *sum, const char *name)
 {
     bool escape = name[strcspn(name, "\\\n\r")] != '\0';
     buffer_printf(out, "%s%s  ", escape ? "\\" : "", sum);
@@ -60,7 +58,7 @@ static int list_files(FTS *walk, int dir_fd, size_t prefix, struct buffer *out, 
         int r = sha256_hex_file(dir_fd, name, sum, err);
         if (r < 0)
             return r;
-        add_line(out, sum, name);
+        manifest_append(out, sum, name);
     }
     return 0;
 }
@@ -138,6 +136,27 @@ static void compare_sums(json_t *recorded, json_t *present, json_t *differ)
     }
 }
 
+int manifest_compare(const char *recorded, const char *present, size_t *ret_files,
+                     json_t **ret_differ, struct error *err)
+{
+    json_t *old = parse_manifest(recorded);
+    json_t *now = parse_manifest(present);
+    json_t *differ = json_array();
+    if (old && now && differ) {
+        *ret_files = json_object_size(old);
+        compare_sums(old, now, differ);
+    }
+    bool failed = !old || !now || !differ;
+    json_decref(old);
+    json_decref(now);
+    if (failed) {
+        json_decref(differ);
+        return error_errno(err, ENOMEM, "comparing with '%s'", MANIFEST_FILE);
+    }
+    *ret_differ = differ;
+    return 0;
+}
+
 int manifest_verify(const char *directory, bool *ret_found, size_t *ret_files, json_t **ret_differ,
                     struct error *err)
 {
@@ -152,13 +171,7 @@ int manifest_verify(const char *directory, bool *ret_found, size_t *ret_files, j
         r = make_manifest(directory, dir_fd, &present, err);
     if (r < 0)
         return r;
-    json_t *old = parse_manifest(buffer_text(&recorded));
-    json_t *now = parse_manifest(buffer_text(&present));
-    *ret_differ = json_array();
     *ret_found = found;
-    *ret_files = json_object_size(old);
-    compare_sums(old, now, *ret_differ);
-    json_decref(old);
-    json_decref(now);
-    return *ret_differ ? 0 : error_errno(err, ENOMEM, "verifying '%s'", directory);
+    return manifest_compare(buffer_text(&recorded), buffer_text(&present), ret_files, ret_differ,
+                            err);
 }

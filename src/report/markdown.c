@@ -136,7 +136,18 @@ static void put_prefixed(struct buffer *out, const char *prefix, const char *tex
     buffer_puts(out, suffix);
 }
 
-static void put_block(struct buffer *out, const struct block *block)
+/* The picture, and the same in words: a ticket that drops the picture still says what it shows. */
+static void put_figure(struct buffer *out, const struct block *block, unsigned number)
+{
+    char name[FIGURE_NAME_MAX];
+    buffer_puts(out, "![");
+    put_inline(out, block->extra, false);
+    buffer_printf(out, "](%s)\n\n", document_figure_name(number, name));
+    put_prefixed(out, "*", block->text, "* ");
+    put_prefixed(out, "", block->extra, "\n");
+}
+
+static void put_block(struct buffer *out, const struct block *block, unsigned *figures)
 {
     switch (block->kind) {
     case BLOCK_SECTION:
@@ -147,6 +158,15 @@ static void put_block(struct buffer *out, const struct block *block)
         break;
     case BLOCK_PARAGRAPH:
         put_prefixed(out, "", block->text, "\n");
+        break;
+    case BLOCK_ANSWER:
+        put_prefixed(out, "> **", block->text, "**\n");
+        break;
+    case BLOCK_FACTS:
+        for (size_t i = 0; i + 1 < block->cell_count; i += 2) {
+            put_prefixed(out, "- ", block->cells[i], ": ");
+            put_prefixed(out, "", block->cells[i + 1], "\n");
+        }
         break;
     case BLOCK_NOTE:
         put_prefixed(out, "> ", block->text, "\n");
@@ -162,17 +182,17 @@ static void put_block(struct buffer *out, const struct block *block)
         put_code_block(out, block->text);
         break;
     case BLOCK_FIGURE:
-        put_prefixed(out, "*", block->text, "* (drawn in `report.html`). ");
-        put_prefixed(out, "", block->extra, "\n");
+        put_figure(out, block, ++*figures);
         break;
     }
 }
 
 void markdown_write(const struct document *document, struct buffer *out)
 {
+    unsigned figures = 0;
     put_prefixed(out, "# ", document->title, "\n");
     for (size_t i = 0; i < document->count; i++) {
         buffer_puts(out, "\n");
-        put_block(out, &document->blocks[i]);
+        put_block(out, &document->blocks[i], &figures);
     }
 }

@@ -56,6 +56,21 @@ static int write_document(int dir_fd, const char *name, const struct document *d
     return file_replace(dir_fd, name, buffer_text(&out), out.length, err);
 }
 
+static int write_figures(int dir_fd, const struct document *document, struct error *err)
+{
+    const struct block *figure;
+    int r = 0;
+    for (unsigned i = 1; r == 0 && (figure = document_find_figure(document, i)); i++) {
+        AUTO_BUFFER out = {0};
+        char name[FIGURE_NAME_MAX];
+        document_figure_name(i, name);
+        html_write_figure(figure, &out);
+        r = out.failed ? error_errno(err, ENOMEM, "writing '%s'", name)
+                       : file_replace(dir_fd, name, buffer_text(&out), out.length, err);
+    }
+    return r;
+}
+
 static int write_report(struct store *store, const json_t *result, int dir_fd, struct error *err)
 {
     struct document *document = NULL;
@@ -64,6 +79,8 @@ static int write_report(struct store *store, const json_t *result, int dir_fd, s
         r = write_document(dir_fd, "report.md", document, markdown_write, err);
     if (r == 0)
         r = write_document(dir_fd, "report.html", document, html_write, err);
+    if (r == 0)
+        r = write_figures(dir_fd, document, err);
     document_free(document);
     return r;
 }

@@ -21,8 +21,9 @@ int report_dump(const json_t *result, FILE *out, struct error *err);
  * cannot say stands under "oomlab". */
 int report_events(struct store *store, FILE *out, struct error *err);
 
-/* Write result.json, report.md, report.html, events.ndjson into the directory, then MANIFEST.sha256
- * over all files. Seals the store (store_seal()): the writer must have been stopped. */
+/* Write result.json, report.md, report.html, events.ndjson and the figures of the Markdown into the
+ * directory, then MANIFEST.sha256 over all files. Seals the store (store_seal()): the writer must
+ * have been stopped. */
 int report_write_all(struct store *store, const char *directory, struct error *err);
 
 /* The verdict for a terminal, at most 100 columns: tables of arms, the gates, the predictions, the

@@ -143,7 +143,12 @@ int result_verdict(struct store *store, int64_t arm_id, json_t **ret, struct err
     if (r < 0)
         return r;
     *ret = r == 1 ? verdict_row(&rows) : verdict_missing(arm_id);
-    return *ret ? 0 : no_memory(err);
+    if (!*ret)
+        return no_memory(err);
+    r = result_add_kinds(store, arm_id, *ret, err);
+    if (r >= 0 && arm_id != 0)
+        r = result_add_caveats(store, arm_id, *ret, err);
+    return r < 0 ? r : result_add_leading_stack(store, arm_id, *ret, err);
 }
 
 static int result_predictions(struct store *store, const struct run_clock *clock, json_t **ret,
@@ -267,28 +272,6 @@ static int result_evidence(struct store *store, const struct run_clock *clock, j
         json_array_append_new(*ret, item);
     }
     return r < 0 ? r : failed ? no_memory(err) : 0;
-}
-
-static int result_recommendation(struct store *store, const struct run_clock *clock, json_t **ret,
-                                 struct error *err)
-{
-    (void)clock;
-    AUTO_ROWS rows = {0};
-    int r = rows_query(&rows, store,
-                       "SELECT action, memory_bytes, reason FROM recommendation"
-                       " ORDER BY rowid DESC LIMIT 1",
-                       0, err);
-    if (r == 0)
-        r = rows_next(&rows, err);
-    if (r < 0)
-        return r;
-    if (r == 1)
-        *ret = json_pack("{s:o, s:o, s:o}", "action", row_json_text(&rows, 0), "memory_bytes",
-                         row_json_integer(&rows, 1), "reason", row_json_text(&rows, 2));
-    else
-        *ret = json_pack("{s:s, s:n, s:s}", "action", "investigate", "memory_bytes", "reason",
-                         "The run gave no recommendation: it ended before its analysis.");
-    return *ret ? 0 : no_memory(err);
 }
 
 static int result_run_verdict(struct store *store, const struct run_clock *clock, json_t **ret,

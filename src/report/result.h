@@ -26,6 +26,21 @@ int result_lifetimes(struct store *store, const struct run_clock *clock, int64_t
  * says so. */
 int result_verdict(struct store *store, int64_t arm_id, json_t **ret, struct error *err);
 
+/* What to do, with the forecasts of a leak and the sizes of other rules. */
+int result_recommendation(struct store *store, const struct run_clock *clock, json_t **ret,
+                          struct error *err);
+
+/* "growth.by_kind" of an arm's verdict, where it is known. */
+int result_add_kinds(struct store *store, int64_t arm_id, json_t *verdict, struct error *err);
+
+/* "caveats" of an arm's verdict: what its samples could not show. Empty where nothing is to be
+ * said. */
+int result_add_caveats(struct store *store, int64_t arm_id, json_t *verdict, struct error *err);
+
+/* With a heap profile: "leading_stack" of such a verdict. */
+int result_add_leading_stack(struct store *store, int64_t arm_id, json_t *verdict,
+                             struct error *err);
+
 /* Sets `object.key` to a new reference `value`; remembers a failed allocation in *failed. */
 void result_set(json_t *object, const char *key, json_t *value, bool *failed);
 

@@ -40,13 +40,24 @@ static int add_lifetimes(struct store *store, const struct run_clock *clock, int
         return r;
     bool failed = false;
     AUTO_ROWS rows = {0};
-    r = rows_query(&rows, store,
-                   "SELECT max(count(*) - count(DISTINCT replica),"
-                   /* a platform's own count knows restarts that no row tells of */
-                   " coalesce((SELECT CAST(max(f.value) AS INTEGER) FROM fact f JOIN place p"
-                   " ON p.id = f.place_id WHERE p.arm_id = ?1 AND f.kind = 'restart-count'), 0))"
-                   " FROM lifetime WHERE arm_id = ?1",
-                   arm_id, err);
+    r = rows_query(
+        &rows, store,
+        /* logs of kills alone tell of no restart: a kill may have been a child's */
+        "WITH told AS (SELECT f.origin IN ('kernel-log', 'killer-log') AS kills_only"
+        " FROM fact f JOIN place p ON p.id = f.place_id WHERE p.arm_id = ?1),"
+        /* a sampled count that falls began anew from 0, as for increase() */
+        " counts AS (SELECT f.value, lag(f.value) OVER (ORDER BY f.at_ns, f.id) AS before"
+        " FROM fact f JOIN place p ON p.id = f.place_id WHERE p.arm_id = ?1"
+        " AND f.kind = 'restart-count' AND f.origin = 'prometheus')"
+        " SELECT max((count(*) - count(DISTINCT replica))"
+        " * NOT coalesce((SELECT min(kills_only) FROM told), 0),"
+        /* a platform's own count knows restarts that no row tells of */
+        " coalesce((SELECT CAST(max(f.value) AS INTEGER) FROM fact f JOIN place p"
+        " ON p.id = f.place_id WHERE p.arm_id = ?1 AND f.kind = 'restart-count'), 0),"
+        " coalesce((SELECT CAST(sum(value - CASE WHEN value >= before THEN before"
+        " ELSE 0 END) AS INTEGER) FROM counts), 0))"
+        " FROM lifetime WHERE arm_id = ?1",
+        arm_id, err);
     if (r == 0)
         r = rows_next(&rows, err);
     result_set(arm, "oom_kills", json_integer(count_kills(lifetimes)), &failed);
@@ -78,6 +89,7 @@ static json_t *arm_row(const struct rows *rows, const struct run_clock *clock)
     result_set(arm, "started_at", moment_json(rows, 10, clock), &failed);
     result_set(arm, "ended_at", moment_json(rows, 11, clock), &failed);
     result_set(arm, "ended_because", row_json_text(rows, 12), &failed);
+    result_set(arm, "stop_reason", row_json_text(rows, 16), &failed);
     result_set(arm, "health_state", row_json_text(rows, 13), &failed);
     result_set(arm, "provisioning_state", row_json_text(rows, 14), &failed);
     result_set(arm, "running_state", row_json_text(rows, 15), &failed);
@@ -109,12 +121,12 @@ int result_arms(struct store *store, const struct run_clock *clock, json_t **ret
 {
     AUTO_ROWS rows = {0};
     *ret = json_array();
-    int r =
-        rows_query(&rows, store,
-                   "SELECT id, name, scenario, revision, differs_in, reference, purpose, command,"
-                   " memory_limit_bytes, cpu_cores, started_ns, ended_ns, ended_because,"
-                   " health_state, provisioning_state, running_state FROM arm ORDER BY id",
-                   0, err);
+    int r = rows_query(
+        &rows, store,
+        "SELECT id, name, scenario, revision, differs_in, reference, purpose, command,"
+        " memory_limit_bytes, cpu_cores, started_ns, ended_ns, ended_because,"
+        " health_state, provisioning_state, running_state, stop_reason FROM arm ORDER BY id",
+        0, err);
     while (r >= 0 && (r = rows_next(&rows, err)) == 1) {
         json_t *arm = arm_row(&rows, clock);
         if (json_array_append_new(*ret, arm) < 0)

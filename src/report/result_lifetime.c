@@ -126,6 +126,24 @@ static int add_kernel_log_proof(struct store *store, int64_t lifetime_id, json_t
     return r;
 }
 
+static int add_killer_proof(struct store *store, int64_t lifetime_id, json_t *proof,
+                            struct error *err)
+{
+    AUTO_ROWS rows = {0};
+    int r = rows_query(&rows, store,
+                       "SELECT killer, source, text FROM killer_log WHERE lifetime_id = ?1"
+                       " ORDER BY id LIMIT 4",
+                       lifetime_id, err);
+    while (r >= 0 && (r = rows_next(&rows, err)) == 1) {
+        AUTO_FREE char *killer = row_text(&rows, 0);
+        AUTO_FREE char *source = row_text(&rows, 1);
+        AUTO_FREE char *text = row_text(&rows, 2);
+        add_proof(proof, "%s, %s: %s", killer ? killer : "", source ? source : "",
+                  text ? text : "");
+    }
+    return r;
+}
+
 static bool by_signal(const struct rows *rows)
 {
     int64_t code = row_integer(rows, COLUMN_WAIT_CODE);
@@ -217,6 +235,8 @@ static int end_json(struct store *store, const struct run_clock *clock, const st
     json_t *detected = NULL;
     add_counter_proof(proof, rows);
     int r = add_kernel_log_proof(store, row_integer(rows, COLUMN_ID), proof, err);
+    if (r >= 0)
+        r = add_killer_proof(store, row_integer(rows, COLUMN_ID), proof, err);
     if (row_is_null(rows, COLUMN_PID) && r >= 0)
         r = add_recorded_proof(store, rows, proof, err);
     else
@@ -245,13 +265,15 @@ static int end_json(struct store *store, const struct run_clock *clock, const st
 static int working_set_json(struct store *store, int64_t lifetime_id, json_t *lifetime,
                             struct error *err)
 {
+    /* Three queries: a common one would be copied, millions of rows of it. */
+#define OF_LIFETIME " FROM sample WHERE lifetime_id = ?1 AND working_set_bytes IS NOT NULL"
+    static const char sql[] =
+        "SELECT (SELECT working_set_bytes" OF_LIFETIME " ORDER BY at_ns LIMIT 1),"
+        " (SELECT max(working_set_bytes)" OF_LIFETIME "),"
+        " (SELECT working_set_bytes" OF_LIFETIME " ORDER BY at_ns DESC LIMIT 1)";
+#undef OF_LIFETIME
     AUTO_ROWS rows = {0};
-    int r = rows_query(&rows, store,
-                       "WITH s AS (SELECT at_ns, working_set_bytes AS w FROM sample"
-                       " WHERE lifetime_id = ?1 AND working_set_bytes IS NOT NULL)"
-                       " SELECT (SELECT w FROM s ORDER BY at_ns LIMIT 1), (SELECT max(w) FROM s),"
-                       " (SELECT w FROM s ORDER BY at_ns DESC LIMIT 1)",
-                       lifetime_id, err);
+    int r = rows_query(&rows, store, sql, lifetime_id, err);
     if (r == 0)
         r = rows_next(&rows, err);
     if (r < 0)

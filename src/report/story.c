@@ -259,8 +259,9 @@ static bool is_service(const struct story *story)
 
 static int write_sections(struct story *story, struct error *err)
 {
-    story_summary(story);
-    int r = story_question(story, err);
+    int r = story_summary(story, err);
+    if (r == 0)
+        r = story_question(story, err);
     story_setup(story);
     story_hypothesis(story);
     story_prediction(story);
@@ -270,6 +271,8 @@ static int write_sections(struct story *story, struct error *err)
     if (r == 0)
         r = story_observation(story, err);
     story_measurement(story);
+    if (r == 0)
+        r = story_heap(story, err);
     story_analysis(story);
     story_conclusion(story);
     story_falsification(story);

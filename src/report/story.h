@@ -59,7 +59,16 @@ size_t passing_gates(const struct story *story, size_t *ret_all);
 const json_t *first_arm_of_class(const struct story *story, const char *class);
 
 /* The sections, in order. Those that read the file can fail. */
-void story_summary(struct story *story);
+int story_summary(struct story *story, struct error *err);
+/* The arm that the answer is about: the first that shows the run's verdict, and was killed if any
+ * of those was; NULL without arms. */
+const json_t *answer_subject(const struct story *story);
+/* The answer in one or a few plain sentences. */
+void answer_append(const struct story *story, struct buffer *out);
+/* Who, which limit, how often, leak or not, what to do. */
+void story_facts(const struct story *story);
+/* The chart of the first screen, of one arm. */
+int story_front_chart(struct story *story, const json_t *arm, struct error *err);
 int story_question(struct story *story, struct error *err);
 void story_setup(struct story *story);
 void story_hypothesis(struct story *story);
@@ -71,6 +80,8 @@ void story_measurement(struct story *story);
 /* Parts of sections: what the requests met, and what else happened (nothing: no heading). */
 void story_requests(const struct story *story);
 int story_events(struct story *story, struct error *err);
+/* Which code kept the memory; without a heap profile: nothing. */
+int story_heap(struct story *story, struct error *err);
 void story_analysis(struct story *story);
 void story_conclusion(struct story *story);
 void story_falsification(struct story *story);

@@ -8,14 +8,11 @@
 #include <math.h>
 #include <string.h>
 
+/* The answer's colour tells how the service fares, not whether the lab went as expected. */
 static enum tone tone_of(const struct story *story)
 {
-    size_t all = 0;
-    size_t passing = passing_gates(story, &all);
     if (flag_at(story->run, "interrupted"))
         return TONE_BAD;
-    if (all > 0)
-        return passing == all ? TONE_GOOD : TONE_BAD;
     return words_class_is_bad(text_at(story->verdict, "class")) ? TONE_BAD : TONE_GOOD;
 }
 
@@ -26,6 +23,14 @@ static void summary_figures(struct story *story)
     size_t passing = passing_gates(story, &all);
     char kills[FIGURE_TEXT_MAX];
     char duration[FIGURE_TEXT_MAX];
+    char cited[CITE_MAX];
+    document_item(document, "*Verdict: %s.* %s%s",
+                  words_class(text_or(story->verdict, "class", "inconclusive")),
+                  text_or(story->verdict, "summary", ""),
+                  cite_verdict(story, story->verdict, cited));
+    document_item(document, "*%s.* %s",
+                  words_action(text_at(story->result, "recommendation.action")),
+                  text_or(story->result, "recommendation.reason", ""));
     document_item(document,
                   "%s kills for memory in %zu arms, %u of them proven by the kernel's counter.",
                   figure_number(total_kills(story), 0, kills), json_array_size(story->arms),
@@ -33,23 +38,26 @@ static void summary_figures(struct story *story)
     if (all > 0)
         document_item(document, "%zu of %zu gates hold. %s", passing, all,
                       passing == all ? GOOD("PASS") : BAD("FAIL"));
-    document_item(document, "*%s.* %s",
-                  words_action(text_at(story->result, "recommendation.action")),
-                  text_or(story->result, "recommendation.reason", ""));
     document_item(document, "Run `%s`, started %s, took %s.", text_or(story->run, "id", "?"),
                   text_or(story->run, "started_at", "?"),
                   figure_seconds(number_at(story->run, "duration_s"), duration));
 }
 
-void story_summary(struct story *story)
+int story_summary(struct story *story, struct error *err)
 {
-    const char *class = text_or(story->verdict, "class", "inconclusive");
+    const json_t *subject = answer_subject(story);
+    AUTO_BUFFER answer = {0};
+    int r = 0;
     if (flag_at(story->run, "interrupted"))
         document_note(story->document, TONE_BAD,
                       "*This run was interrupted;* what follows is what was recorded.");
-    document_note(story->document, tone_of(story), "*Verdict: %s.* %s", words_class(class),
-                  text_or(story->verdict, "summary", ""));
+    answer_append(story, &answer);
+    document_answer(story->document, tone_of(story), "%s", buffer_text(&answer));
+    story_facts(story);
+    if (subject)
+        r = story_front_chart(story, subject, err);
     summary_figures(story);
+    return r;
 }
 
 static void solution_arm(const struct story *story, const json_t *arm)
@@ -70,6 +78,54 @@ static void solution_arm(const struct story *story, const json_t *arm)
                   cite_verdict(story, value_at(arm, "verdict"), cited));
 }
 
+/* "3.5 s (95 % 3.2 s to 3.9 s)". */
+static const char *interval_text(const json_t *interval, const char *(*figure)(double, char *),
+                                 char text[3 * FIGURE_TEXT_MAX])
+{
+    char value[FIGURE_TEXT_MAX], low[FIGURE_TEXT_MAX], high[FIGURE_TEXT_MAX];
+    bool open = !isfinite(number_at(interval, "high"));
+    snprintf(text, (size_t)3 * FIGURE_TEXT_MAX, "%s (95 %% %s to %s)",
+             figure(number_at(interval, "value"), value), figure(number_at(interval, "low"), low),
+             open ? "never" : figure(number_at(interval, "high"), high));
+    return text;
+}
+
+static const char *count_figure(double value, char *text)
+{
+    return figure_number(value, 0, text);
+}
+
+/* How long each limit lasts, for a leak. */
+static void solution_forecasts(const struct story *story)
+{
+    struct document *document = story->document;
+    char limit[FIGURE_TEXT_MAX], seconds[3 * FIGURE_TEXT_MAX], requests[3 * FIGURE_TEXT_MAX];
+    size_t index;
+    json_t *forecast;
+    json_array_foreach(value_at(story->result, "recommendation.forecasts"), index, forecast)
+    {
+        const json_t *way = value_at(forecast, "requests");
+        document_item(document,
+                      "Under %s a process lasts %s%s%s at this traffic (table `forecast`).",
+                      figure_bytes(number_at(forecast, "limit_bytes"), limit),
+                      interval_text(value_at(forecast, "seconds"), figure_seconds, seconds),
+                      json_is_object(way) ? ", requests: " : "",
+                      json_is_object(way) ? interval_text(way, count_figure, requests) : "");
+    }
+}
+
+/* What rules of today would set, for what can be sized. */
+static void solution_rules(const struct story *story)
+{
+    char size[FIGURE_TEXT_MAX];
+    size_t index;
+    json_t *rule;
+    json_array_foreach(value_at(story->result, "recommendation.rules"), index, rule) document_item(
+        story->document, "%s would set %s: %s.",
+        is_text(rule, "name", "krr") ? "Robusta's KRR" : "Kubernetes' Vertical Pod Autoscaler",
+        figure_bytes(number_at(rule, "memory_bytes"), size), text_or(rule, "formula", ""));
+}
+
 void story_solution(struct story *story)
 {
     struct document *document = story->document;
@@ -85,6 +141,8 @@ void story_solution(struct story *story)
         document_paragraph(
             document, "No memory size is suggested%s.",
             is_text(story->verdict, "class", "leak") ? ": no size is enough for a leak" : "");
+    solution_forecasts(story);
+    solution_rules(story);
     bool tried = false;
     size_t index;
     json_t *arm;
@@ -181,6 +239,32 @@ void story_support(struct story *story)
                             "it is complete and unchanged.");
 }
 
+/* What this way of looking cannot see. */
+static void story_limits(struct story *story)
+{
+    struct document *document = story->document;
+    double rate = number_at(story->run, "sample_rate_hz");
+    char gap[FIGURE_TEXT_MAX];
+    document_section(document, "Limits of the method");
+    if (isfinite(rate) && rate > 0)
+        document_item(document,
+                      "Memory was sampled every %s. A spike that came and went in between shows in "
+                      "the kernel's own high-water mark at most, not in the curve.",
+                      figure_seconds(1 / rate, gap));
+    else
+        document_item(document, "Nothing was sampled here: the figures are as dense as the sources "
+                                "that were read.");
+    if (!flag_at(story->run, "kernel_log"))
+        document_item(document, "The kernel log could not be read: which cgroup's limit was hit "
+                                "rests on the counters alone.");
+    document_item(document, "The traffic is this lab's. A path that it does not take is not "
+                            "judged, and a leak that is too slow for this run is not seen.");
+    document_item(document, "Container limits are as in production; CPU, disk, network and "
+                            "neighbours are this machine's.");
+    document_item(document, "The requests were sent on schedule, whether or not earlier ones were "
+                            "answered: latency counts from when a request was due.");
+}
+
 static unsigned open_lifetimes(const struct story *story, unsigned *ret_all)
 {
     unsigned open = 0;
@@ -205,6 +289,20 @@ void story_cleanup(struct story *story)
     struct document *document = story->document;
     unsigned all = 0;
     unsigned open = open_lifetimes(story, &all);
+    story_limits(story);
+    document_section(document, "Reproduce it");
+    document_paragraph(document,
+                       "On a Linux machine with the same oomlab (%s), in the directory "
+                       "where it was run:",
+                       text_or(story->run, "tool_version", "?"));
+    document_code(document, text_or(story->run, "command", "not recorded"));
+    document_paragraph(document,
+                       "The seed (%.0f) gives the same requests, byte for byte; their SHA-256 is "
+                       "under Experiment. "
+                       "What stands as `[redacted]` has to be put in again. `oomlab compare` shows "
+                       "two runs side by "
+                       "side.",
+                       number_at(story->run, "seed"));
     document_section(document, "Clean up");
     if (open == 0)
         document_paragraph(document,

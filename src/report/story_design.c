@@ -244,15 +244,23 @@ static void sequence_item(struct story *story, const json_t *first)
     const char *sequence = text_or(first, "requests.sequence_sha256", "");
     char planned[FIGURE_TEXT_MAX];
     bool same = true;
+    bool until_settled = false;
     size_t index;
     json_t *arm;
     json_array_foreach((json_t *)story->arms, index, arm)
     {
-        if (is_text(arm, "scenario", scenario))
-            same = same && is_text(arm, "requests.sequence_sha256", sequence);
+        if (!is_text(arm, "scenario", scenario))
+            continue;
+        same = same && is_text(arm, "requests.sequence_sha256", sequence);
+        until_settled = until_settled || text_at(arm, "stop_reason");
     }
     figure_number(number_at(first, "requests.planned"), 0, planned);
-    if (same)
+    if (same && until_settled)
+        document_item(story->document,
+                      "Scenario `%s`: every arm got the identical sequence from its beginning "
+                      "(SHA-256 of the longest `%.16s`), as many cycles as its question took.",
+                      scenario, sequence);
+    else if (same)
         document_item(
             story->document,
             "Scenario `%s`: every arm got the identical sequence of %s requests (SHA-256 `%.16s`).",

@@ -34,26 +34,31 @@ static void describe_kills(const struct chart_arm *arm, struct buffer *text)
     buffer_puts(text, kills > named ? " and later." : ".");
 }
 
-static void draw_arm(struct story *story, const struct chart_arm *arm)
+static void describe_arm(const struct chart_arm *arm, struct buffer *text)
 {
     char limit[FIGURE_TEXT_MAX];
     char peak[FIGURE_TEXT_MAX];
+    size_t samples = 0;
+    for (size_t i = 0; i < arm->lifetime_count; i++)
+        samples += arm->lifetimes[i].samples;
+    buffer_printf(text, "Working set against the limit of %s. ",
+                  figure_limit(arm->limit_bytes, limit));
+    if (samples > 0)
+        buffer_printf(text, "Highest sample %s of %zu samples. ",
+                      figure_bytes(arm->peak_bytes, peak), samples);
+    else
+        buffer_puts(text, "The working set was not measured. ");
+    buffer_printf(text, "%zu %s", arm->lifetime_count,
+                  arm->lifetime_count == 1 ? "process" : "processes");
+    describe_kills(arm, text);
+}
+
+static void draw_arm(struct story *story, const struct chart_arm *arm)
+{
     char title[256];
     AUTO_BUFFER text = {0};
     AUTO_BUFFER svg = {0};
-    size_t samples = 0;
-    for (size_t i = 0; i < arm->lifetime_count; i++)
-        samples += arm->lifetimes[i].count;
-    buffer_printf(&text, "Working set against the limit of %s. ",
-                  figure_limit(arm->limit_bytes, limit));
-    if (samples > 0)
-        buffer_printf(&text, "Highest sample %s of %zu samples. ",
-                      figure_bytes(arm->peak_bytes, peak), samples);
-    else
-        buffer_puts(&text, "The working set was not measured. ");
-    buffer_printf(&text, "%zu %s", arm->lifetime_count,
-                  arm->lifetime_count == 1 ? "process" : "processes");
-    describe_kills(arm, &text);
+    describe_arm(arm, &text);
     chart_draw_arm(arm, ++story->charts, buffer_text(&text), &svg);
     snprintf(title, sizeof(title), "Figure %u. %.200s.", story->charts, arm->title);
     document_figure(story->document, buffer_steal(&svg), title, buffer_text(&text));
@@ -71,6 +76,24 @@ static void draw_overview(struct story *story, const char *scenario, const struc
     snprintf(title, sizeof(title), "Figure %u. %.100s: the arms side by side.", story->charts,
              scenario);
     document_figure(story->document, buffer_steal(&svg), title, text);
+}
+
+int story_front_chart(struct story *story, const json_t *arm, struct error *err)
+{
+    struct chart_arm chart = {0};
+    AUTO_BUFFER text = {0};
+    AUTO_BUFFER svg = {0};
+    char title[256];
+    int r = chart_arm_load(story->store, (int64_t)number_at(arm, "row"), &chart, err);
+    if (r < 0)
+        return r;
+    describe_arm(&chart, &text);
+    buffer_puts(&text, " A ring with a cross is a kill; grey is the wait before a restart.");
+    chart_draw_front(&chart, ++story->charts, buffer_text(&text), &svg);
+    snprintf(title, sizeof(title), "Figure %u. %.200s.", story->charts, chart.title);
+    document_figure(story->document, buffer_steal(&svg), title, buffer_text(&text));
+    chart_arm_done(&chart);
+    return 0;
 }
 
 struct chart_list {
@@ -102,7 +125,9 @@ static int load_scenario(struct story *story, const char *scenario, struct chart
             continue;
         r = chart_arm_load(story->store, (int64_t)number_at(arm, "row"), &list->arms[list->count],
                            err);
-        list->count += r == 0;
+        if (r < 0)
+            continue;
+        r = chart_load_kinds(story->store, &list->arms[list->count++], err);
     }
     return r;
 }

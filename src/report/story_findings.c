@@ -2,6 +2,7 @@
 /* What follows from the measurements: analysis and conclusion. */
 #include "report/story.h"
 
+#include "base/cleanup.h"
 #include "report/text.h"
 #include "report/words.h"
 
@@ -213,6 +214,19 @@ static void analysis_of_backoff(const struct story *story)
         cite_verdict(story, value_at(arm, "verdict"), cited));
 }
 
+static void analysis_of_samples(const struct story *story, const json_t *arm)
+{
+    size_t index;
+    json_t *caveat;
+    AUTO_BUFFER text = {0};
+    json_array_foreach(value_at(arm, "verdict.caveats"), index, caveat)
+        buffer_printf(&text, " %s", text_or(caveat, "text", ""));
+    if (text.length > 0)
+        document_paragraph(
+            story->document, "What the samples of `%s/%s` do not show:%s (Table `caveat`)",
+            text_or(arm, "scenario", "?"), text_or(arm, "name", "?"), buffer_text(&text));
+}
+
 void story_analysis(struct story *story)
 {
     struct document *document = story->document;
@@ -223,6 +237,7 @@ void story_analysis(struct story *story)
     size_t index;
     json_t *arm;
     json_array_foreach((json_t *)story->arms, index, arm) analysis_row(story, arm);
+    json_array_foreach((json_t *)story->arms, index, arm) analysis_of_samples(story, arm);
     analysis_of_predictions(story);
     analysis_of_raising(story);
     analysis_of_backoff(story);

@@ -75,6 +75,20 @@ static int execution_events(struct story *story, struct error *err)
     return r;
 }
 
+/* What the stopping rule said of each arm; nothing under fixed limits. */
+static void stop_reasons(struct story *story)
+{
+    size_t index;
+    json_t *arm;
+    json_array_foreach((json_t *)story->arms, index, arm)
+    {
+        const char *reason = text_at(arm, "stop_reason");
+        if (reason)
+            document_item(story->document, "`%s/%s`: %s", text_or(arm, "scenario", "?"),
+                          text_or(arm, "name", "?"), reason);
+    }
+}
+
 int story_execution(struct story *story, struct error *err)
 {
     struct document *document = story->document;
@@ -97,6 +111,7 @@ int story_execution(struct story *story, struct error *err)
         if (r == 0)
             r = execution_row(story, arm, err);
     }
+    stop_reasons(story);
     return r < 0 ? r : execution_events(story, err);
 }
 
@@ -146,6 +161,30 @@ static void lifetime_row(const struct story *story, const json_t *lifetime)
                   cite_end(story, lifetime, cited));
 }
 
+/* What the verdict's growth consists of. */
+static void growth_of_kinds(struct document *document, const json_t *arm)
+{
+    static const char *const WORDS[][2] = {{"anon", "anonymous memory"},
+                                           {"shmem", "shared memory"},
+                                           {"kernel", "kernel memory"},
+                                           {"file_active", "active page cache"},
+                                           {"file_inactive", "inactive page cache"}};
+    const json_t *kinds = value_at(arm, "verdict.growth.by_kind");
+    const char *separator = "";
+    AUTO_BUFFER text = {0};
+    for (size_t i = 0; i < sizeof(WORDS) / sizeof(*WORDS); i++) {
+        char figure[FIGURE_TEXT_MAX];
+        double bytes = number_at(kinds, WORDS[i][0]);
+        if (!isfinite(bytes))
+            continue;
+        buffer_printf(&text, "%s%s %s", separator, WORDS[i][1], figure_growth(bytes, figure));
+        separator = ", ";
+    }
+    if (*separator)
+        document_paragraph(document, "Growth per %s by kind of memory: %s. (Table `growth_kind`)",
+                           text_or(kinds, "per", "?"), buffer_text(&text));
+}
+
 static void measurement_of_arm(const struct story *story, const json_t *arm)
 {
     struct document *document = story->document;
@@ -170,6 +209,7 @@ static void measurement_of_arm(const struct story *story, const json_t *arm)
         document_paragraph(document,
                            "The first %d of %zu processes; the rest are in `result.json`.",
                            LIFETIMES_SHOWN, json_array_size(lifetimes));
+    growth_of_kinds(document, arm);
 }
 
 /* How fast the kernel's kills were seen and stored. */

@@ -3,32 +3,13 @@
 
 #include "base/duration.h"
 #include "base/size.h"
+#include "base/utf8.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #define REPLACEMENT "\xEF\xBF\xBD"
-
-/* The length of the UTF-8 sequence at `s` and its code point; 0 when it is malformed (overlong,
- * surrogate, out of range, cut). RFC 3629. */
-static size_t decode(const unsigned char *s, uint32_t *ret)
-{
-    size_t length = s[0] < 0x80 ? 1 : s[0] < 0xC2 ? 0 : s[0] < 0xE0 ? 2 : s[0] < 0xF0 ? 3 : 4;
-    if (length == 0 || s[0] > 0xF4)
-        return 0;
-    uint32_t point = length == 1 ? s[0] : s[0] & (0xFFU >> (length + 1));
-    for (size_t i = 1; i < length; i++) {
-        if ((s[i] & 0xC0) != 0x80)
-            return 0;
-        point = point << 6 | (s[i] & 0x3FU);
-    }
-    bool overlong = (length == 3 && point < 0x800) || (length == 4 && point < 0x10000);
-    if (overlong || (point >= 0xD800 && point <= 0xDFFF) || point > 0x10FFFF)
-        return 0;
-    *ret = point;
-    return length;
-}
 
 static bool is_harmful(uint32_t point)
 {
@@ -41,10 +22,10 @@ static bool is_harmful(uint32_t point)
 
 void text_append_clean(struct buffer *out, const char *text)
 {
-    const unsigned char *s = (const unsigned char *)text;
+    const char *s = text;
     while (*s) {
         uint32_t point = 0;
-        size_t length = decode(s, &point);
+        size_t length = utf8_decode(s, &point);
         if (length == 0 || is_harmful(point))
             buffer_puts(out, REPLACEMENT);
         else

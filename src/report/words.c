@@ -122,6 +122,7 @@ const char *words_ended(const char *ended_because)
 {
     static const struct word words[] = {
         {"sequence-complete", "all requests were sent"},
+        {"settled", "its question was settled"},
         {"kill-stop", "enough kills were seen"},
         {"deadline", "its time was up"},
         {"interrupted", "interrupted"},

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sandbox/child.h"
 
+#include "sandbox/rootfs.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -88,12 +90,11 @@ static int raise_oom_score(void)
 /* Whoever may write there could move itself out from under its limit and would look healthy. Best
  * effort: mount_setattr(2) came with Linux 5.12, and without cgroup mounts there is nothing to
  * protect. */
-static void protect_cgroups(void)
+static void protect(const char *path)
 {
     /* struct mount_attr of linux/mount.h, which does not go together with every sys/mount.h. */
     static const uint64_t read_only[4] = {MOUNT_ATTR_RDONLY};
-    syscall(SYS_mount_setattr, AT_FDCWD, "/sys/fs/cgroup", AT_RECURSIVE, read_only,
-            sizeof(read_only));
+    syscall(SYS_mount_setattr, AT_FDCWD, path, AT_RECURSIVE, read_only, sizeof(read_only));
 }
 
 /* What a container leaves in shared memory must not be there for the next one, or on the host. */
@@ -104,19 +105,55 @@ static long private_shared_memory(void)
     return errno == ENOENT || errno == ENOTDIR ? 0 : -1;
 }
 
-static void enter_container(const struct child_plan *plan)
+static void enter_root(const struct child_plan *plan)
 {
-    check(plan, mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), CHILD_STEP_MOUNTS);
+    if (plan->layer)
+        check(plan, rootfs_overlay(plan->layer, plan->new_user), CHILD_STEP_LAYER);
+    check(plan, rootfs_enter(plan->layer ? ROOTFS_MERGED : plan->root), CHILD_STEP_ROOT);
+    check(plan, rootfs_mount_proc(), CHILD_STEP_PROC);
+    check(plan, rootfs_furnish(), CHILD_STEP_FURNISH);
+    check(plan, private_shared_memory(), CHILD_STEP_MOUNTS);
+    protect("/sys"); /* it is the machine's: nothing in an image has to change it */
+}
+
+static void enter_machine(const struct child_plan *plan)
+{
     check(plan, mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL),
           CHILD_STEP_PROC);
     check(plan, private_shared_memory(), CHILD_STEP_MOUNTS);
-    protect_cgroups();
+    protect("/sys/fs/cgroup");
+}
+
+/* System calls again: the C library's functions would have every thread of ours follow. */
+static void become(const struct child_plan *plan)
+{
+    const struct sandbox_user *user = plan->user;
+    /* Many programs log by opening /dev/stdout, which leads to these pipes. */
+    fchown(STDOUT_FILENO, user->uid, (gid_t)-1);
+    fchown(STDERR_FILENO, user->uid, (gid_t)-1);
+    check(plan, syscall(SYS_setgroups, (size_t)user->group_count, user->groups), CHILD_STEP_USER);
+    check(plan, syscall(SYS_setresgid, user->gid, user->gid, user->gid), CHILD_STEP_USER);
+    check(plan, syscall(SYS_setresuid, user->uid, user->uid, user->uid), CHILD_STEP_USER);
+    /* A change of user takes it away. Should oomlab have died before, the control socket tells. */
+    check(plan, prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), CHILD_STEP_DEATH_SIGNAL);
+}
+
+static void enter_container(const struct child_plan *plan)
+{
+    check(plan, mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), CHILD_STEP_MOUNTS);
+    if (plan->root)
+        enter_root(plan);
+    else
+        enter_machine(plan);
     check(plan, sethostname(plan->hostname, strlen(plan->hostname)), CHILD_STEP_HOSTNAME);
     check(plan, setsid(), CHILD_STEP_SESSION);
     if (plan->directory)
-        check(plan, chdir(plan->directory), CHILD_STEP_DIRECTORY);
+        check(plan, plan->root ? rootfs_change_directory(plan->directory) : chdir(plan->directory),
+              CHILD_STEP_DIRECTORY);
     if (plan->raise_oom_score)
         check(plan, raise_oom_score(), CHILD_STEP_OOM_SCORE);
+    if (plan->user && !plan->new_user)
+        become(plan);
     check(plan, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), CHILD_STEP_PRIVILEGES);
 }
 

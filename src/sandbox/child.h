@@ -3,6 +3,8 @@
  * be held for ever in the child: only system calls on data prepared beforehand. */
 #pragma once
 
+#include "sandbox/sandbox.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -14,11 +16,15 @@ enum child_step {
     CHILD_STEP_DEATH_SIGNAL,
     CHILD_STEP_DESCRIPTORS,
     CHILD_STEP_MOUNTS,
+    CHILD_STEP_LAYER,
+    CHILD_STEP_ROOT,
+    CHILD_STEP_FURNISH,
     CHILD_STEP_PROC,
     CHILD_STEP_HOSTNAME,
     CHILD_STEP_SESSION,
     CHILD_STEP_DIRECTORY,
     CHILD_STEP_OOM_SCORE,
+    CHILD_STEP_USER,
     CHILD_STEP_PRIVILEGES,
     CHILD_STEP_SIGNALS,
     CHILD_STEP_EXEC,
@@ -35,7 +41,11 @@ struct child_plan {
     const char *const *argv;
     const char *const *env;
     char *const *candidates;
-    const char *directory; /* NULL: stay */
+    const char *directory;           /* NULL: stay */
+    const char *root;                /* NULL: stay in this machine's */
+    const char *layer;               /* NULL: use the root in place */
+    bool new_user;                   /* it has a user namespace, where its user is mapped already */
+    const struct sandbox_user *user; /* NULL: stay who we are */
     char hostname[65];
     bool raise_oom_score; /* oomlab's own is negative: 0 for the child */
     int control_fd;       /* SOCK_SEQPACKET, above 2, as are the next three */

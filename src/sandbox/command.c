@@ -5,11 +5,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
@@ -90,12 +92,25 @@ void command_done(struct command *command)
     free(command->path);
     free(command->name);
     free(command->directory);
+    free(command->root);
     *command = (struct command){0};
+}
+
+/* As below, in another root: neither ".." nor a link leads out of it. */
+static mode_t mode_in_root(const char *root, const char *candidate)
+{
+    AUTO_CLOSE int root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT};
+    AUTO_CLOSE int fd = (int)syscall(SYS_openat2, root_fd, candidate, &how, sizeof(how));
+    struct stat status;
+    return fd >= 0 && fstat(fd, &status) == 0 ? status.st_mode : 0;
 }
 
 /* The candidate's mode, seen from where the child looked; 0 when it is not there. */
 static mode_t mode_of(const struct command *command, const char *candidate)
 {
+    if (command->root)
+        return mode_in_root(command->root, candidate);
     AUTO_CLOSE int dir_fd = -1;
     if (command->directory)
         dir_fd = open(command->directory, O_PATH | O_DIRECTORY | O_CLOEXEC);

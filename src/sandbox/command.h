@@ -10,6 +10,8 @@ struct command {
     char *path;        /* the PATH that was searched, owned; NULL when the name has a '/' */
     char *name;        /* argv[0], owned */
     char *directory;   /* where relative candidates start, owned; NULL: oomlab's own */
+    char *root;        /* the root they will be seen from, owned, set after command_init();
+                        * NULL: this machine's */
 };
 
 /* As execvp(3): a name with a '/' is itself; others are looked up in PATH of `env`, or in

@@ -16,6 +16,7 @@ struct sandbox {
     struct cgroup cgroup;
     struct command command;
     uint64_t memory_bytes;
+    char *layer; /* its directory, to be removed; NULL: none */
     bool new_user;
     bool in_cgroup; /* born there, not attached */
     pid_t pid;

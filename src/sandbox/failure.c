@@ -21,6 +21,12 @@ static const char *step_text(enum child_step step)
         return "arranging its descriptors";
     case CHILD_STEP_MOUNTS:
         return "making its mounts private";
+    case CHILD_STEP_LAYER:
+        return "putting a layer of its own over its root file system (overlayfs)";
+    case CHILD_STEP_ROOT:
+        return "entering its root file system";
+    case CHILD_STEP_FURNISH:
+        return "making /dev and /sys in its root file system";
     case CHILD_STEP_PROC:
         return "mounting its own /proc";
     case CHILD_STEP_HOSTNAME:
@@ -31,6 +37,8 @@ static const char *step_text(enum child_step step)
         return "changing to its working directory";
     case CHILD_STEP_OOM_SCORE:
         return "making the OOM killer treat it like any process";
+    case CHILD_STEP_USER:
+        return "becoming the user that its image names";
     case CHILD_STEP_PRIVILEGES:
         return "forbidding it new privileges";
     case CHILD_STEP_SIGNALS:
@@ -67,6 +75,17 @@ int failure_reported(const struct sandbox *sandbox, const struct child_report *r
             "with an unmasked /proc (podman run --security-opt unmask=ALL); on Ubuntu set "
             "kernel.apparmor_restrict_unprivileged_userns=0; or run oomlab as root",
             step_text(report->step));
+    if (report->step == CHILD_STEP_LAYER)
+        return error_unavailable(
+            err,
+            "%s in '%s': %s. That takes Linux 5.11 for an ordinary user, and a file system with "
+            "extended attributes (ext4, xfs, btrfs, tmpfs; no overlay): name a directory on one "
+            "with --state",
+            step_text(report->step), sandbox->layer, strerrordesc_np(report->errnum));
+    if (report->step == CHILD_STEP_ROOT || (report->step == CHILD_STEP_FURNISH &&
+                                            (report->errnum == EROFS || report->errnum == EACCES)))
+        return error_errno(err, report->errnum, "%s '%s'", step_text(report->step),
+                           sandbox->command.root);
     if (report->step == CHILD_STEP_DIRECTORY) {
         error_errno(err, report->errnum, "its working directory '%s'", sandbox->command.directory);
         err->kind = ERROR_USAGE;

@@ -27,6 +27,11 @@ bool root_has_capability(int capability)
            (data[CAP_TO_INDEX(capability)].effective & CAP_TO_MASK(capability)) != 0;
 }
 
+bool sandbox_has_one_user(void)
+{
+    return !root_has_capability(CAP_SYS_ADMIN);
+}
+
 static int check_run_id(const char *run_id, struct error *err)
 {
     size_t length = strlen(run_id);
@@ -132,7 +137,7 @@ int sandbox_root_new(const char *run_id, struct sandbox_root **ret, struct error
     cgroup_clear(&root->cgroup);
     cgroup_clear(&root->self);
     root->record = RECORD_NONE;
-    root->needs_user_namespace = !root_has_capability(CAP_SYS_ADMIN);
+    root->needs_user_namespace = sandbox_has_one_user();
     struct place place = {.parent = root->parent};
     r = place_find(name, &place, err);
     if (r == 0) {

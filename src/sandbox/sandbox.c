@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/duration.h"
 #include "sandbox/container.h"
+#include "sandbox/layer.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -80,6 +81,7 @@ void sandbox_free(struct sandbox *sandbox)
     cgroup_remove(&sandbox->cgroup, &ignored);
     cgroup_done(&sandbox->cgroup);
     command_done(&sandbox->command);
+    layer_remove(sandbox->layer);
     close_fd(&sandbox->pidfd);
     close_fd(&sandbox->control_fd);
     free(sandbox);

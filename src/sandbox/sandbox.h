@@ -29,11 +29,30 @@ enum cgroup_version sandbox_root_version(const struct sandbox_root *root);
 /* Remove what owners that died left behind, and only that. Returns how many cgroups, or -errno. */
 int sandbox_sweep(struct error *err);
 
+/* Whose process it is. In a user namespace that is what the one user of this machine looks like. */
+#define SANDBOX_GROUPS_MAX 64
+struct sandbox_user {
+    uid_t uid;
+    gid_t gid;
+    gid_t groups[SANDBOX_GROUPS_MAX];
+    unsigned group_count;
+};
+
+/* Whether containers get a user namespace with one user in it, because this process may not mount:
+ * files of others are nobody's there. */
+bool sandbox_has_one_user(void);
+
 struct sandbox_spec {
     const char *name;        /* unique within the run; cgroup and host name */
     const char *const *argv; /* NULL-terminated; argv[0] is looked up in the environment's PATH */
     const char *const *env;  /* NULL-terminated "K=V"; the whole environment */
-    const char *directory;   /* NULL: oomlab's working directory */
+    const char *directory;   /* NULL: oomlab's own, or "/" of another root, where a
+                                missing one is made */
+    const char *root;        /* a directory that becomes its "/"; NULL: this machine's */
+    /* A directory for what it writes, made by sandbox_start() and removed with the container: its
+     * root is then only read (overlayfs). NULL: the root is used in place. Both paths absolute. */
+    const char *layer;
+    const struct sandbox_user *user; /* NULL: oomlab's own */
     struct cgroup_limits limits;
     int stdout_fd, stderr_fd; /* duplicated into the child; the caller keeps its own */
 };

@@ -101,12 +101,12 @@ static int write_map(pid_t pid, const char *file, const char *text, struct error
     return r < 0 ? error_errno(err, -r, "writing '%s' to '%s'", text, path) : 0;
 }
 
-int spawn_map_user(pid_t pid, struct error *err)
+int spawn_map_user(pid_t pid, const struct sandbox_user *user, struct error *err)
 {
     char users[64];
     char groups[64];
-    snprintf(users, sizeof(users), "%u %u 1", geteuid(), geteuid());
-    snprintf(groups, sizeof(groups), "%u %u 1", getegid(), getegid());
+    snprintf(users, sizeof(users), "%u %u 1", user ? user->uid : geteuid(), geteuid());
+    snprintf(groups, sizeof(groups), "%u %u 1", user ? user->gid : getegid(), getegid());
     /* Without this an ordinary user may not map groups: a group can also deny. */
     int r = write_map(pid, "setgroups", "deny", err);
     if (r == 0)

@@ -25,5 +25,5 @@ struct spawned {
  * child. */
 int spawn(const struct spawn_request *request, struct spawned *ret, struct error *err);
 /* As an ordinary user, map our own user and group, and nothing else, into the child's user
- * namespace: it sees itself as who we are. */
-int spawn_map_user(pid_t pid, struct error *err);
+ * namespace: it sees itself as `user`, or as who we are (NULL). */
+int spawn_map_user(pid_t pid, const struct sandbox_user *user, struct error *err);

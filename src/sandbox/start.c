@@ -5,6 +5,7 @@
 #include "base/duration.h"
 #include "base/file.h"
 #include "sandbox/container.h"
+#include "sandbox/layer.h"
 #include "sandbox/root.h"
 #include "sandbox/spawn.h"
 
@@ -96,6 +97,10 @@ static int clone_held(struct sandbox *sandbox, const struct sandbox_spec *spec,
         .env = spec->env,
         .candidates = sandbox->command.candidates,
         .directory = spec->directory,
+        .root = spec->root,
+        .layer = spec->layer,
+        .new_user = sandbox->new_user,
+        .user = spec->user,
         .raise_oom_score = own_oom_score_is_negative(),
         .control_fd = fds->control,
         .null_fd = fds->null,
@@ -151,13 +156,13 @@ static bool has_spoken(const struct sandbox *sandbox)
 }
 
 /* From the clone to the held child. */
-static int bring_up(struct sandbox *sandbox, struct error *err)
+static int bring_up(struct sandbox *sandbox, const struct sandbox_spec *spec, struct error *err)
 {
     int r = 0;
     if (!sandbox->in_cgroup)
         r = cgroup_attach(&sandbox->cgroup, sandbox->pid, err);
     if (r == 0 && sandbox->new_user)
-        r = spawn_map_user(sandbox->pid, err);
+        r = spawn_map_user(sandbox->pid, spec->user, err);
     if (r < 0 && !has_spoken(sandbox))
         return r;
     send_go(sandbox);
@@ -175,10 +180,16 @@ static int start(struct sandbox_root *root, const struct sandbox_spec *spec,
 {
     CLEANUP(child_fds_close) struct child_fds fds = {-1, -1, -1, -1};
     int r = command_init(spec->argv[0], spec->env, spec->directory, &sandbox->command, err);
+    if (r == 0 && spec->root && !(sandbox->command.root = strdup(spec->root)))
+        r = error_errno(err, ENOMEM, "looking up '%s'", spec->argv[0]);
     if (r == 0)
         r = cgroup_create(&root->cgroup, spec->name, &sandbox->cgroup, err);
     if (r == 0)
         r = cgroup_set_limits(&sandbox->cgroup, &spec->limits, err);
+    if (r < 0)
+        return r;
+    if (spec->layer)
+        r = layer_make(spec->layer, spec->root, &sandbox->layer, err);
     if (r < 0)
         return r;
     r = open_fds(spec, sandbox, &fds);
@@ -186,7 +197,7 @@ static int start(struct sandbox_root *root, const struct sandbox_spec *spec,
         return error_errno(err, -r, "preparing its descriptors");
     r = clone_held(sandbox, spec, &fds, err);
     child_fds_close(&fds); /* ours alone would keep the socket open after the child's death */
-    return r < 0 ? r : bring_up(sandbox, err);
+    return r < 0 ? r : bring_up(sandbox, spec, err);
 }
 
 int sandbox_start(struct sandbox_root *root, const struct sandbox_spec *spec, struct sandbox **ret,

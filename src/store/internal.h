@@ -15,7 +15,7 @@
 
 #define STORE_FILE           "evidence.db"
 #define STORE_APPLICATION_ID 0x4F4F4D4C /* "OOML" */
-#define STORE_SCHEMA_VERSION 2
+#define STORE_SCHEMA_VERSION 7
 
 struct statement {
     char *sql; /* owned; the key */
@@ -34,6 +34,7 @@ struct store {
     size_t cached, cache_capacity;
     _Atomic int wal_pages; /* since the last checkpoint */
     struct writer *writer; /* NULL: no thread */
+    struct redactor *redactor;
 };
 
 static inline void store_lock(struct store *store)

@@ -35,15 +35,16 @@ CREATE TABLE arm (
   revision TEXT NOT NULL,
   command TEXT NOT NULL,               -- JSON array
   env TEXT NOT NULL,                   -- JSON object: what was set beyond the base environment
-  memory_limit_bytes INTEGER,          -- NULL: a diagnosis whose sources do not name it
+  memory_limit_bytes INTEGER,          -- of a diagnosis: 0 recorded as none, NULL not named
   cpu_cores REAL,                      -- NULL: no quota
   kill_stop INTEGER,                   -- the arm stops after so many kills; NULL: never
   requests_planned INTEGER NOT NULL,
-  sequence_sha256 TEXT NOT NULL,       -- of the planned request sequence: equal in all arms of a scenario
+  sequence_sha256 TEXT NOT NULL,       -- of the longest sequence, of which an arm takes a prefix: equal in all arms of a scenario
   started_ns INTEGER NOT NULL,
   traffic_started_ns INTEGER,          -- (late)
   ended_ns INTEGER,                    -- (late)
-  ended_because TEXT,                  -- (late) sequence-complete, kill-stop, deadline, interrupted, failed
+  ended_because TEXT,                  -- (late) sequence-complete, settled, kill-stop, deadline, interrupted, failed
+  stop_reason TEXT,                    -- (late) why the stopping rule ended it, or what it lacked; NULL: fixed limits
   health_state TEXT,                   -- (late) Healthy | Unhealthy | None
   provisioning_state TEXT,             -- (late)
   running_state TEXT                   -- (late)
@@ -128,6 +129,15 @@ CREATE TABLE kernel_log (
   text TEXT NOT NULL
 ) STRICT;
 
+CREATE TABLE killer_log (              -- what a user-space OOM killer left about a lifetime's end
+  id INTEGER PRIMARY KEY,
+  lifetime_id INTEGER NOT NULL REFERENCES lifetime,
+  killer TEXT NOT NULL,                -- systemd-oomd, earlyoom
+  source TEXT NOT NULL,                -- journal: its own words; xattr: its marks on the cgroup
+  at_realtime_ns INTEGER NOT NULL,     -- wall clock: the journal's, or when the marks were read
+  text TEXT NOT NULL
+) STRICT;
+
 CREATE TABLE request (
   arm_id INTEGER NOT NULL REFERENCES arm,
   seq INTEGER NOT NULL,                -- 0.. in the planned sequence
@@ -183,6 +193,19 @@ CREATE TABLE growth (                  -- per lifetime
   bytes_per_request REAL, bytes_per_s REAL, low REAL, high REAL
 ) STRICT;
 
+CREATE TABLE growth_kind (             -- per arm: the verdict's growth by kind of memory; absent: unknown
+  arm_id INTEGER NOT NULL REFERENCES arm,
+  kind TEXT NOT NULL,                  -- anon, shmem, kernel, file_active, file_inactive
+  per TEXT NOT NULL,                   -- request, second
+  bytes REAL NOT NULL
+) STRICT;
+
+CREATE TABLE caveat (                  -- per arm: what its samples could not show
+  arm_id INTEGER NOT NULL REFERENCES arm,
+  kind TEXT NOT NULL,                  -- few-samples, coarse-sampling, gaps, absent-values, clock-steps, long-idle
+  text TEXT NOT NULL
+) STRICT;
+
 CREATE TABLE prediction (
   id INTEGER PRIMARY KEY,
   arm_id INTEGER,                      -- (late) the arm it is for, once that exists
@@ -218,6 +241,62 @@ CREATE TABLE recommendation (
   action TEXT NOT NULL,                -- fix-leak, raise-limit, keep-limit, investigate
   memory_bytes INTEGER,
   reason TEXT NOT NULL
+) STRICT;
+
+-- How long a limit lasts at the traffic of the run, for a leak: from a process's start, with 95 % intervals.
+
+CREATE TABLE forecast (
+  limit_bytes INTEGER NOT NULL,
+  seconds REAL NOT NULL,
+  seconds_low REAL,
+  seconds_high REAL,                   -- NULL: the interval is open
+  requests REAL,                       -- NULL: requests do not drive it
+  requests_low REAL,
+  requests_high REAL,
+  left_s REAL,                         -- of the process that was alive at the end; NULL: it was killed
+  left_low_s REAL,
+  left_high_s REAL
+) STRICT;
+
+-- What rules of today would set the limit to, for what can be sized.
+
+CREATE TABLE size_rule (
+  name TEXT NOT NULL,                  -- vertical-pod-autoscaler, krr
+  memory_bytes INTEGER NOT NULL,
+  formula TEXT NOT NULL
+) STRICT;
+
+-- Which code held the memory (oomlab run --heap): kept at the end of the run, when the names are known.
+
+CREATE TABLE heap_profile (
+  lifetime_id INTEGER PRIMARY KEY REFERENCES lifetime, -- of each arm the one that tells most
+  rate_bytes INTEGER NOT NULL,         -- one sample in so many bytes
+  samples INTEGER NOT NULL,            -- live at the end
+  dropped INTEGER NOT NULL,
+  total_bytes REAL NOT NULL,           -- that the profile saw
+  memory_bytes REAL,                   -- anonymous memory of the container at the end; NULL unknown
+  stacks INTEGER NOT NULL,             -- in all; heap_stack has the first
+  folded TEXT NOT NULL,                -- all stacks: lines of "outer;inner BYTES"
+  leading_stack INTEGER NOT NULL REFERENCES heap_stack (id),
+  leading_of TEXT NOT NULL,            -- growth, or held (at the end)
+  share REAL NOT NULL,                 -- of that, as far as the profile saw it
+  level TEXT NOT NULL,
+  sentence TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE heap_stack (
+  id INTEGER PRIMARY KEY,
+  lifetime_id INTEGER NOT NULL REFERENCES lifetime,
+  rank INTEGER NOT NULL,               -- 1..: by growth per request, then by bytes
+  kind TEXT NOT NULL,                  -- malloc, mmap, arena
+  bytes REAL NOT NULL,                 -- live at the end, estimated from samples
+  low_bytes REAL NOT NULL, high_bytes REAL NOT NULL, -- 95 %
+  objects REAL NOT NULL,
+  share REAL,                          -- of memory_bytes
+  bytes_per_request REAL, bytes_per_cycle REAL, -- growth; NULL unknown
+  function TEXT NOT NULL, file TEXT, line INTEGER, -- the innermost place that is the program's own
+  caller TEXT,
+  frames TEXT NOT NULL                 -- JSON array, innermost first, as in oomlab.heap/1
 ) STRICT;
 
 -- Evidence that somebody else recorded (oomlab diagnose).

@@ -2,6 +2,8 @@
 /* Inserts and updates through prepared statements, made once for each table and list of columns. */
 #include "store/internal.h"
 
+#include "base/buffer.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,8 +109,20 @@ static int cache_get(struct store *store, const struct sql *sql, sqlite3_stmt **
     return 0;
 }
 
-/* The texts stay valid until the statement is reset, so they need not be copied. */
-static int bind_value(sqlite3_stmt *statement, int position, const struct store_value *value)
+/* A text without a secret stays valid until the statement is reset, so it need not be copied. */
+static int bind_text(const struct store *store, sqlite3_stmt *statement, int position,
+                     const char *text)
+{
+    AUTO_BUFFER clean = {0};
+    if (!text || !redactor_apply(store->redactor, text, &clean))
+        return sqlite3_bind_text(statement, position, text, -1, SQLITE_STATIC);
+    if (clean.failed)
+        return SQLITE_NOMEM;
+    return sqlite3_bind_text(statement, position, buffer_text(&clean), -1, SQLITE_TRANSIENT);
+}
+
+static int bind_value(const struct store *store, sqlite3_stmt *statement, int position,
+                      const struct store_value *value)
 {
     switch (value->type) {
     case STORE_INTEGER:
@@ -116,7 +130,7 @@ static int bind_value(sqlite3_stmt *statement, int position, const struct store_
     case STORE_REAL:
         return sqlite3_bind_double(statement, position, value->real);
     case STORE_TEXT:
-        return sqlite3_bind_text(statement, position, value->text, -1, SQLITE_STATIC);
+        return bind_text(store, statement, position, value->text);
     case STORE_NULL:
         break;
     }
@@ -129,9 +143,9 @@ static int run(struct store *store, sqlite3_stmt *statement, const struct store_
     int position = 1;
     int r = SQLITE_OK;
     for (const struct store_value *value = values; value->column && r == SQLITE_OK; value++)
-        r = bind_value(statement, position++, value);
+        r = bind_value(store, statement, position++, value);
     if (key && r == SQLITE_OK)
-        r = bind_value(statement, position, key);
+        r = bind_value(store, statement, position, key);
     if (r == SQLITE_OK)
         r = sqlite3_step(statement);
     int result = 0;

@@ -55,7 +55,9 @@ static int store_new(const char *directory, struct store **ret, struct error *er
     struct store *store = calloc(1, sizeof(*store));
     if (store)
         store->wal_fd = -1;
-    if (!store || asprintf(&store->path, "%s/" STORE_FILE, directory) < 0) {
+    if (!store || !(store->redactor = redactor_new()) ||
+        asprintf(&store->path, "%s/" STORE_FILE, directory) < 0) {
+        redactor_free(store ? store->redactor : NULL);
         free(store);
         return error_errno(err, ENOMEM, "opening the evidence in '%s'", directory);
     }
@@ -210,19 +212,47 @@ static void absorb_wal(const struct store *store)
     sqlite3_close(db);
 }
 
-/* Format 1 had no recorded evidence: empty tables stand in, so that readers need no second way. */
-static int complete_format_1(struct store *store, struct error *err)
+/* What a file of an older format lacks, as empty tables and columns, so that readers need no second
+ * way. */
+static const struct {
+    int64_t since; /* the format that has it */
+    const char *sql;
+} LATER[] = {
+    {2, /* evidence that somebody else recorded */
+     "CREATE TEMP TABLE source (id INTEGER, name TEXT, format TEXT);"
+     "CREATE TEMP TABLE place (id INTEGER, arm_id INTEGER);"
+     "CREATE TEMP TABLE fact (id INTEGER, source_id INTEGER, line INTEGER, place_id INTEGER,"
+     " kind TEXT, origin TEXT, value REAL)"},
+    {3, /* heap profiles */
+     "CREATE TEMP TABLE heap_profile (lifetime_id INTEGER, rate_bytes INTEGER, samples INTEGER,"
+     " dropped INTEGER, total_bytes REAL, memory_bytes REAL, stacks INTEGER, folded TEXT,"
+     " leading_stack INTEGER, leading_of TEXT, share REAL, level TEXT, sentence TEXT);"
+     "CREATE TEMP TABLE heap_stack (id INTEGER, lifetime_id INTEGER, rank INTEGER, kind TEXT,"
+     " bytes REAL, low_bytes REAL, high_bytes REAL, objects REAL, share REAL,"
+     " bytes_per_request REAL, bytes_per_cycle REAL, function TEXT, file TEXT, line INTEGER,"
+     " caller TEXT, frames TEXT)"},
+    {4, /* forecasts and other people's sizes */
+     "CREATE TEMP TABLE forecast (limit_bytes INTEGER, seconds REAL, seconds_low REAL,"
+     " seconds_high REAL, requests REAL, requests_low REAL, requests_high REAL, left_s REAL,"
+     " left_low_s REAL, left_high_s REAL);"
+     "CREATE TEMP TABLE size_rule (name TEXT, memory_bytes INTEGER, formula TEXT)"},
+    {5, /* growth by kind of memory */
+     "CREATE TEMP TABLE growth_kind (arm_id INTEGER, kind TEXT, per TEXT, bytes REAL)"},
+    {6, /* the stopping rule */
+     "CREATE TEMP VIEW arm AS SELECT *, NULL AS stop_reason FROM main.arm"},
+    {7, /* what the samples could not show */
+     "CREATE TEMP TABLE caveat (arm_id INTEGER, kind TEXT, text TEXT)"},
+};
+
+static int complete_old_format(struct store *store, struct error *err)
 {
     int64_t version = 0;
     int r = pragma_integer(store, "PRAGMA user_version", &version, err);
-    if (r < 0 || version > 1)
-        return r;
-    return store_exec(store,
-                      "CREATE TEMP TABLE source (id INTEGER, name TEXT, format TEXT);"
-                      "CREATE TEMP TABLE place (id INTEGER, arm_id INTEGER);"
-                      "CREATE TEMP TABLE fact (id INTEGER, source_id INTEGER, line INTEGER,"
-                      " place_id INTEGER, kind TEXT, value REAL)",
-                      err);
+    for (size_t i = 0; r == 0 && i < sizeof(LATER) / sizeof(LATER[0]); i++) {
+        if (version < LATER[i].since)
+            r = store_exec(store, LATER[i].sql, err);
+    }
+    return r;
 }
 
 static int open_existing(struct store *store, struct error *err)
@@ -240,7 +270,7 @@ static int open_existing(struct store *store, struct error *err)
     store->db = NULL;
     absorb_wal(store);
     r = connect(store, SQLITE_OPEN_READONLY, err);
-    return r < 0 ? r : complete_format_1(store, err);
+    return r < 0 ? r : complete_old_format(store, err);
 }
 
 int store_open(const char *directory, struct store **ret, struct error *err)
@@ -270,6 +300,7 @@ void store_close(struct store *store)
     statement_cache_done(store);
     sqlite3_close_v2(store->db);
     close_fd(&store->wal_fd);
+    redactor_free(store->redactor);
     free(store->path);
     free(store);
 }
@@ -334,4 +365,9 @@ int store_prepare(struct store *store, const char *sql, sqlite3_stmt **ret, stru
         return store_sqlite_error(store, "asking for rows", err);
     *ret = statement;
     return 0;
+}
+
+struct redactor *store_redactor(struct store *store)
+{
+    return store->redactor;
 }

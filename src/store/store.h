@@ -7,8 +7,10 @@
 #pragma once
 
 #include "base/error.h"
+#include "base/redact.h"
 #include "base/ring.h"
 
+#include <math.h>
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,6 +22,10 @@ struct store;
 int store_create(const char *directory, struct store **ret, struct error *err);
 int store_open(const char *directory, struct store **ret, struct error *err);
 void store_close(struct store *store);
+
+/* What must not be written down; borrowed. Every text that goes into the file is looked through for
+ * secrets (base/redact.h). Teach it before the writer is started. */
+struct redactor *store_redactor(struct store *store);
 
 /* A column and its value, for store_insert() and store_update(). Text is copied. */
 enum store_type { STORE_NULL, STORE_INTEGER, STORE_REAL, STORE_TEXT };
@@ -46,6 +52,13 @@ struct store_value {
     {                                                                                              \
         .column = (name), .type = STORE_NULL                                                       \
     }
+/* NAN and the infinities stand for "unknown": NULL. */
+static inline struct store_value store_real(const char *column, double value)
+{
+    if (!isfinite(value))
+        return (struct store_value)STORE_NIL(column);
+    return (struct store_value)STORE_DBL(column, value);
+}
 #define STORE_END                                                                                  \
     {                                                                                              \
         .column = NULL                                                                             \

@@ -36,10 +36,12 @@ struct traffic {
     bool stopping; /* the thread saw stop_fd */
 
     size_t next, total;  /* the next request to send */
+    int64_t end_ns;      /* of the cool-down */
     int64_t curl_due_ns; /* when curl wants to be called; NEVER */
     int64_t armed_ns;    /* what timer_fd is set to */
     uint32_t flying;
 
+    _Atomic unsigned last_cycle; /* as was asked for; 0: all of the plan */
     _Atomic uint32_t due, completed, failed, in_flight, late_max_us;
 };
 
@@ -116,9 +118,26 @@ static void send_next(struct traffic *traffic, const struct traffic_planned *pla
     act(traffic, CURL_SOCKET_TIMEOUT, 0);
 }
 
+/* Cut the plan at the end of the cycle that is to be the last. */
+static void heed_last_cycle(struct traffic *traffic)
+{
+    const struct traffic_plan *plan = traffic->plan;
+    unsigned last = atomic_exchange_explicit(&traffic->last_cycle, 0, memory_order_relaxed);
+    if (last == 0)
+        return;
+    unsigned cycles = traffic_plan_cycles_at(plan, traffic->total);
+    unsigned begun = traffic_plan_cycles_at(plan, traffic->next);
+    last = last < begun ? begun : last;
+    if (last >= cycles)
+        return;
+    traffic->total = traffic->total / cycles * last;
+    traffic->end_ns = traffic->start_ns + traffic_plan_prefix_ns(plan, last);
+}
+
 /* Send what is due. Returns when the next request is due, NEVER after the last. */
 static int64_t send_due(struct traffic *traffic)
 {
+    heed_last_cycle(traffic);
     for (int i = 0; traffic->next < traffic->total; i++) {
         struct traffic_planned planned = traffic_plan_at(traffic->plan, traffic->next);
         int64_t due_ns = traffic->start_ns + planned.due_ns;
@@ -228,16 +247,15 @@ static void *run(void *context)
 {
     struct traffic *traffic = context;
     take_priority();
-    int64_t end_ns = traffic->start_ns + traffic_plan_duration_ns(traffic->plan);
     while (!traffic->stopping) {
         int64_t due_ns = send_due(traffic);
         int64_t now_ns = clock_monotonic_ns();
         if (traffic->curl_due_ns <= now_ns)
             act(traffic, CURL_SOCKET_TIMEOUT, 0);
         if (due_ns == NEVER && traffic->flying == 0) {
-            if (now_ns >= end_ns)
+            if (now_ns >= traffic->end_ns)
                 break;
-            due_ns = end_ns;
+            due_ns = traffic->end_ns;
         }
         arm(traffic, due_ns < traffic->curl_due_ns ? due_ns : traffic->curl_due_ns);
         wait_and_handle(traffic);
@@ -322,6 +340,7 @@ int traffic_start(const struct traffic_plan *plan, const struct traffic_options 
     traffic->on_done = options->on_done;
     traffic->context = options->context;
     traffic->total = total;
+    traffic->end_ns = start_ns + traffic_plan_duration_ns(plan);
     traffic->curl_due_ns = traffic->armed_ns = NEVER;
     traffic->epoll_fd = traffic->timer_fd = traffic->stop_fd = -1;
     int r = prepare(traffic, options, err);
@@ -331,6 +350,11 @@ int traffic_start(const struct traffic_plan *plan, const struct traffic_options 
         return r;
     *ret = steal_ptr(&traffic);
     return 0;
+}
+
+void traffic_end_after(struct traffic *traffic, unsigned cycle)
+{
+    atomic_store_explicit(&traffic->last_cycle, cycle, memory_order_relaxed);
 }
 
 void traffic_progress(const struct traffic *traffic, struct traffic_progress *ret)

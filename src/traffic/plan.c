@@ -27,7 +27,7 @@ struct traffic_plan {
     size_t kind_count;
     struct slot *slots; /* one cycle */
     uint32_t per_cycle, cycles;
-    int64_t idle_ns, cycle_ns, gap_ns, duration_ns;
+    int64_t idle_ns, cycle_ns, gap_ns, cooldown_ns, duration_ns;
     struct traffic_phase_span *phases;
     size_t phase_count;
 };
@@ -265,6 +265,7 @@ int traffic_plan_new(const struct traffic_spec *spec, struct traffic_plan **ret,
         return error_errno(err, ENOMEM, "planning the traffic");
     plan->idle_ns = spec->idle_ns;
     plan->gap_ns = spec->gap_ns;
+    plan->cooldown_ns = spec->cooldown_ns;
     plan->cycles = spec->cycles;
     if (spec->cycles > 0) {
         plan->per_cycle = spec->per_cycle;
@@ -288,6 +289,17 @@ size_t traffic_plan_requests(const struct traffic_plan *plan)
 int64_t traffic_plan_duration_ns(const struct traffic_plan *plan)
 {
     return plan->duration_ns;
+}
+
+int64_t traffic_plan_prefix_ns(const struct traffic_plan *plan, unsigned cycles)
+{
+    return plan->idle_ns + cycles * (plan->cycle_ns + plan->gap_ns) - plan->gap_ns +
+           plan->cooldown_ns;
+}
+
+unsigned traffic_plan_cycles_at(const struct traffic_plan *plan, size_t requests)
+{
+    return (unsigned)((requests + plan->per_cycle - 1) / plan->per_cycle);
 }
 
 const struct traffic_phase_span *traffic_plan_phases(const struct traffic_plan *plan,

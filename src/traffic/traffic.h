@@ -68,6 +68,9 @@ int traffic_plan_new(const struct traffic_spec *spec, struct traffic_plan **ret,
 void traffic_plan_free(struct traffic_plan *plan);
 size_t traffic_plan_requests(const struct traffic_plan *plan); /* in total */
 int64_t traffic_plan_duration_ns(const struct traffic_plan *plan);
+/* The same when only the first `cycles` of it are sent (at least 1). */
+int64_t traffic_plan_prefix_ns(const struct traffic_plan *plan, unsigned cycles);
+unsigned traffic_plan_cycles_at(const struct traffic_plan *plan, size_t requests); /* begun */
 
 /* One request of the sequence; `seq` counts from 0 over all cycles. */
 struct traffic_planned {
@@ -136,6 +139,9 @@ struct traffic;
  * no proxy is used, responses are read in full and discarded. */
 int traffic_start(const struct traffic_plan *plan, const struct traffic_options *options,
                   int64_t start_ns, struct traffic **ret, struct error *err);
+/* Let cycle `cycle` (1..) be the last, and the cool-down follow it at once; a later one that has
+ * begun is sent to its end. From any thread. */
+void traffic_end_after(struct traffic *traffic, unsigned cycle);
 void traffic_progress(const struct traffic *traffic, struct traffic_progress *ret);
 /* Stop early if it still runs (requests in flight are abandoned and reported with error "stopped";
  * requests not yet due are not reported), join, free. */

@@ -68,9 +68,22 @@ def with_children():
     grow()
 
 
+def met_with_children():
+    meet()
+    with_children()
+
+
 def met_then_grow():
     meet()
     grow()
+
+
+def half_then_met_then_grow():
+    """Little is left to do between the meeting and the kill."""
+    kept = grow(24)
+    meet()
+    grow()
+    del kept
 
 
 def killed_child(after):
@@ -124,6 +137,11 @@ def many_kills():
     for _ in range(3):
         child(fill)
     fill()
+
+
+def met_many_kills():
+    meet()
+    many_kills()
 
 
 def grow_on_sigterm():
@@ -218,6 +236,28 @@ def big_wait_for_outside():
     meet()
     sleep_forever()
     del kept
+
+
+def much_wait_for_outside():
+    """More than anybody else on a small machine."""
+    kept = grow(128)
+    meet()
+    sleep_forever()
+    del kept
+
+
+def thrash():
+    """Read a file that does not fit, again and again: pressure and reclaim without end, no kill."""
+    folders = ("/usr/lib/x86_64-linux-gnu", "/usr/lib", "/usr/bin", "/usr/local/bin")
+    files = (os.path.join(folder, name) for folder in folders for name in os.listdir(folder))
+    big = next((path for path in files if os.path.getsize(path) > 64 * MIB), None)
+    if big is None:
+        sys.exit(f"no file of 64 MiB in {', '.join(folders)}")
+    with open(big, "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as area:
+        meet()
+        while True:
+            for at in range(0, len(area), mmap.PAGESIZE):
+                area[at]
 
 
 def wait_forever():

@@ -8,7 +8,7 @@ LEVELS = ["Not Proven", "Inferred", "Strongly Suggested", "Correlated", "Observe
 OWN, ANCESTOR = "oom-container-limit", "oom-ancestor-limit"
 PLATFORM, OUTSIDE = "killed-by-platform", "killed-externally"
 EXITED, SIGNALLED, RUNTIME = "exited", "signalled", "runtime-out-of-memory"
-USERSPACE = "oom-userspace-killer"
+USERSPACE, HOST = "oom-userspace-killer", "oom-host"
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,12 @@ class Row:
     place: str = ""  # "ancestor": inside a smaller cgroup
     log: str = ""  # "burnt": its budget is used up, "unreadable"
     versions: tuple[int, ...] = (1, 2)
+    proof: str = ""  # stands in one of the proofs of the end
     expect: dict = field(default_factory=dict)  # further fields of lifetimes[0].end
     needs: str = ""  # a program that must be installed
     slow: bool = False  # too much for User Mode Linux
+    guest: bool = False  # endangers the machine: only on one of the tests' own
+    journal: bool = False  # only under systemd
     stopped: bool = False  # oomlab ends by the runner's SIGINT
 
 
@@ -40,8 +43,14 @@ ROWS = [
     Row("own-limit", OWN, "own_limit"),
     Row("own-limit-children-live", OWN, "with_children"),
     Row("own-limit-before-ready", OWN, "own_limit", options=("--ready", "tcp")),
+    # As Kubernetes before 1.28 and every v1 host: the kernel kills one process only.
+    Row("own-limit-no-group", OWN, "met_then_grow", act="no_group"),
+    Row("own-limit-children-live-no-group", OWN, "met_with_children", act="no_group"),
+    Row("many-kills-no-group", OWN, "met_many_kills", act="no_group", child=None),
     Row("ancestor-limit", ANCESTOR, "met_then_grow", act="squeeze", place="ancestor",
         memory="80Mi", v2="Observed"),
+    Row("host-limit", HOST, "much_wait_for_outside", act="fill_machine", memory="160Mi",
+        versions=(2,), v2="Observed", guest=True),
     # v2 kills the whole container at once (memory.oom.group), unless the runner clears it.
     Row("child", EXITED, "child_then_exit", exit_code=(0,), child=True, act="no_group",
         v1="Measured"),
@@ -61,7 +70,12 @@ ROWS = [
     Row("outside-near-limit", OUTSIDE, "big_wait_for_outside", act="kill",
         v1="Strongly Suggested", v2="Strongly Suggested"),
     Row("oomd-mark", USERSPACE, "wait_for_outside", act="kill_as_oomd", versions=(2,),
-        v2="Observed"),
+        v2="Observed", proof="systemd-oomd, xattr: user.oomd"),
+    Row("earlyoom", USERSPACE, "much_wait_for_outside", act="earlyoom", memory="320Mi",
+        versions=(2,), v2="Observed", guest=True, journal=True, needs="earlyoom",
+        proof="earlyoom, journal: sending SIGKILL"),
+    Row("oomd", USERSPACE, "thrash", act="oomd", versions=(2,), v2="Observed", guest=True,
+        journal=True, proof="systemd-oomd, journal: Killed /"),
     Row("stop", PLATFORM, "wait_forever", options=(*STOP, "--stop-grace", "100ms"), v1="Measured",
         expect={"platform_kill": "stop"}),
     Row("stop-polite", PLATFORM, "exit_on_sigterm", options=STOP, exit_code=(0,), v1="Correlated",
@@ -76,7 +90,8 @@ ROWS = [
     Row("startup-probe", PLATFORM, "wait_forever", v1="Measured",
         options=("--startup", "tcp period=50ms failures=3", "--stop-grace", "100ms"),
         expect={"platform_kill": "startup-probe"}),
-    Row("killed-while-stopping", OWN, "grow_on_sigterm", act="interrupt", stopped=True),
+    Row("killed-while-stopping", OWN, "grow_on_sigterm", act="interrupt", stopped=True,
+        options=("--stop-grace", "30s")),
     Row("exit-137", EXITED, "exit_137", v1="Measured"),
     Row("fault", SIGNALLED, "fault", exit_code=(139,), v1="Measured", expect={"signal": 11}),
     # PID 1 cannot raise SIGABRT against itself: glibc's abort() goes on to an invalid instruction.
@@ -98,9 +113,9 @@ ROWS = [
     Row("sockets", OWN, "sockets"),
     Row("pipes", OWN, "pipes"),
     Row("threads", OWN, "threads", slow=True),
-    Row("log-burnt", OWN, "own_limit", log="burnt", v1="Correlated"),
-    Row("log-burnt-ancestor", ANCESTOR, "met_then_grow", log="burnt", place="ancestor",
-        memory="80Mi", act="squeeze", v1="Correlated", v2="Correlated"),
+    Row("log-burnt", OWN, "met_then_grow", log="burnt", act="go", v1="Correlated"),
+    Row("log-burnt-ancestor", ANCESTOR, "half_then_met_then_grow", log="burnt",
+        place="ancestor", memory="80Mi", act="squeeze", v1="Correlated", v2="Correlated"),
     Row("log-burnt-child", EXITED, "child_then_exit", log="burnt", exit_code=(0,), child=True,
         act="no_group", v1="Measured"),
     Row("log-burnt-child-then-outside", OUTSIDE, "child_then_outside", log="burnt", child=True,

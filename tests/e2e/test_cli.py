@@ -2,6 +2,7 @@
 """The command line itself: help, usage errors, exit statuses, state, output that fails. Nothing here
 runs a lab but the one test that needs a run to list, show, export, compare and remove."""
 
+import datetime
 import io
 import json
 import os
@@ -16,8 +17,9 @@ import pytest
 
 from conftest import TREE, Oomlab, oomlab_binary
 
-VERBS = ["run", "diagnose", "report", "list", "show", "compare", "export", "clean", "doctor", "workload",
-         "completion", "version", "help"]
+VERBS = ["run", "check", "diagnose", "report", "heap", "list", "show", "compare", "advise", "export", "clean",
+         "serve", "containerapp", "monitor", "group", "rest", "doctor", "workload", "completion", "version", "help"]
+AZ_VERBS = ("containerapp", "monitor", "group", "rest")
 
 
 def options_in_help(oomlab, verb):
@@ -68,12 +70,37 @@ def test_manual_of_run(oomlab):
     assert manual_options("oomlab-run.1") == options_in_help(oomlab, "run")
 
 
+def test_manual_of_check(oomlab):
+    assert manual_options("oomlab-check.1") == options_in_help(oomlab, "check")
+
+
 def test_manual_of_diagnose(oomlab):
     assert manual_options("oomlab-diagnose.1") == options_in_help(oomlab, "diagnose")
 
 
+def test_manual_of_heap(oomlab):
+    assert manual_options("oomlab-heap.1") == options_in_help(oomlab, "heap")
+
+
+def test_manual_of_serve(oomlab):
+    assert manual_options("oomlab-serve.1") == options_in_help(oomlab, "serve")
+
+
+def test_manual_of_containerapp(oomlab):
+    text = oomlab("containerapp", "--help").stdout.split("Commands:\n")[1].split("\n\n")[0]
+    commands = [re.match(r"  (\w[\w -]*?\w)  ", line).group(1) for line in text.splitlines()]
+    page = (TREE / "docs" / "man" / "oomlab-containerapp.1").read_text(encoding="utf-8")
+    assert re.findall(r"^\.It Cm (.+)$", page, re.MULTILINE) == commands
+    options = set()
+    others = [["monitor", "metrics", "list"], ["group", "create"], ["rest"]]
+    for words in [["containerapp", *c.split()] for c in commands] + others:
+        text = oomlab(*words, "--help").stdout
+        options |= set(re.findall(r"^  (?:-\w, |    )--([a-z-]+)", text, re.MULTILINE)) - {"help"}
+    assert manual_options("oomlab-containerapp.1") == options
+
+
 def test_manual_of_the_rest(oomlab):
-    own_page = ("run", "diagnose")
+    own_page = ("run", "check", "diagnose", "heap", "serve", *AZ_VERBS)
     options = set().union(*(options_in_help(oomlab, v) for v in VERBS if v not in own_page))
     assert manual_options("oomlab.1") == options
     text = (TREE / "docs" / "man" / "oomlab.1").read_text(encoding="utf-8")
@@ -81,7 +108,7 @@ def test_manual_of_the_rest(oomlab):
     synopsis = text.split(".Sh DESCRIPTION")[0]
     assert re.findall(r"^\.Nm oomlab\n\.Cm (\w+)$", synopsis, re.MULTILINE) == VERBS
     for verb in VERBS:
-        if verb not in ("run", "diagnose", "workload"):
+        if verb not in (*own_page, "workload"):
             part = re.search(rf"\.Cm {verb}\n((?:\.(?:Op|Ar|Cm).*\n)*)", synopsis).group(1)
             assert set(re.findall(r"Fl -([a-z-]+)", part)) == options_in_help(oomlab, verb), verb
 
@@ -100,7 +127,7 @@ def test_manual_has_no_faults():
 def test_lab_file_page_has_every_key(oomlab):
     page = (TREE / "docs" / "lab-file.md").read_text(encoding="utf-8")
     keys = set(re.findall(r"^\| `([a-z-]+)` \| [TS] \|", page, re.MULTILINE))
-    not_keys = {"output", "format", "quiet", "request"}
+    not_keys = {"output", "summary", "format", "quiet", "request"}
     file_only = {"name", "question", "app", "expect", "command", "requests"}
     assert keys == (options_in_help(oomlab, "run") - not_keys) | file_only
 
@@ -165,14 +192,22 @@ WRONG = [
     (["run", "--pids-max", "1"], "--pids-max: 1 is out of range"),
     (["run", "--stop-grace", "2h"], "--stop-grace: '2h' is out of range"),
     (["run", "--side-by-side", "maybe"], "--side-by-side: 'maybe'"),
+    (["run", "--heap-rate", "1"], "--heap-rate: '1' is not from 1Ki to 1Gi"),
+    (["heap", "last"], "there is no run yet"),
+    (["heap", "last", "--top", "few"], "--top: 'few' is not a number"),
+    (["heap", "last", "last"], "two runs are compared with --diff"),
+    (["heap", "last", "--diff"], "--diff compares two runs"),
     (["run", "--seed", "-1"], "--seed: '-1' is not a whole number"),
     (["run", "--env", "A"], "--env: 'A' is not NAME=VALUE"),
     (["run", "--patch-env", "=x"], "--patch-env: '' is no name"),
     (["run", "--patch-command", "a 'b"], "--patch-command: the quote ' is not closed"),
     (["run", "--request", "GTE /"], "--request: request 'GTE /'"),
     (["run", "--kills", "many"], "--kills: 'many' is not a whole number"),
+    (["run", "--budget", "1ms"], "--budget: '1ms' is out of range"),
+    (["run", "--confidence", "1.5"], "--confidence: 1.5 is out of range; it must be from 0.5 to 0.999"),
     (["run", "--output", "/dev/null"], "--output: '/dev/null' is not a directory"),
     (["run", "--output", "/"], "--output: '/' is not empty"),
+    (["run", "--summary", "/nonexistent/a.md"], "--summary: cannot write '/nonexistent/a.md'"),
     (["run", "--output", "/nonexistent/a"], "--output: cannot make '/nonexistent/a'"),
     (["run", "--format", "jsno"], "did you mean 'json'?"),
     (["list", "--format", "xml"], "--format: 'xml' is neither text nor json"),
@@ -181,11 +216,18 @@ WRONG = [
     (["show", "/nonexistent/x"], "'/nonexistent/x': No such file"),
     (["show", "/"], "'/' is no run"),
     (["show", ""], "there is no run yet"),
-    (["compare", "last"], "oomlab compare RUN RUN"),
+    (["compare", "last"], "oomlab compare RUN[:ARM] RUN[:ARM]"),
+    (["advise", "last"], "--for is missing; say --for kubernetes|azure"),
+    (["advise", "last", "--for", "nomad"], "--for: 'nomad' is none of kubernetes|azure|compose"),
+    (["advise", "last", "--for", "azure"], "there is no run yet"),
     (["export", "last"], "there is no run yet"),
     (["clean", "--keep", "some"], "--keep: 'some' is not a whole number"),
     (["clean", "x", "--keep", "1"], "--keep is for all runs"),
+    (["clean", "--older-than", "old"], "--older-than: 'old' is not a duration"),
+    (["clean", "--older-than", "99999d"], "--older-than: '99999d' is out of range"),
+    (["clean", "x", "--older-than", "1d"], "--older-than is for all runs"),
     (["clean", "last"], "there is no run yet"),
+    (["export", "last", "--format", "json"], "--format json is for --verify"),
     (["doctor", "--formt", "json"], "did you mean '--format'?"),
     (["completion", "zsh"], "'zsh' is not known"),
     (["list", "--", "x"], "it takes no command after '--'"),
@@ -206,7 +248,7 @@ def test_every_option_of_run_is_wrong_once(oomlab):
     """The table above leaves no option of `run` out."""
     tried = {word[2:].split("=")[0] for arguments, _ in WRONG for word in arguments
              if arguments[:1] == ["run"] and word.startswith("--") and len(word) > 2}
-    assert options_in_help(oomlab, "run") - tried == {"https"}  # a flag that cannot be wrong
+    assert options_in_help(oomlab, "run") - tried == {"https", "heap"}  # flags that cannot be wrong
 
 
 def test_lab_file_error_has_its_place(oomlab, tmp_path):
@@ -290,6 +332,22 @@ def test_ids_by_their_beginning(oomlab):
     done = oomlab("clean", "--keep", "1", "--yes", "--format", "json")
     assert json.loads(done.stdout)["removed"] == [str(runs / "20261122-130000-a-0001")]
     assert oomlab("clean", "20261122-1305", "--yes").returncode == 0
+    assert list(runs.iterdir()) == []
+
+
+def test_clean_by_age(oomlab):
+    """--older-than and --keep both spare; the age is that of the run's id."""
+    runs = oomlab.state / "oomlab" / "runs"
+    now = datetime.datetime.now(datetime.timezone.utc)
+    names = {}
+    for days in (40, 35, 31, 29, 1):
+        names[days] = f"{now - datetime.timedelta(days=days):%Y%m%d-%H%M%S}-a-{days:04d}"
+        (runs / names[days]).mkdir(parents=True)
+    done = oomlab("clean", "--older-than", "30d", "--keep", "3", "--yes", "--format", "json")
+    assert json.loads(done.stdout)["removed"] == [str(runs / names[40]), str(runs / names[35])]
+    assert oomlab("clean", "--older-than", "720h", "--yes").returncode == 0
+    assert {path.name for path in runs.iterdir()} == {names[29], names[1]}
+    assert oomlab("clean", "--older-than", "0d", "--yes").returncode == 0
     assert list(runs.iterdir()) == []
 
 
@@ -412,6 +470,7 @@ def test_completion(oomlab):
     assert complete(oomlab, "run", "--arrival", "=", "p") == ["poisson"]
     assert complete(oomlab, "run", "--memory", "") == []
     assert complete(oomlab, "list", "--format", "j") == ["json"]
+    assert complete(oomlab, "advise", "--for", "s") == ["systemd"]
     assert complete(oomlab, "show", "") == ["20261122-130000-a-0001", "last"]
     assert complete(oomlab, "help", "ver") == ["version"]
     assert complete(oomlab, "completion", "") == ["bash"]
@@ -496,22 +555,92 @@ def test_compare_with_itself(short_run):
     values = compared["arms"][0]["values"]
     assert values["oom_kills"]["a"] == result["arms"][0]["oom_kills"] >= 1
     assert all(pair["a"] == pair["b"] for pair in values.values())
-    assert "%" not in oomlab("compare", "last", "last").stdout
+    measures = compared["arms"][0]["measures"]
+    assert all(measure["difference"]["value"] in (0, None) for measure in measures.values())
+    assert all(measure["outcome"] in ("open", "unknown") for measure in measures.values())
+    assert re.search(r"No difference in growth per (request|hour) can be shown", oomlab("compare", "last", "last").stdout)
+
+
+def unpack(archive):
+    """The archive through the tools that everybody has."""
+    return subprocess.run(["zstd", "-dcq", archive], capture_output=True, check=True).stdout
+
+
+def export_last(oomlab, target):
+    assert oomlab("export", "last", "--output", target).returncode == 0
+    return target
 
 
 def test_export(short_run, tmp_path):
     oomlab, result = short_run
+    target = export_last(oomlab, tmp_path / "run.tar.zst")
     done = subprocess.run([oomlab_binary(), "export", "last"], env=oomlab.env, capture_output=True,
                           check=True)
-    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+    assert target.read_bytes() == done.stdout
+    assert done.stdout[:4] == b"\x28\xb5\x2f\xfd"  # a zstd frame
+    with tarfile.open(fileobj=io.BytesIO(unpack(target))) as archive:
         name = f"{result['run']['id']}/result.json"
         assert json.load(archive.extractfile(name)) == result
         assert f"{result['run']['id']}/evidence.db" in archive.getnames()
-    target = tmp_path / "run.tar"
-    assert oomlab("export", "last", "--output", target).returncode == 0
-    assert target.read_bytes() == done.stdout
+        archive.extractall(tmp_path / "out")
+    assert subprocess.run(["sha256sum", "--strict", "--quiet", "-c", "MANIFEST.sha256"],
+                          cwd=tmp_path / "out" / result["run"]["id"], check=False).returncode == 0
     assert oomlab("export", "last", "-o", target).returncode == 2  # it exists
-    assert subprocess.run(["tar", "tf", str(target)], capture_output=True, check=True).stderr == b""
+
+
+def test_export_can_be_verified(short_run, tmp_path):
+    oomlab, result = short_run
+    target = export_last(oomlab, tmp_path / "run.tar.zst")
+    done = oomlab("export", "--verify", target)
+    assert done.returncode == 0 and "as the manifest recorded them" in done.stdout
+    verified = oomlab.result("export", "--verify", target, "--format", "json", status=0)
+    assert verified["intact"] and verified["differ"] == []
+    with tarfile.open(fileobj=io.BytesIO(unpack(target))) as archive:
+        assert verified["files"] == len(archive.getnames()) - 1  # without the manifest itself
+
+
+def repack(source, target, change):
+    """Write the archive again with each (name, bytes) as `change` gives it back; None leaves it out."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=io.BytesIO(unpack(source))) as old, tarfile.open(fileobj=out, mode="w") as new:
+        for member in old.getmembers():
+            changed = change(member.name, old.extractfile(member).read())
+            for name, data in [changed] if changed else []:
+                member.name, member.size = name, len(data)
+                new.addfile(member, io.BytesIO(data))
+    compressed = subprocess.run(["zstd", "-cq"], input=out.getvalue(), capture_output=True, check=True).stdout
+    target.write_bytes(compressed)
+    return target
+
+
+CHANGES = {
+    "altered: result.json": lambda name, data: (name, data + b" " if name.endswith("result.json") else data),
+    "missing: report.md": lambda name, data: None if name.endswith("report.md") else (name, data),
+    "added: new.md": lambda name, data: (name.replace("report.md", "new.md"), data),
+    "holds no MANIFEST.sha256": lambda name, data: None if "MANIFEST" in name else (name, data),
+    "no archive of one run": lambda name, data: (f"../{name}" if name.endswith("report.md") else name, data),
+}
+
+
+@pytest.mark.parametrize("expected", CHANGES)
+def test_a_changed_archive_is_found(short_run, tmp_path, expected):
+    oomlab, _ = short_run
+    source = export_last(oomlab, tmp_path / "run.tar.zst")
+    target = repack(source, tmp_path / "changed.tar.zst", CHANGES[expected])
+    done = oomlab("export", "--verify", target)
+    assert done.returncode == 1
+    assert expected in done.stdout + done.stderr
+
+
+def test_a_damaged_archive_is_found(short_run, tmp_path):
+    oomlab, _ = short_run
+    source = export_last(oomlab, tmp_path / "run.tar.zst").read_bytes()
+    target = tmp_path / "damaged.tar.zst"
+    for data in [source[:len(source) // 2], b"", b"no archive", source[:1000] + b"\0" * 64 + source[1064:]]:
+        target.write_bytes(data)
+        done = oomlab("export", "--verify", target)
+        assert done.returncode == 1 and "damaged" in done.stderr, (len(data), done.stdout, done.stderr)
+    assert oomlab("export", "--verify", tmp_path / "none").returncode == 2
 
 
 def test_a_copied_directory_is_a_run(short_run, tmp_path):

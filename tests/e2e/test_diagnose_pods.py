@@ -65,6 +65,21 @@ def test_the_kernel_log_of_its_former_life_proves_the_kill(oomlab, tmp_path):
     assert (first["cause"], first["level"]) == ("oom-container-limit", "Observed")
 
 
+def test_each_container_of_a_pod_has_the_kernels_record_of_its_former_life(oomlab, tmp_path):
+    value, source, log = pod(), tmp_path / "pod.json", tmp_path / "dmesg.txt"
+    other = json.loads(json.dumps(value).replace(OLD, "c" * 64).replace(NEW, "d" * 64).replace("33:57", "33:58"))
+    for part, names in (("spec", "containers"), ("status", "containerStatuses")):
+        value[part][names] += [{**entry, "name": "side"} for entry in other[part][names]]
+    source.write_text(json.dumps(value))
+    paths = [f"/kubepods/burstable/pod{POD_UID}/{name * 64}" for name in "ac"]
+    log.write_text(kernel_log(paths[0]) + kernel_log(paths[1]).replace("33:57", "33:58").replace("77", "78"))
+    arms = diagnose(oomlab, source, log)
+    assert [arm["oom_kills"] for arm in arms] == [1, 1]
+    for arm in arms:
+        assert [(life["end"]["cause"], life["end"]["level"]) for life in arm["lifetimes"]][0] == (
+            "oom-container-limit", "Observed")
+
+
 def test_the_limit_of_the_pod_is_an_ancestors(oomlab, tmp_path):
     source, log = tmp_path / "pod.json", tmp_path / "dmesg.txt"
     source.write_text(json.dumps(pod()))
@@ -73,3 +88,25 @@ def test_the_limit_of_the_pod_is_an_ancestors(oomlab, tmp_path):
                                 f"oom_memcg=/kubepods/burstable/pod{POD_UID}"))
     (arm,) = diagnose(oomlab, source, log)
     assert arm["lifetimes"][0]["end"]["cause"] == "oom-ancestor-limit"
+
+
+def test_an_end_after_a_childs_kill_is_left_open(oomlab, tmp_path):
+    """OOMKilled and code 1: no kill of the main process, and more memory may still be what it needs."""
+    value, source = pod(), tmp_path / "pod.json"
+    value["status"]["containerStatuses"][0]["lastState"]["terminated"]["exitCode"] = 1
+    source.write_text(json.dumps(value))
+    result = oomlab.result("diagnose", "--format", "json", source, status=0)
+    (arm,) = result["arms"]
+    assert arm["oom_kills"] == 0 and arm["lifetimes"][0]["end"]["cause"] == "exited"
+    assert arm["verdict"]["class"] == "inconclusive" and "more memory" in arm["verdict"]["would_settle"]
+    assert result["recommendation"]["action"] == "investigate"
+
+
+def test_a_name_makes_up_no_line(oomlab, tmp_path):
+    value, source = pod(), tmp_path / "pod.json"
+    value["metadata"]["name"] = "p\nOOM kills  9\tand \x1b[31m"
+    source.write_text(json.dumps(value))
+    done = oomlab("diagnose", source)
+    assert done.returncode == 3
+    assert [line for line in done.stdout.splitlines() if line.startswith("OOM kills")] == ["OOM kills  1 (restarts: 1)"]
+    assert "\x1b" not in done.stdout

@@ -130,6 +130,42 @@ def test_page_stands_alone(synthetic):
     assert_page(synthetic[0] / "report.html")
 
 
+def test_markdown_renders_on_github(synthetic):
+    """GitHub's own dialect, which drops raw HTML: nothing is dropped, and every picture stands beside it alone."""
+    directory, _ = synthetic
+    if not shutil.which("cmark-gfm"):
+        if os.environ.get("OOMLAB_MUST_WORK"):
+            raise FileNotFoundError("cmark-gfm is not installed")
+        pytest.skip("cmark-gfm is not installed")
+    done = subprocess.run(["cmark-gfm", "-e", "table", directory / "report.md"], capture_output=True, text=True,
+                          check=True)
+    assert "raw HTML omitted" not in done.stdout
+    assert "<h2>Conclusion</h2>" in done.stdout
+    assert "<table>" in done.stdout
+    pictures = re.findall(r'<img src="([^"]*)" alt="([^"]+)"', done.stdout)
+    assert {name for name, _ in pictures} == {path.name for path in directory.glob("*.svg")}
+    for name, _ in pictures:
+        root = ElementTree.fromstring((directory / name).read_text(encoding="utf-8"))
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        assert root.find("{http://www.w3.org/2000/svg}title").text
+
+
+def test_the_answer_comes_first(synthetic):
+    """Who, which limit, how often, leak or not, what to do: before any section, in both."""
+    directory, kind = synthetic
+    page = (directory / "report.html").read_text(encoding="utf-8")
+    front = page[page.index('<p class="answer'):page.index("<h2>")]
+    questions = re.findall(r"<dt>(.*?)</dt>", front)
+    asked = ["Who killed it", "Which limit", "How often", "Leak or not", "What to do"]
+    assert questions == (asked[3:] if kind == "empty" else asked)
+    if kind == "lab":
+        assert "The kernel killed it at its own 512 MiB limit, three times" in front
+        assert "more memory only delayed the next kill" in front
+        assert front.index("<svg ") < front.index("<ul>")
+    markdown = (directory / "report.md").read_text(encoding="utf-8")
+    assert markdown.index("> **") < markdown.index("What to do: ") < markdown.index("## ")
+
+
 def test_manifest_holds(synthetic):
     assert_manifest(synthetic[0])
 
@@ -216,6 +252,54 @@ def test_the_schema_refuses(lab_result, path, value):
     if isinstance(path[-1], str):
         del owner[path[-1]]
         assert not VALIDATOR.is_valid(wrong)
+
+
+def console_text(path):
+    """What the container wrote to its standard output, out of the CRI format."""
+    lines = [line.split(" ", 3) for line in path.read_text(encoding="utf-8").splitlines()]
+    return "".join(text + ("\n" if tag == "F" else "") for _, stream, tag, text in lines if stream == "stdout")
+
+
+SECRETS = {"DB_PASSWORD": "correct-horse-battery", "API_KEY": "k-0123456789"}
+
+
+def test_no_secret_is_written_down(oomlab, tmp_path, no_leftovers):
+    """Not in the database, the report, the logs, the result, the archive, nor on the terminal; the service gets
+    them, says so, and prints what it got."""
+    directory = tmp_path / "run"
+    service = ("import http.server, os, sys\n"
+               "print('start with', os.environ['DB_PASSWORD'], os.environ['API_KEY'], sys.argv, flush=True)\n"
+               "class H(http.server.BaseHTTPRequestHandler):\n"
+               "    def do_GET(self):\n"
+               "        print('got', self.headers.get('X-Api-Key'), flush=True)\n"
+               "        good = self.path == '/' or self.headers.get('X-Api-Key') == 'header-secret-1'\n"
+               "        self.send_response(200 if good else 401); self.end_headers()\n"
+               "http.server.HTTPServer(('127.0.0.1', int(os.environ['PORT'])), H).serve_forever()\n")
+    program = tmp_path / "service.py"
+    program.write_text(service, encoding="utf-8")
+    lab = tmp_path / "lab.yaml"
+    lab.write_text(json.dumps({
+        "name": "secrets", "memory": "64Mi", "cycles": 2, "per-cycle": 5, "rate": "50/s", "idle": "100ms",
+        "gap": "100ms", "cooldown": "100ms", "env": SECRETS, "patch-env": {"API_KEY": "patched-key-77"},
+        "command": ["/usr/bin/python3", str(program), "--token", "argument-secret-9"],
+        "requests": [{"method": "GET", "path": "/work", "headers": {"X-Api-Key": "header-secret-1"}}],
+    }), encoding="utf-8")
+    done = oomlab("run", lab, "--env", "OTHER_TOKEN=command-line-secret", "--output", directory)
+    assert done.returncode in {0, 3}, done.stderr
+    result = json.loads((directory / "result.json").read_text(encoding="utf-8"))
+    assert all(arm["requests"]["failed"] == 0 and arm["requests"]["completed"] > 0 for arm in result["arms"])
+    logs = "".join(console_text(path) for path in directory.glob("console-*.log"))
+    assert f"start with {21 * '*'} " in logs and f"got {15 * '*'}\n" in logs
+    assert "[redacted]" in (directory / "report.html").read_text(encoding="utf-8")
+    archive = tmp_path / "run.tar.zst"
+    assert oomlab("export", directory, "--output", archive).returncode == 0
+    unpacked = subprocess.run(["zstd", "-dcq", archive], capture_output=True, check=True).stdout
+    texts = {path.name: path.read_bytes() for path in directory.iterdir()}
+    texts |= {"archive": unpacked, "terminal": (done.stdout + done.stderr).encode()}
+    for secret in [*SECRETS.values(), "patched-key-77", "header-secret-1", "argument-secret-9",
+                   "command-line-secret"]:
+        for name, text in texts.items():
+            assert secret.encode() not in text, (secret, name)
 
 
 def test_a_real_run(oomlab, tmp_path, no_leftovers):

@@ -75,7 +75,7 @@ def test_leaky_server_is_killed_and_called_a_leak(oomlab, language, memory):
         "--per-cycle", "200", "--patch-env", "LEAK=0", "--format", "json", "--",
         *runtime_command(language), status=3, timeout=200)
     trigger = arm(result, "trigger")
-    assert trigger["oom_kills"] == 3
+    assert trigger["oom_kills"] == 3, json.dumps(trigger, indent=1)
     assert set(ends(trigger)[:3]) == {"oom-container-limit"}
     for lifetime in trigger["lifetimes"][:3]:
         assert lifetime["end"]["exit_code"] == 137
@@ -86,6 +86,10 @@ def test_leaky_server_is_killed_and_called_a_leak(oomlab, language, memory):
     # None where idle phases of a second are too short to exclude growth by time.
     assert trigger["verdict"]["driver"] in ("requests", None)
     assert result["verdict"]["class"] == "leak"
+    # That of the arm which the run's verdict rests on.
+    growth = result["verdict"]["growth"]
+    assert growth["ci95"][0] <= growth["bytes_per_request"] <= growth["ci95"][1]
+    assert any(growth.items() <= each["verdict"]["growth"].items() for each in result["arms"])
     assert arm(result, "raise")["oom_kills"] == 2
     patch = arm(result, "patch")
     assert patch["oom_kills"] == 0
@@ -106,7 +110,11 @@ def test_healthy_server_is_not_called_a_leak(oomlab, language, memory):
     assert trigger["restarts"] == 0
     assert trigger["requests"]["completed"] == trigger["requests"]["planned"] == 1000
     assert trigger["requests"]["failed"] == 0
-    assert trigger["verdict"]["class"] in ("stable", "bounded-cache"), trigger["verdict"]
+    # Ten seconds are few for Node's collector: its heap may still move, and then the verdict says what
+    # would settle it (docs/statistics.md).
+    open_ = {"inconclusive"} if language == "node" else set()
+    assert trigger["verdict"]["class"] in {"stable", "bounded-cache"} | open_, trigger["verdict"]
+    assert (trigger["verdict"]["class"] == "inconclusive") == bool(trigger["verdict"]["would_settle"])
     assert trigger["health_state"] == "Healthy"
 
 
@@ -494,3 +502,21 @@ def test_same_requests_for_every_arm_and_every_run(oomlab, tmp_path):
             "SELECT sequence_sha256 FROM arm").fetchall()
         sequences += [row[0] for row in rows]
     assert len(set(sequences)) == 1
+
+
+def test_a_patch_that_levels_off_shows_small_growth(oomlab):
+    """16 KiB a request: too little for a verdict by itself, and none of it in the patched arm."""
+    result = oomlab.result(
+        "run", "--memory", "128Mi", "--request", "GET /work", "--ready", "http:/health", "--port", "auto",
+        "--env", "MODE=leak-per-request", "--env", "LEAK_BYTES_PER_REQUEST=16Ki", "--patch-env", "MODE=healthy",
+        "--rate", "100/s", "--cycles", "5", "--per-cycle", "120", "--format", "json", "--",
+        "oomlab", "workload", timeout=120, status=3)
+    trigger, patch = (arm(result, name) for name in ("trigger", "patch"))
+    assert (trigger["oom_kills"], trigger["verdict"]["class"]) == (0, "inconclusive")
+    assert patch["verdict"]["class"] == "stable"
+    assert (result["verdict"]["class"], result["verdict"]["level"]) == ("leak", "Correlated")
+    assert "the difference, " in result["verdict"]["summary"]
+    forecast = result["recommendation"]["forecasts"][0]
+    assert forecast["limit_bytes"] == 128 << 20 and forecast["seconds_left"]
+    # What it has from the start is not recorded to a page: 128 MiB are at most 8192 requests away.
+    assert 7000 < forecast["requests"]["value"] < 8800

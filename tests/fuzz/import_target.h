@@ -27,7 +27,7 @@ static inline int target_take(void *context, const struct fact *fact, struct err
         abort();
     if (fact->kind == FACT_SAMPLE && (fact->metric >= METRIC_COUNT || !(fact->value >= 0)))
         abort();
-    if (fact->kind == FACT_LIMIT && !(fact->value > 0))
+    if (fact->kind == FACT_LIMIT && !(fact->value >= 0 && fact->value < INFINITY))
         abort();
     if (fact->oom && (!memchr(fact->oom->comm, 0, sizeof(fact->oom->comm)) || fact->oom->pid < 0))
         abort();

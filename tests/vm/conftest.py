@@ -14,7 +14,10 @@ TREE = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("BUILD_DIR", TREE / "build")).resolve()
 sys.path.insert(0, str(TREE / "tests"))
 
+sys.path.insert(0, str(TREE / "tests" / "attribution"))
+
 import cmocka  # noqa: E402
+from table import ROWS  # noqa: E402
 
 UNAVAILABLE = 77
 
@@ -105,3 +108,31 @@ def assert_lab_holds(status: int, result: dict) -> None:
         for lifetime in arm["lifetimes"]:
             if lifetime["end"]["cause"].startswith("oom-"):
                 assert lifetime["end"]["level"] == "Measured", lifetime["end"]
+
+
+def run_rows(machine: Machine, share: Path, deadline_s: int, rows: list[str] | None = None,
+             env: dict | None = None) -> dict:
+    """The attribution rows (tests/attribution) in one boot, OOMLAB_ROW_RUNS times each (1). What
+    was found is kept for the summary too; the rows' names select some."""
+    runs = int(os.environ.get("OOMLAB_ROW_RUNS", "1"))
+    command = ["/usr/bin/python3", str(TREE / "tests/attribution/rows.py"), "--json"]
+    command += [f"--row={name}" for name in rows or []]
+    text = shlex.join([*command, "--runs", str(runs)])
+    settings = {"OOMLAB": str(BUILD / "oomlab"), "OOMLAB_ROW_DEADLINE": "90", **(env or {})}
+    command = ["sh", "-c", f"{text} > /mnt/share/rows.json"]
+    done = machine.run(share, command, deadline_s * runs, settings)
+    text = (share / "rows.json").read_text(encoding="utf-8")
+    assert text, f"the guest did not finish: {done.returncode}"
+    kept = BUILD / "attribution" / f"{share.name}.json"
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_text(text, encoding="utf-8")
+    return json.loads(text)
+
+
+def assert_row_right(found: dict, name: str) -> None:
+    if name in found["skipped"]:
+        pytest.skip(found["skipped"][name])
+    wrong = [fault for fault in found["wrong"] if fault["row"] == name]
+    assert not wrong, json.dumps(wrong, indent=1)
+    row = found["rows"][name]
+    assert row["runs"] >= 1 and row["right"] == row["runs"]

@@ -84,14 +84,14 @@ done 2>/dev/null
 """
 
 
-def run_command(command: list[str], env: dict[str, str], directory: Path) -> str:
+def run_command(kind: str, command: list[str], env: dict[str, str], directory: Path) -> str:
     """Shell text: run the command with a small, known environment and report its status."""
     settings = {
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "HOME": "/tmp/home",
         "LANG": "C.UTF-8",
         "TERM": "dumb",
-        "OOMLAB_GUEST": "1",
+        "OOMLAB_GUEST": kind,
         **env,
     }
     assignments = " ".join(shlex.quote(f"{key}={value}") for key, value in settings.items())

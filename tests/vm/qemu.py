@@ -133,7 +133,7 @@ mount -t tmpfs -o mode=755 tmpfs /run
 /guest/busybox ifconfig lo 127.0.0.1 up
 /guest/busybox hostname guest
 {guest.enable_controllers()}
-{guest.run_command(guest.command_of(options), guest.environment_of(options), options.directory)}
+{guest.run_command("qemu", guest.command_of(options), guest.environment_of(options), options.directory)}
 /guest/busybox poweroff -f
 """
 
@@ -141,7 +141,7 @@ mount -t tmpfs -o mode=755 tmpfs /run
 def session_script(options) -> str:
     """Runs under systemd as a service; the command gets a login session of the wanted user."""
     # A command that is killed must not take the console's last line with it.
-    settings = {"HOME": "/tmp/home", "LANG": "C.UTF-8", "TERM": "dumb", "OOMLAB_GUEST": "1"}
+    settings = {"HOME": "/tmp/home", "LANG": "C.UTF-8", "TERM": "dumb", "OOMLAB_GUEST": "qemu"}
     settings |= guest.environment_of(options)
     assignments = [f"--setenv={key}={value}" for key, value in settings.items()]
     command = [

@@ -45,7 +45,7 @@ ln -s /proc/self/fd /dev/fd
 /mnt/busybox ifconfig lo 127.0.0.1 up
 /mnt/busybox hostname guest
 {guest.enable_controllers()}
-{guest.run_command(guest.command_of(options), guest.environment_of(options), options.directory)}
+{guest.run_command("uml", guest.command_of(options), guest.environment_of(options), options.directory)}
 /mnt/busybox poweroff -f
 """
 

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -648,6 +649,13 @@ static void test_the_thread_allocates_nothing(void **state)
 
 static int setup(void **state)
 {
+    /* So many targets have more files than the usual soft limit of 1024. */
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+        return -1;
+    files.rlim_cur = files.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &files) < 0)
+        return -1;
     static struct lab lab;
     struct error err = {0};
     lab.seen = calloc(SEEN_MAX, sizeof(*lab.seen));

@@ -117,6 +117,7 @@ struct sim sim_draw(enum model model, uint64_t seed)
         .spread = uniform(&random, 0, 0.04),
         .heap_step = uniform(&random, 8, 40) * MIB,
         .burst_s = uniform(&random, 0.05, 0.15),
+        .wander_s = 0.5,
     };
     draw_model(&sim, &random);
     return sim;
@@ -133,6 +134,7 @@ struct process {
     double sizes[BURSTS_MAX];
     unsigned char seen[256];
     double requests;
+    double waiting, credit; /* requests not answered yet; of the next one, what is done */
     double die_at_s;
 };
 
@@ -239,9 +241,9 @@ static void age(struct process *process, double step)
         process->kept = floor(process->age_s / 0.15) * 0.15 * sim->per_second * process->factor;
     else
         process->kept += sim->per_second * process->factor * step;
-    if (sim->model == MODEL_NOISE) /* correlated over about half a second, some MiB wide */
-        process->wander += -process->wander * step / 0.5 +
-                           3 * MIB * sqrt(2 * step / 0.5) * sim_normal(process->random);
+    if (sim->model == MODEL_NOISE) /* some MiB wide */
+        process->wander += -process->wander * step / sim->wander_s +
+                           3 * MIB * sqrt(2 * step / sim->wander_s) * sim_normal(process->random);
 }
 
 static double in_bursts(const struct process *process)
@@ -263,16 +265,17 @@ static struct point sample(const struct process *process)
     const struct sim *sim = process->sim;
     double all = unreclaimable(process) + uniform(process->random, -0.25, 0.25) * MIB;
     double shmem = sim->model == MODEL_LEAK_SHMEM ? process->kept : 0;
-    double cache = fmin(process->cache, fmax(0, sim->limit - all));
-    double active = 0.4 * cache;
+    double cache = fmin(process->cache, fmax(0, 34.0 / 35 * (sim->limit - all)));
+    double active = 0.4 * cache, heads = cache / 34; /* buffer heads are the kernel's */
     return (struct point){.t_s = process->age_s,
                           .requests = process->requests,
-                          .working_set = all + active,
+                          .in_flight = process->waiting,
+                          .working_set = all + active + heads,
                           .anon = all - shmem - 2 * MIB,
                           .file = cache + shmem,
                           .inactive_file = cache - active,
                           .shmem = shmem,
-                          .kernel = 2 * MIB};
+                          .kernel = 2 * MIB + heads};
 }
 
 /* --- an arm --------------------------------------------------------------------------------------
@@ -370,6 +373,27 @@ static void end_life(const struct process *process, double ready_s, struct lifet
     out->peak_bytes = cause == CAUSE_OOM_CONTAINER_LIMIT ? process->sim->limit : NAN;
 }
 
+/* One at a time, in their order. */
+static void work_off(struct process *process)
+{
+    if (process->waiting > 0)
+        process->credit += process->sim->capacity * STEP_S;
+    while (process->waiting > 0 && process->credit >= 1 &&
+           unreclaimable(process) < process->sim->limit) {
+        process->credit--;
+        process->waiting--;
+        serve(process, (unsigned)process->requests % process->sim->per_cycle);
+    }
+}
+
+static void take_request(struct process *process, unsigned key)
+{
+    if (process->sim->capacity > 0)
+        process->waiting++;
+    else
+        serve(process, key);
+}
+
 static void live(const struct sim *sim, const struct schedule *schedule, struct random *random,
                  struct life *life)
 {
@@ -383,7 +407,8 @@ static void live(const struct sim *sim, const struct schedule *schedule, struct 
         age(&process, STEP_S);
         for (unsigned now_due = due_by(schedule, sim, life->now); due < now_due; due++)
             if (process.age_s >= ready_s && unreclaimable(&process) < sim->limit)
-                serve(&process, due % sim->per_cycle);
+                take_request(&process, due % sim->per_cycle);
+        work_off(&process);
         if (unreclaimable(&process) >= sim->limit)
             cause = CAUSE_OOM_CONTAINER_LIMIT;
         else if (process.age_s >= process.die_at_s)
@@ -421,6 +446,28 @@ struct arm_series sim_run(const struct sim *sim)
     }
     free(schedule.spans);
     return arm;
+}
+
+struct arm_series sim_cut(const struct arm_series *arm, unsigned cycle,
+                          struct lifetime_series *ret_lifetimes)
+{
+    struct arm_series cut = {
+        .limit_bytes = arm->limit_bytes, .lifetimes = ret_lifetimes, .count = arm->count};
+    if (arm->count != 1 || arm->lifetimes[0].cause != CAUSE_RUNNING)
+        abort();
+    *ret_lifetimes = arm->lifetimes[0];
+    for (size_t i = 0; i < ret_lifetimes->span_count; i++) {
+        const struct span *pause = &ret_lifetimes->spans[i];
+        if (pause->kind == SPAN_GAP && pause->cycle == cycle)
+            ret_lifetimes->uptime_s = (pause->start_s + pause->end_s) / 2;
+    }
+    while (ret_lifetimes->count > 0 &&
+           ret_lifetimes->points[ret_lifetimes->count - 1].t_s > ret_lifetimes->uptime_s)
+        ret_lifetimes->count--;
+    if (ret_lifetimes->count > 0)
+        ret_lifetimes->requests_completed =
+            ret_lifetimes->points[ret_lifetimes->count - 1].requests;
+    return cut;
 }
 
 void sim_done(struct arm_series *arm)

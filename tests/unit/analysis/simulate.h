@@ -43,6 +43,7 @@ struct sim {
     uint64_t seed;
     double limit;
     double rate, hertz; /* requests and samples per second */
+    double capacity;    /* requests that are answered per second, the others wait; 0: at once */
     double idle_s, gap_s, cooldown_s;
     unsigned cycles, per_cycle, kill_stop;
     double base;                    /* bytes at readiness */
@@ -51,6 +52,7 @@ struct sim {
     double spread;                  /* share by which lifetimes differ */
     double heap_step;               /* a collector runs after so many bytes */
     double burst, burst_s;          /* a spike, and for how long */
+    double wander_s;                /* how long noise remembers itself */
 };
 
 /* Parameters drawn from the seed; every model keeps its truth for all of them. */
@@ -61,4 +63,8 @@ double sim_normal(struct random *random);
 
 /* The arm that comes out; free with sim_done(). Aborts when out of memory. */
 struct arm_series sim_run(const struct sim *sim);
+/* The arm as it was seen in the pause after cycle `cycle`; borrows from `arm`, `ret_lifetimes` has
+ * room for its lifetimes. Only for arms of one lifetime, which lives. */
+struct arm_series sim_cut(const struct arm_series *arm, unsigned cycle,
+                          struct lifetime_series *ret_lifetimes);
 void sim_done(struct arm_series *arm);

@@ -286,6 +286,25 @@ static void test_counters_alone(void **state)
     assert_death(facts, CAUSE_OOM_CONTAINER_LIMIT, LEVEL_INFERRED, false);
 }
 
+/* A large process under a small CPU quota takes seconds to die. The log's line is lost; that a
+ * SIGKILL was pending right after the kill was counted tells whose it was. Somebody else's line
+ * does not. */
+static void test_main_process_died_slowly(void **state)
+{
+    (void)state;
+    for (int version = 1; version <= 2; version++) {
+        struct death_facts facts = own_oom(version);
+        facts.kill_age_known = true;
+        facts.kill_age_ns = 3000 * MS;
+        assert_true(judge(facts).oom_child);
+        facts.main_dying_after_kill = true;
+        assert_death(facts, CAUSE_OOM_CONTAINER_LIMIT,
+                     version == 1 ? LEVEL_CORRELATED : LEVEL_MEASURED, false);
+        assert_death(with_log(facts, KERNEL_LOG_OWN, false), CAUSE_KILLED_EXTERNALLY,
+                     LEVEL_STRONGLY_SUGGESTED, true);
+    }
+}
+
 /* The main process was seen to run on after the kill: a SIGKILL that follows is another one,
  * however soon, with or without a log. Only a line that names it says otherwise. */
 static void test_main_process_outlived_the_kill(void **state)
@@ -677,6 +696,7 @@ int main(void)
         cmocka_unit_test(test_child_then_external_sigkill),
         cmocka_unit_test(test_two_kills_one_line),
         cmocka_unit_test(test_counters_alone),
+        cmocka_unit_test(test_main_process_died_slowly),
         cmocka_unit_test(test_main_process_outlived_the_kill),
         cmocka_unit_test(test_group_kill),
         cmocka_unit_test(test_log_alone),

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "analysis/verdict.h"
+#include "analysis/recommend.h"
 
 #include <math.h>
 #include <string.h>
@@ -21,8 +21,8 @@ static struct recommendation advise(enum verdict_class class, unsigned kills, do
     if (class == VERDICT_INCONCLUSIVE)
         strcpy(trigger.would_settle, "More cycles.");
     struct verdict verdict;
-    verdict_combine(&trigger, raised, false, &verdict);
-    recommend(&verdict, raised, 512 * MIB, &advice);
+    verdict_combine(&trigger, raised, PREDICTION_UNDECIDED, &verdict);
+    recommend(&verdict, raised, 512 * MIB, NULL, &advice);
     assert_true(advice.reason[0] != '\0');
     return advice;
 }
@@ -88,7 +88,7 @@ static void test_survivors(void **state)
     struct verdict cache = {.class = VERDICT_STABLE,
                             .peak_bytes = 512 * MIB,
                             .need_bytes = 20 * MIB}; /* page cache fills what it is given */
-    recommend(&cache, NULL, 512 * MIB, &advice);
+    recommend(&cache, NULL, 512 * MIB, NULL, &advice);
     assert_int_equal(advice.action, ADVISE_KEEP_LIMIT);
     assert_true(advice.memory_bytes == 512 * MIB);
     assert_non_null(strstr(advice.reason, "20.0 MiB without page cache"));
@@ -122,7 +122,7 @@ static void test_unknown_limit(void **state)
     (void)state;
     struct verdict trigger = {.class = VERDICT_STABLE, .peak_bytes = NAN};
     struct recommendation advice;
-    recommend(&trigger, NULL, NAN, &advice);
+    recommend(&trigger, NULL, NAN, NULL, &advice);
     assert_int_equal(advice.action, ADVISE_KEEP_LIMIT);
     assert_true(isnan(advice.memory_bytes));
 }

@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/panel.h"
 #include "base/terminal.h"
 
 #include <fcntl.h>
@@ -121,11 +122,11 @@ static void test_progress_is_cut_to_the_width(void **state)
     progress_update("%s %d", "arm", 1);
     progress_update("0123456789012345678901234567890");
     progress_update("ääääääääääääääääääääääää");
-    progress_clear();
-    assert_string_equal(screen_close(&screen), "\r\033[Karm 1"
-                                               "\r\033[K0123456789012345678"
-                                               "\r\033[Käääääääääääääääääää"
-                                               "\r\033[K");
+    panel_clear();
+    assert_string_equal(screen_close(&screen), "\rarm 1\033[K\033[J\r"
+                                               "\r0123456789012345678\033[K\033[J\r"
+                                               "\räääääääääääääääääää\033[K\033[J\r"
+                                               "\r\033[J");
 }
 
 static void test_no_progress_in_a_pipe(void **state)
@@ -134,7 +135,7 @@ static void test_no_progress_in_a_pipe(void **state)
     struct screen screen;
     screen_open(&screen, false);
     progress_update("arm %d", 1);
-    progress_clear();
+    panel_clear();
     log_info("plain %d", 7);
     assert_string_equal(screen_close(&screen), "oomlab: plain 7\n");
 }
@@ -162,8 +163,14 @@ static void test_log_wipes_the_status_line(void **state)
     (void)state;
     struct screen screen;
     screen_open(&screen, true);
+    log_info("w");
+    progress_update("arm");
     log_info("x");
-    assert_string_equal(screen_close(&screen), "\r\033[Koomlab: x\r\n");
+    log_info("y");
+    assert_string_equal(screen_close(&screen), "oomlab: w\r\n"
+                                               "\rarm\033[K\033[J\r"
+                                               "\r\033[Joomlab: x\r\n"
+                                               "oomlab: y\r\n");
 }
 
 static void test_a_long_log_line_is_cut(void **state)

@@ -52,9 +52,9 @@ static inline void put_oom(struct buffer *to, const struct kmsg_oom *oom)
 
 static inline int gather_take(void *context, const struct fact *fact, struct error *err)
 {
-    static const char *const kinds[] = {"container", "start", "end",   "running", "restarts",
-                                        "sample",    "limit", "oom",   "probe",   "stop",
-                                        "backoff",   "state", "image", "console"};
+    static const char *const kinds[] = {
+        "container", "start", "end",     "running", "restarts", "sample",  "limit",       "oom",
+        "probe",     "stop",  "backoff", "state",   "image",    "console", "last-reason", "killer"};
     struct gathered *gathered = context;
     struct buffer *to = &gathered->facts;
     (void)err;
@@ -85,7 +85,7 @@ static inline int gather_take(void *context, const struct fact *fact, struct err
     if (fact->count)
         buffer_printf(to, " x%ju", (uintmax_t)fact->count);
     put_oom(to, fact->oom);
-    put_text(to, "text", fact->kind == FACT_OOM_KILL && fact->oom ? NULL : fact->text);
+    put_text(to, "text", fact->oom ? NULL : fact->text);
     return buffer_puts(to, "\n");
 }
 

@@ -66,7 +66,7 @@ static void test_a_platforms_word(void **state)
     assert_judged(&judged, CAUSE_OOM_CONTAINER_LIMIT, LEVEL_STRONGLY_SUGGESTED);
     life.exit_code = 3; /* a child was killed; the main process ended by itself */
     judged = judge(&life, NAN, 0);
-    assert_judged(&judged, CAUSE_EXITED, LEVEL_OBSERVED);
+    assert_judged(&judged, CAUSE_EXITED, LEVEL_STRONGLY_SUGGESTED); /* by the platform's word */
     assert_true(judged.child);
     life = ended(ORIGIN_KUBERNETES, 137, "Error");
     judged = judge(&life, NAN, 0);
@@ -133,8 +133,13 @@ static void test_runtime_and_stop(void **state)
     assert_judged(&judged, CAUSE_RUNTIME_OUT_OF_MEMORY, LEVEL_STRONGLY_SUGGESTED);
     life = ended(ORIGIN_KUBERNETES, 137, "Error");
     life.stopped = true;
+    life.stop_ns = life.end_ns - 30 * NS_PER_S;
     judge_end(&life, NAN, NULL, NULL, &judged);
     assert_judged(&judged, CAUSE_KILLED_BY_PLATFORM, LEVEL_STRONGLY_SUGGESTED);
+    life.stop_ns = life.end_ns - 90 * NS_PER_S; /* no stop takes so long */
+    judge_end(&life, NAN, NULL, NULL, &judged);
+    assert_judged(&judged, CAUSE_UNKNOWN, LEVEL_NOT_PROVEN);
+    life.stop_ns = life.end_ns;
     life.ended = false;
     judge_end(&life, NAN, NULL, NULL, &judged);
     assert_int_equal(judged.cause, CAUSE_RUNNING);

@@ -87,8 +87,9 @@ static void test_errors(void **state)
                 "input:3:1: 'yesterday' is no time (RFC 3339, YYYY-MM-DD HH:MM:SS or an epoch)");
     check_error(NULL, NULL, "time,bytes\n2026-06-15T04:10:51Z,lots\n",
                 "input:2:22: 'lots' is no amount of bytes");
-    check_error(NULL, NULL, "time,bytes\n2026-06-15T04:10:51Z,-5\n",
-                "input:2:22: '-5' is no amount of bytes");
+    check_error(NULL, NULL, "time,bytes\n5,6\n",
+                "input:2:1: '5' is no time: to seconds since a start of their own add that start's "
+                "epoch");
     check_error("t", "b", "time,bytes\n1,2\n",
                 "input:1:1: there is no column 't'; name one of the first line, or its number");
     check_error(NULL, NULL, "time,bytes\n2026-06-15T04:10:51Z,\"5\n",

@@ -106,7 +106,7 @@ static void test_init_and_ephemeral(void **state)
           "\"terminated\":{\"exitCode\":137,\"signal\":9}}}],\"ephemeralContainerStatuses\":[{"
           "\"name\":\"e\",\"state\":{\"waiting\":{\"reason\":\"ErrImagePull\"}}}]}}]}",
           "container /p/i\nlimit /p/i 536870912\nend /p/i code=137 signal=9\n"
-          "container /p/e\nimage /p/e reason=ErrImagePull\n");
+          "container /p/e\nlimit /p/e 0\nimage /p/e reason=ErrImagePull\n");
 }
 
 static void test_evicted_and_deleted(void **state)

@@ -43,7 +43,8 @@ static void test_samples(void **state)
           " at=2026-11-22T11:36:54.000000Z working_set_bytes=8700000\n");
 }
 
-/* A limit, a count or a reason is told when it changes, not with every scrape. */
+/* A limit or a count is told when it changes, a reason with every scrape: which end it is about
+ * follows from the others. */
 static void test_what_changes(void **state)
 {
     (void)state;
@@ -63,7 +64,8 @@ static void test_what_changes(void **state)
           "limit n/p/c at=2026-11-22T11:37:10.000000Z 134217728\n"
           "restarts n/p/c at=2026-11-22T11:36:40.000000Z 3\n"
           "restarts n/p/c at=2026-11-22T11:37:10.000000Z 4\n"
-          "end n/p/c oom_killed reason=OOMKilled\n"
+          "last-reason n/p/c at=2026-11-22T11:36:40.000000Z oom_killed reason=OOMKilled\n"
+          "last-reason n/p/c at=2026-11-22T11:36:55.000000Z oom_killed reason=OOMKilled\n"
           "sample n/p/c at=2026-11-22T11:36:40.000000Z oom_kill=2\n");
 }
 

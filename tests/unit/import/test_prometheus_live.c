@@ -21,6 +21,7 @@ struct server {
     struct buffer queries; /* what was asked, one a line */
     unsigned status;       /* 200: answer from the recording */
     const char *body;      /* with any other, or "" for an empty result */
+    bool too_large;        /* more than is read, to all that does not ask by steps */
     char url[64];
 };
 
@@ -43,10 +44,14 @@ static enum MHD_Result answer(void *context, struct MHD_Connection *connection, 
     const char *step = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "step");
     AUTO_BUFFER body = {0};
     pthread_mutex_lock(&server->lock);
-    buffer_printf(&server->queries, "%s %s step=%s\n", url, query ? query : "", step ? step : "");
+    buffer_printf(&server->queries, "%s %s step=%s\n", url, query ? query : "",
+                  step ? step : "none");
     pthread_mutex_unlock(&server->lock);
     unsigned status = server->status;
-    if (server->body)
+    if (server->too_large && !step)
+        for (size_t i = 0; i < (33U << 10); i++)
+            buffer_printf(&body, "%1024s", "");
+    else if (server->body)
         buffer_puts(&body, server->body);
     else if (!query || recorded_answer(query, &body) < 0)
         status = MHD_HTTP_NOT_FOUND;
@@ -100,21 +105,36 @@ static void test_recorded(void **state)
         fail_msg("%s", got.err.text);
     assert_true(got.count[FACT_SAMPLE] > 150);
     assert_int_equal(got.count[FACT_LIMIT], 1);
-    assert_int_equal(got.count[FACT_END], 1);
+    assert_int_equal(got.count[FACT_END], 0);
+    assert_true(got.count[FACT_LAST_REASON] >= 3);
     assert_true(got.count[FACT_RESTART_COUNT] >= 3);
     assert_true(got.count[FACT_START] >= 3);
     assert_non_null(strstr(buffer_text(&server->queries),
-                           "/api/v1/query_range container_memory_working_set_bytes"
-                           "{namespace=\"default\",pod=\"leaky-0\"} step=15\n"));
+                           "/api/v1/query container_memory_working_set_bytes"
+                           "{namespace=\"default\",pod=\"leaky-0\"}[3600001ms] step=none\n"));
 }
 
-/* No more points than the server allows, however far back; names cannot break out of the query. */
+/* Names cannot break out of the query. */
 static void test_question(void **state)
 {
     struct server *server = *state;
     AUTO_GATHERED got;
-    assert_int_equal(query(server->url, "a\"}\\b\n", 1000 * HOUR_NS, &got), 0);
-    assert_non_null(strstr(buffer_text(&server->queries), ",pod=\"a\\\"}\\\\b\\n\"} step=721\n"));
+    assert_int_equal(query(server->url, "a\"}\\b\n", HOUR_NS, &got), 0);
+    assert_non_null(strstr(buffer_text(&server->queries), ",pod=\"a\\\"}\\\\b\\n\"}[3600001ms] "));
+}
+
+/* An answer that is more than is read is asked for again in steps: no more points than the server
+ * allows, however far back. */
+static void test_too_large(void **state)
+{
+    struct server *server = *state;
+    AUTO_GATHERED got;
+    server->too_large = true;
+    int r = query(server->url, "leaky-0", 1000 * HOUR_NS, &got);
+    if (r < 0)
+        fail_msg("%s", got.err.text);
+    assert_true(got.count[FACT_SAMPLE] > 150);
+    assert_non_null(strstr(buffer_text(&server->queries), "pod=\"leaky-0\"} step=721\n"));
 }
 
 static void check_error(struct server *server, const char *want)
@@ -160,6 +180,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_recorded, start_server, stop_server),
         cmocka_unit_test_setup_teardown(test_question, start_server, stop_server),
+        cmocka_unit_test_setup_teardown(test_too_large, start_server, stop_server),
         cmocka_unit_test_setup_teardown(test_errors, start_server, stop_server),
         cmocka_unit_test_setup_teardown(test_nobody_there, start_server, stop_server),
     };

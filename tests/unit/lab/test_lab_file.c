@@ -244,10 +244,11 @@ static void test_defaults(void **state)
     assert_string_equal(scenario->name, "service");
     assert_int_equal(scenario->arm_count, 2);
     assert_int_equal(scenario->arms[1].memory_bytes, 128 << 20);
-    assert_int_equal(scenario->arms[0].kill_stop, 3);
-    assert_int_equal(scenario->arms[1].kill_stop, 2);
+    assert_true(scenario->until_settled && scenario->confidence > 0.799);
+    assert_int_equal(scenario->arms[0].kill_stop, 0);
+    assert_int_equal(scenario->arms[1].kill_stop, 0);
     assert_string_equal(scenario->traffic.requests[0].path, "/");
-    assert_int_equal(scenario->traffic.cycles * scenario->traffic.per_cycle, 500);
+    assert_int_equal(scenario->traffic.cycles * scenario->traffic.per_cycle, 5100);
     plan_free(plan);
 }
 

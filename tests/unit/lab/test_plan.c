@@ -9,6 +9,7 @@
 #include "lab/plan.h"
 #include "lab/plan_value.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -150,8 +151,8 @@ static void test_own_service(void **state)
     assert_string_equal(scenario->app, "my-server");
     assert_int_equal(scenario->expect, EXPECT_NOTHING);
     assert_int_equal(scenario->arm_count, 2);
-    check_arm(scenario, 0, ARM_TRIGGER, 256, 0, 3, "");
-    check_arm(scenario, 1, ARM_RAISE, 512, 0, 2, "memory: 256Mi -> 512Mi");
+    check_arm(scenario, 0, ARM_TRIGGER, 256, 0, 0, "");
+    check_arm(scenario, 1, ARM_RAISE, 512, 0, 0, "memory: 256Mi -> 512Mi");
     assert_string_equal(scenario->arms[0].command[1], "--flag");
     assert_string_equal(scenario->arms[0].env[1], "B=x=y");
     assert_int_equal(scenario->traffic.request_count, 2);
@@ -168,7 +169,7 @@ static void test_own_service_patched(void **state)
     check_arm(&plan->scenarios[0], 2, ARM_PATCH, 256, 0, 0, "env LEAK: (unset) -> 0");
     check_arm(&plan->scenarios[0], 3, ARM_FIX, 512, 0, 0,
               "memory: 256Mi -> 512Mi; env LEAK: (unset) -> 0");
-    check_arm(&plan->scenarios[0], 4, ARM_REVERT, 256, 0, 2, "");
+    check_arm(&plan->scenarios[0], 4, ARM_REVERT, 256, 0, 0, "");
     plan_free(plan);
 
     plan = plan_with((struct plan_options){
@@ -182,7 +183,7 @@ static void test_own_service_patched(void **state)
         (struct plan_options){.command = SERVER, .memory = "256Mi", .patch_memory = "384Mi"});
     assert_int_equal(plan->scenarios[0].arm_count, 4);
     check_arm(&plan->scenarios[0], 2, ARM_FIX, 384, 0, 0, "memory: 256Mi -> 384Mi");
-    check_arm(&plan->scenarios[0], 3, ARM_REVERT, 256, 0, 2, "");
+    check_arm(&plan->scenarios[0], 3, ARM_REVERT, 256, 0, 0, "");
     plan_free(plan);
 }
 
@@ -207,6 +208,120 @@ static void test_arms_chosen(void **state)
     assert_string_equal(plan->scenarios[0].name, "healthy");
     check_arm(&plan->scenarios[1], 1, ARM_RAISE, 1024, 0.25, 2, "memory: 256Mi -> 1Gi");
     plan_free(plan);
+}
+
+/* A check runs the service as it is: no other arm, one kill, nothing that the lab expects. */
+static void test_trigger_only(void **state)
+{
+    (void)state;
+    struct plan *plan = plan_with((struct plan_options){.trigger_only = true});
+    assert_int_equal(plan->scenario_count, 3);
+    for (size_t i = 0; i < plan->scenario_count; i++) {
+        const struct scenario_plan *scenario = &plan->scenarios[i];
+        assert_int_equal(scenario->arm_count, 1);
+        assert_int_equal(scenario->expect, EXPECT_NOTHING);
+        check_arm(scenario, 0, ARM_TRIGGER, 512, 0.25, 1, "");
+    }
+    plan_free(plan);
+}
+
+static struct scenario_plan scenario_with(struct plan_options options, struct plan **ret)
+{
+    options.command = SERVER;
+    options.memory = "256Mi";
+    *ret = plan_with(options);
+    return (*ret)->scenarios[0];
+}
+
+/* A budget of growth is decided when it is, unless the cycles are fixed. */
+static void test_check_goes_on_to_its_growth_budget(void **state)
+{
+    (void)state;
+    static const struct growth_budget growth = {{1024, NAN}}, none = {{NAN, NAN}};
+    struct plan *plan;
+    struct plan_options options = {.trigger_only = true, .growth = &growth};
+    struct scenario_plan scenario = scenario_with(options, &plan);
+    assert_true(plan->to_growth_budget && scenario.until_settled);
+    assert_int_equal(scenario.traffic.cycles, 51);
+    assert_int_equal(scenario.arms[0].kill_stop, 1);
+    plan_free(plan);
+    options.cycles = "5";
+    scenario = scenario_with(options, &plan);
+    assert_false(scenario.until_settled);
+    assert_int_equal(scenario.traffic.cycles, 5);
+    plan_free(plan);
+    options = (struct plan_options){.trigger_only = true, .growth = &none};
+    scenario = scenario_with(options, &plan);
+    assert_false(plan->to_growth_budget || scenario.until_settled);
+    assert_int_equal(scenario.traffic.cycles, 5);
+    plan_free(plan);
+    options.budget = "30s";
+    scenario = scenario_with(options, &plan);
+    assert_true(scenario.until_settled && !plan->to_growth_budget);
+    plan_free(plan);
+}
+
+/* Nothing fixed: as long as it takes, two minutes at most. A number that is given stays as it is.
+ */
+static void test_until_settled(void **state)
+{
+    (void)state;
+    struct plan *plan;
+    struct scenario_plan scenario = scenario_with((struct plan_options){0}, &plan);
+    assert_true(scenario.until_settled && scenario.confidence > 0.799);
+    assert_int_equal(scenario.traffic.cycles, 51); /* 1 s, 51 * 2.3 s less a gap, 1 s: 119 s */
+    plan_free(plan);
+    scenario = scenario_with((struct plan_options){.budget = "30s", .confidence = "95%"}, &plan);
+    assert_true(scenario.until_settled && scenario.confidence > 0.949);
+    assert_int_equal(scenario.traffic.cycles, 12);
+    plan_free(plan);
+    scenario = scenario_with((struct plan_options){.cycles = "7"}, &plan);
+    assert_false(scenario.until_settled);
+    assert_int_equal(scenario.traffic.cycles, 7);
+    assert_int_equal(scenario.arms[0].kill_stop, 3);
+    plan_free(plan);
+    scenario = scenario_with((struct plan_options){.kills = "trigger=4"}, &plan);
+    assert_false(scenario.until_settled);
+    assert_int_equal(scenario.traffic.cycles, 5);
+    assert_int_equal(scenario.arms[0].kill_stop, 4);
+    plan_free(plan);
+    /* Beside a budget they are the most that it may be. */
+    scenario = scenario_with(
+        (struct plan_options){.cycles = "7", .kills = "4", .confidence = "0.9"}, &plan);
+    assert_true(scenario.until_settled);
+    assert_int_equal(scenario.traffic.cycles, 7);
+    assert_int_equal(scenario.arms[0].kill_stop, 4);
+    plan_free(plan);
+    /* Never fewer cycles than without the rule; never beyond the deadline. */
+    scenario = scenario_with((struct plan_options){.rate = "1/s"}, &plan);
+    assert_int_equal(scenario.traffic.cycles, 5);
+    plan_free(plan);
+    scenario = scenario_with((struct plan_options){.deadline = "30s"}, &plan);
+    assert_int_equal(scenario.traffic.cycles, 11);
+    plan_free(plan);
+}
+
+static void test_budget_refused(void **state)
+{
+    (void)state;
+    const struct plan_options base = {.command = SERVER, .memory = "64Mi"};
+    struct plan_options options = base;
+    options.budget = "5s";
+    refused(options, "--budget: 5s is too short for 5 cycles, idle, gaps and cooldown counted; "
+                     "raise budget or rate, or lower per-cycle");
+    options.cycles = "3";
+    options.budget = "3s";
+    refused(options, "--budget: 3s is too short for 1 cycle, idle, gaps and cooldown counted; "
+                     "raise budget or rate, or lower per-cycle");
+    options = base;
+    options.budget = "10m";
+    refused(options, "--budget: 10m is longer than nine tenths of an arm's deadline (600 s), which "
+                     "leave room for its starts; raise deadline");
+    options = base;
+    options.confidence = "1";
+    refused(options, "--confidence: 1 is out of range; it must be from 0.5 to 0.999");
+    options.confidence = "sure";
+    refused(options, "--confidence: 'sure' is not a confidence; write it like 0.95 or 95%");
 }
 
 static void test_refused(void **state)
@@ -278,6 +393,10 @@ int main(void)
         cmocka_unit_test(test_own_service),
         cmocka_unit_test(test_own_service_patched),
         cmocka_unit_test(test_arms_chosen),
+        cmocka_unit_test(test_trigger_only),
+        cmocka_unit_test(test_check_goes_on_to_its_growth_budget),
+        cmocka_unit_test(test_until_settled),
+        cmocka_unit_test(test_budget_refused),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_json),
     };

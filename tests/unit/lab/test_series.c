@@ -131,7 +131,8 @@ static void insert_request(struct store *store, int64_t seq, int64_t done_ns, in
         STORE_INT("arm_id", 1),
         STORE_INT("seq", seq),
         STORE_INT("cycle", 1),
-        STORE_INT("due_ns", done_ns),
+        STORE_INT("due_ns", done_ns - S),
+        STORE_INT("sent_ns", done_ns - S),
         STORE_INT("done_ns", done_ns),
         STORE_INT("status", status),
         lifetime ? (struct store_value)STORE_INT("lifetime_id", lifetime)
@@ -188,6 +189,9 @@ static void test_requests_are_counted_up_to_each_sample(void **state)
     assert_true(first->points[0].t_s == 1 && first->points[0].requests == 0);
     assert_true(first->points[1].requests == 2 && first->points[1].working_set == 200);
     assert_true(first->points[2].requests == 2);
+    /* Sent and not done: 0 alone at 101 s, 2 at 103 s, then 3 and the one nobody answered. */
+    assert_true(first->points[0].in_flight == 1 && first->points[1].in_flight == 1);
+    assert_true(first->points[2].in_flight == 2);
     assert_true(isnan(first->points[2].anon)); /* absent is not zero */
     assert_true(first->requests_completed == 3);
     assert_true(first->ready_s == 1 && first->uptime_s == 10 && first->peak_bytes == 990);

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -93,12 +94,35 @@ static void test_looks_when_the_signal_must_be_there(void **state)
     assert_false(target.main_ran_after_kill);
 }
 
+static void test_a_pending_sigkill_is_the_kills_own_if_seen_at_once(void **state)
+{
+    (void)state;
+    static const char killed[] = STATUS("D (disk sleep)", NO_SIGNAL, KILLED);
+    assert_true(main_process_is_killed(killed));
+    assert_true(main_process_is_killed(STATUS("R (running)", KILLED, NO_SIGNAL)));
+    assert_false(main_process_is_killed(STATUS("Z (zombie)", NO_SIGNAL, KILLED)));
+    assert_false(main_process_is_killed(STATUS("S (sleeping)", NO_SIGNAL, NO_SIGNAL)));
+    assert_false(main_process_is_killed(""));
+    AUTO_CLOSE int file = memfd_create("status", MFD_CLOEXEC);
+    assert_int_equal(write(file, killed, sizeof(killed) - 1), sizeof(killed) - 1);
+    struct target target = {.status_fd = file};
+    main_process_note_kill(&target, 1000);
+    main_process_look(&target, 1000 + 3000000);
+    assert_true(target.main_dying_after_kill);
+    assert_false(target.main_ran_after_kill);
+    main_process_note_kill(&target, 1000); /* a look that comes late */
+    assert_false(target.main_dying_after_kill);
+    main_process_look(&target, 1000 + 300000000);
+    assert_false(target.main_dying_after_kill || target.main_ran_after_kill);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_texts),
         cmocka_unit_test(test_real_process),
         cmocka_unit_test(test_looks_when_the_signal_must_be_there),
+        cmocka_unit_test(test_a_pending_sigkill_is_the_kills_own_if_seen_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

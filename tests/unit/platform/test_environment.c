@@ -29,6 +29,8 @@ static void test_later_layers_replace_earlier_ones(void **state)
     setenv("PORT", "1", 1);
     setenv("FROM_THE_CALLER", "kept", 1);
     setenv("MODE", "caller", 1);
+    setenv("NOTIFY_SOCKET", "/run/notify", 1);
+    setenv("LISTEN_FDS", "1", 1);
     char mode[] = "MODE=leak";
     char empty[] = "EMPTY=";
     char prefix[] = "MOD=other";
@@ -46,6 +48,29 @@ static void test_later_layers_replace_earlier_ones(void **state)
     assert_string_equal(value_of(env, "MODE"), "leak");
     assert_string_equal(value_of(env, "MOD"), "other");
     assert_string_equal(value_of(env, "EMPTY"), "");
+    assert_null(value_of(env, "NOTIFY_SOCKET"));
+    assert_null(value_of(env, "LISTEN_FDS"));
+    environment_free(env);
+}
+
+static void test_another_root_gets_nothing_of_this_machine(void **state)
+{
+    (void)state;
+    setenv("FROM_THE_CALLER", "kept", 1);
+    setenv("PATH", "/only/here", 1);
+    char mode[] = "MODE=leak";
+    char *own[] = {mode, NULL};
+    const struct revision_template template = {
+        .app = "ca-app", .port = 8080, .env = own, .root = "/srv/root"};
+
+    char **env = environment_new(&template, "ca-app--r", "ca-app--r-1");
+    assert_non_null(env);
+    assert_null(value_of(env, "FROM_THE_CALLER"));
+    assert_string_equal(value_of(env, "PATH"),
+                        "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    assert_non_null(value_of(env, "HOME"));
+    assert_string_equal(value_of(env, "PORT"), "8080");
+    assert_string_equal(value_of(env, "MODE"), "leak");
     environment_free(env);
 }
 
@@ -65,6 +90,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_later_layers_replace_earlier_ones),
+        cmocka_unit_test(test_another_root_gets_nothing_of_this_machine),
         cmocka_unit_test(test_template_may_replace_the_port),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

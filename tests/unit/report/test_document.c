@@ -137,8 +137,43 @@ static void test_figure_and_sections(void **state)
     assert_contains(written.html, "<ul>\n<li>one</li>\n<li>two</li>\n</ul>");
     assert_contains(written.markdown, "what \\<it> shows");
     assert_contains(written.markdown, "\n- one\n- two\n");
-    assert_lacks(written.markdown, "svg");
+    assert_contains(written.markdown, "![what \\<it> shows](figure-01.svg)\n");
+    assert_lacks(written.markdown, "<svg");
     written_done(&written);
+}
+
+static void test_answer_and_facts(void **state)
+{
+    (void)state;
+    struct document *document = document_new("t");
+    document_answer(document, TONE_BAD, "%s", "A <kill>, *three* times.");
+    document_fact(document, "Who", "The `%s`", "kernel");
+    document_fact(document, "How often", "3 times");
+    struct written written = write_both(document);
+    assert_contains(written.html, "<p class=\"answer bad\">A &lt;kill&gt;, *three* times.</p>");
+    assert_contains(written.html, "<dl class=\"facts\">\n<div><dt>Who</dt><dd>The "
+                                  "<code>kernel</code></dd></div>\n<div><dt>How often</dt>");
+    assert_contains(written.markdown, "> **A \\<kill>, \\*three\\* times.**\n");
+    assert_contains(written.markdown, "- Who: The `kernel`\n- How often: 3 times\n");
+    written_done(&written);
+}
+
+/* A file of its own needs the name space and the colours that the page gives to all. */
+static void test_figure_stands_alone(void **state)
+{
+    (void)state;
+    struct document *document = document_new("t");
+    struct buffer out = {0};
+    document_figure(document, strdup("<svg viewBox=\"0 0 1 1\"><rect/></svg>"), "Figure 1.", "d");
+    assert_null(document_find_figure(document, 2));
+    html_write_figure(document_find_figure(document, 1), &out);
+    assert_false(out.failed);
+    assert_contains(buffer_text(&out),
+                    "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 1 1\">");
+    assert_contains(buffer_text(&out), "prefers-color-scheme: dark");
+    assert_contains(buffer_text(&out), "<rect/></svg>");
+    buffer_done(&out);
+    document_free(document);
 }
 
 int main(void)
@@ -151,6 +186,8 @@ int main(void)
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_code_block_cannot_be_left),
         cmocka_unit_test(test_figure_and_sections),
+        cmocka_unit_test(test_answer_and_facts),
+        cmocka_unit_test(test_figure_stands_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

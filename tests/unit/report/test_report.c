@@ -3,10 +3,25 @@
 
 #include "report/report.h"
 
-static const char *const SECTIONS[] = {
-    "Question",    "Setup",       "Hypothesis", "Prediction",       "Experiment",    "Execution",
-    "Observation", "Measurement", "Analysis",   "Conclusion",       "Falsification", "Evidence",
-    "Solution",    "Prevention",  "Takeaway",   "Support takeaway", "Clean up"};
+static const char *const SECTIONS[] = {"Question",
+                                       "Setup",
+                                       "Hypothesis",
+                                       "Prediction",
+                                       "Experiment",
+                                       "Execution",
+                                       "Observation",
+                                       "Measurement",
+                                       "Analysis",
+                                       "Conclusion",
+                                       "Falsification",
+                                       "Evidence",
+                                       "Solution",
+                                       "Prevention",
+                                       "Takeaway",
+                                       "Support takeaway",
+                                       "Limits of the method",
+                                       "Reproduce it",
+                                       "Clean up"};
 #define SECTION_COUNT (sizeof(SECTIONS) / sizeof(SECTIONS[0]))
 
 static const char *const FILES[] = {"result.json", "events.ndjson", "report.md", "report.html",
@@ -255,6 +270,70 @@ static void test_hostile_text_stays_text(void **state)
     free(markdown);
 }
 
+/* Two stacks of the first process, which the arm's and the run's verdict name; names are foreign.
+ */
+static void add_profile(struct fixture *fixture)
+{
+    execute(
+        fixture,
+        "INSERT INTO heap_stack (id, lifetime_id, rank, kind, bytes, low_bytes, high_bytes,"
+        " objects, share, bytes_per_request, bytes_per_cycle, function, file, line, caller,"
+        " frames) VALUES (7, 1, 1, 'malloc', 104857600, 94371840, 115343360, 25600, 0.5, 3145728,"
+        " 188743680, 'cache_put<img src=x>', 'store.c', 88, 'handle_order', '[]'),"
+        " (8, 1, 2, 'mmap', 4096, 0, 9000, 1, NULL, NULL, NULL, 'libx.so+0x12', NULL, NULL,"
+        " NULL, '[]');"
+        "INSERT INTO heap_profile (lifetime_id, rate_bytes, samples, dropped, total_bytes,"
+        " memory_bytes, stacks, folded, leading_stack, leading_of, share, level, sentence)"
+        " VALUES (1, 65536, 1600, 1, 104861696, 209715200, 2,"
+        " 'main;handle_order;cache_put<img src=x> 104857600' || char(10) ||"
+        " 'main;libx.so+0x12 4096' || char(10), 7, 'growth', 0.94, 'Correlated',"
+        " '94 % of the growth is cache_put<img src=x> at store.c:88, called from handle_order"
+        " (Correlated).');"
+        "INSERT INTO evidence (id, level, statement, arm_id, source_table, source_row) VALUES"
+        " ('E90', 'Correlated', 'the heap profile', 1, 'heap_stack', '7');"
+        "UPDATE verdict SET because = '[\"E1\",\"E90\"]' WHERE arm_id IS NULL OR arm_id = 1");
+}
+
+static void test_which_code_kept_it(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture_run(fixture, RUN_SERVICE);
+    add_profile(fixture);
+    write_all(fixture);
+    char *result = fixture_read(fixture, "result.json");
+    char *markdown = fixture_read(fixture, "report.md");
+    char *html = fixture_read(fixture, "report.html");
+    assert_contains(result, "\"called_from\": \"handle_order\"");
+    assert_contains(markdown, "### Which code kept the memory");
+    assert_contains(markdown, "- `service/trigger`, process 1: 94 % of the growth is "
+                              "cache\\_put\\<img src=x> at store.c:88");
+    assert_contains(markdown, "explains 100.0 MiB of 200.0 MiB of anonymous memory");
+    assert_contains(markdown, "1600 samples of one in 64.0 KiB; 1 was dropped.");
+    assert_contains(markdown,
+                    "| `cache_put<img src=x>` at store.c:88 | `handle_order` | malloc | "
+                    "+3.0 MiB | +180.0 MiB | 100.0 MiB | 90.0 MiB to 110.0 MiB | 50.0 % |");
+    assert_contains(markdown, "| `libx.so+0x12` | - | mmap | not known | not known | 4.0 KiB | "
+                              "0 B to 8.8 KiB | not known |");
+    assert_contains(html, "<title>cache_put&#60;img src=x&#62;: 100.0 MiB, 100.0 %");
+    assert_lacks(html, "<img");
+    free(result);
+    free(markdown);
+    free(html);
+}
+
+static void test_without_a_profile_nothing_is_said_of_code(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture_run(fixture, RUN_SERVICE);
+    write_all(fixture);
+    char *markdown = fixture_read(fixture, "report.md");
+    char *result = fixture_read(fixture, "result.json");
+    assert_lacks(markdown, "Which code kept");
+    assert_lacks(result, "leading_stack");
+    free(markdown);
+    free(result);
+}
+
 /* A container that lived for more than ten minutes (in scaled time) before its kill. */
 static void test_reset_backoff_is_told(void **state)
 {
@@ -313,6 +392,8 @@ int main(void)
         TEST(test_service_report_admits_what_was_not_done),
         TEST(test_interrupted_report_says_so),
         TEST(test_hostile_text_stays_text),
+        TEST(test_which_code_kept_it),
+        TEST(test_without_a_profile_nothing_is_said_of_code),
         TEST(test_reset_backoff_is_told),
         TEST(test_events),
         TEST(test_unwritable_directory),

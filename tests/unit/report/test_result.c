@@ -63,6 +63,10 @@ static void test_arm(void **state)
     assert_number(arm, "requests.failed", 10);
     assert_string_equal(text_at(arm, "verdict.class"), "leak");
     assert_number(arm, "verdict.growth.bytes_per_request", 8388608.0);
+    assert_string_equal(text_at(arm, "verdict.growth.by_kind.per"), "request");
+    assert_number(arm, "verdict.growth.by_kind.anon", 8388608.0);
+    assert_number(arm, "verdict.growth.by_kind.shmem", -512.0);
+    assert_null(value_at(arm, "verdict.growth.by_kind.kernel")); /* not known */
     json_decref(result);
 }
 

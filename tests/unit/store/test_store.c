@@ -205,6 +205,25 @@ static void test_open_refuses_newer_format(void **state)
     assert_usage(store_open(fixture->directory, &store, &err), &err, "format number");
 }
 
+/* A file of the format before the heap profiles is read like one that has none. */
+static void test_open_completes_older_formats(void **state)
+{
+    struct fixture *fixture = *state;
+    struct error err = {0};
+    store_close(fixture_create(fixture));
+    fixture->store = NULL;
+    run_sql(fixture->directory, "DROP TABLE heap_stack; DROP TABLE heap_profile;"
+                                "DROP TABLE growth_kind; DROP TABLE caveat;"
+                                "ALTER TABLE arm DROP COLUMN stop_reason;"
+                                "PRAGMA user_version = 2");
+    assert_int_equal(store_open(fixture->directory, &fixture->store, &err), 0);
+    assert_int_equal(query_integer(fixture->store, "SELECT count(sentence) FROM heap_profile"), 0);
+    assert_int_equal(query_integer(fixture->store, "SELECT count(frames) FROM heap_stack"), 0);
+    assert_int_equal(query_integer(fixture->store, "SELECT count(bytes) FROM growth_kind"), 0);
+    assert_int_equal(query_integer(fixture->store, "SELECT count(text) FROM caveat"), 0);
+    assert_int_equal(query_integer(fixture->store, "SELECT count(stop_reason) FROM arm"), 0);
+}
+
 static bool exists(const struct fixture *fixture, const char *name)
 {
     char path[128];
@@ -276,19 +295,13 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_create_has_every_metric),
-        TEST(test_create_twice_is_refused),
-        TEST(test_create_without_directory),
-        TEST(test_values_round_trip),
-        TEST(test_update_by_text_and_integer),
-        TEST(test_same_columns_prepare_once),
-        TEST(test_faults_are_named),
-        TEST(test_open_reads_only),
-        TEST(test_open_while_it_is_written),
-        TEST(test_open_refuses_what_is_no_evidence),
-        TEST(test_open_refuses_newer_format),
-        TEST(test_seal_leaves_one_file),
-        TEST(test_killed_writer_leaves_an_openable_file),
+        TEST(test_create_has_every_metric),    TEST(test_create_twice_is_refused),
+        TEST(test_create_without_directory),   TEST(test_values_round_trip),
+        TEST(test_update_by_text_and_integer), TEST(test_same_columns_prepare_once),
+        TEST(test_faults_are_named),           TEST(test_open_reads_only),
+        TEST(test_open_while_it_is_written),   TEST(test_open_refuses_what_is_no_evidence),
+        TEST(test_open_refuses_newer_format),  TEST(test_open_completes_older_formats),
+        TEST(test_seal_leaves_one_file),       TEST(test_killed_writer_leaves_an_openable_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -402,6 +402,66 @@ static void test_stop_early(void **state)
     assert_false(live_is_done(&live, 0));
 }
 
+/* Answers so far, while the traffic goes on. */
+static void await_completed(const struct live *live, unsigned count)
+{
+    struct traffic_progress progress = {0};
+    while (progress.completed < count) {
+        traffic_progress(live->traffic, &progress);
+        assert_true(clock_monotonic_ns() - live->start_ns < 20 * NS_PER_S);
+        sched_yield();
+    }
+}
+
+/* The cycle that is asked for is the last, whole, with the cool-down behind it. */
+static void test_end_after_a_cycle(void **state)
+{
+    (void)state;
+    struct traffic_spec spec = only(get("/status/200"), 10, 200);
+    spec.cycles = 1000;
+    spec.gap_ns = 50 * NS_PER_MS;
+    spec.cooldown_ns = 100 * NS_PER_MS;
+    AUTO_LIVE live;
+    live_start(&live, &spec, (struct traffic_options){.base_url = behaviours.url});
+    await_completed(&live, 5);
+    traffic_end_after(live.traffic, 3);
+    assert_true(live_is_done(&live, 20000));
+    live_collect(&live);
+    assert_int_equal(live.count, 30);
+    for (unsigned i = 0; i < live.count; i++)
+        check_outcome(&live.outcomes[i], 200, "");
+    int64_t end_ns = live.start_ns + traffic_plan_prefix_ns(live.plan, 3);
+    assert_true(clock_monotonic_ns() >= end_ns);
+    assert_true(end_ns - live.start_ns == 350 * NS_PER_MS);
+}
+
+/* A cycle that is over already cannot be the last: the one under way is sent to its end. */
+static void test_end_after_a_cycle_that_is_over(void **state)
+{
+    (void)state;
+    struct traffic_spec spec = only(get("/status/200"), 10, 100);
+    spec.cycles = 1000;
+    AUTO_LIVE live;
+    live_start(&live, &spec, (struct traffic_options){.base_url = behaviours.url});
+    await_completed(&live, 22);
+    traffic_end_after(live.traffic, 1);
+    assert_true(live_is_done(&live, 20000));
+    live_collect(&live);
+    assert_in_range(live.count, 30, 9999);
+    assert_int_equal(live.count % 10, 0);
+}
+
+static void test_end_after_the_whole_plan(void **state)
+{
+    (void)state;
+    struct traffic_spec spec = only(get("/status/200"), 10, 200);
+    spec.cycles = 2;
+    AUTO_LIVE live;
+    live_start(&live, &spec, (struct traffic_options){.base_url = behaviours.url});
+    traffic_end_after(live.traffic, 2);
+    live_wait(&live);
+}
+
 /* Idle and cool-down pass in full, and "done" comes after them. */
 static void test_idle_only(void **state)
 {
@@ -509,6 +569,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_restarting_server),
         cmocka_unit_test(test_start_in_the_past),
         cmocka_unit_test(test_stop_early),
+        cmocka_unit_test(test_end_after_a_cycle),
+        cmocka_unit_test(test_end_after_a_cycle_that_is_over),
+        cmocka_unit_test(test_end_after_the_whole_plan),
         cmocka_unit_test(test_idle_only),
         cmocka_unit_test(test_environment_proxy_is_ignored),
         cmocka_unit_test(test_https),

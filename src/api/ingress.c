@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/ingress.h"
+
+#include "api/curl_loop.h"
+#include "api/loop_daemon.h"
+#include "base/buffer.h"
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/random.h>
+
+#define BODY_MAX          ((size_t)16 << 20)
+#define ANSWER_MAX        ((size_t)64 << 20)
+#define CONNECTIONS_MAX   512
+#define IDLE_TIMEOUT_S    240 /* as Azure's ingress */
+#define REQUEST_TIMEOUT_S 240
+
+struct ingress {
+    struct app *app;
+    uint16_t port;
+    struct loop_daemon *daemon;
+    struct curl_loop *curl;
+    struct forward *forwards; /* under way */
+    unsigned turn;            /* round robin among replicas */
+};
+
+/* One request: taken in, then forwarded while its connection is suspended, then answered. */
+struct forward {
+    struct forward *next;
+    struct ingress *ingress;
+    struct MHD_Connection *connection;
+    struct buffer body, answer, head; /* head: "Name: value" lines of the answer */
+    bool too_large, sent, done;
+    CURL *easy;
+    struct curl_slist *headers;
+    unsigned status;
+    const char *error;
+};
+
+/* RFC 9110, 7.6.1, and what libcurl or libmicrohttpd write themselves. */
+static bool hop_by_hop(const char *name, size_t length)
+{
+    static const char *const names[] = {
+        "Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding",
+        "TE",         "Trailer",    "Upgrade",          "Content-Length",
+        "Expect",     "Host"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strlen(names[i]) == length && strncasecmp(names[i], name, length) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* --- where to ------------------------------------------------------------------------------- */
+
+static struct app_revision *draw_revision(struct app *app)
+{
+    unsigned char byte[2] = {0};
+    if (getrandom(byte, sizeof(byte), GRND_NONBLOCK) < 0)
+        byte[0] = byte[1] = 0;
+    unsigned draw = (unsigned)(byte[0] << 8 | byte[1]) % 100;
+    for (struct app_revision *r = app->revisions; r; r = r->next) {
+        unsigned weight = revision_weight(r);
+        if (draw < weight)
+            return r;
+        draw -= weight;
+    }
+    return NULL;
+}
+
+static struct app_replica *draw_replica(struct ingress *ingress)
+{
+    const struct app_revision *revision = draw_revision(ingress->app);
+    unsigned ready = 0;
+    struct app_replica *first = revision ? revision->replicas : NULL;
+    for (struct app_replica *r = first; r; r = r->next)
+        ready += !r->stopping && replica_is_ready(r->replica);
+    if (ready == 0)
+        return NULL;
+    unsigned chosen = ingress->turn++ % ready;
+    for (struct app_replica *r = first; r; r = r->next) {
+        if (r->stopping || !replica_is_ready(r->replica))
+            continue;
+        if (chosen-- == 0)
+            return r;
+    }
+    return NULL;
+}
+
+/* --- forwarding ----------------------------------------------------------------------------- */
+
+static size_t on_data(char *data, size_t size, size_t count, void *context)
+{
+    struct forward *forward = context;
+    size_t length = size * count;
+    if (forward->answer.length + length > ANSWER_MAX ||
+        buffer_append(&forward->answer, data, length) < 0)
+        return 0;
+    return length;
+}
+
+static size_t on_head(char *data, size_t size, size_t count, void *context)
+{
+    struct forward *forward = context;
+    size_t length = size * count;
+    if (length > 5 && strncmp(data, "HTTP/", 5) == 0)
+        buffer_done(&forward->head); /* an interim answer came before */
+    else
+        buffer_append(&forward->head, data, length);
+    return length;
+}
+
+static enum MHD_Result put_header(void *context, enum MHD_ValueKind kind, const char *name,
+                                  const char *value)
+{
+    struct forward *forward = context;
+    AUTO_FREE char *line = NULL;
+    (void)kind;
+    if (hop_by_hop(name, strlen(name)))
+        return MHD_YES;
+    if (asprintf(&line, value && value[0] ? "%s: %s" : "%s;%s", name, value ? value : "") < 0)
+        return MHD_NO;
+    struct curl_slist *grown = curl_slist_append(forward->headers, line);
+    if (!grown)
+        return MHD_NO;
+    forward->headers = grown;
+    return MHD_YES;
+}
+
+static enum MHD_Result put_argument(void *context, enum MHD_ValueKind kind, const char *name,
+                                    const char *value)
+{
+    struct buffer *url = context;
+    (void)kind;
+    char *key = curl_easy_escape(NULL, name, 0);
+    char *text = value ? curl_easy_escape(NULL, value, 0) : NULL;
+    buffer_printf(url, "%c%s%s%s", strchr(buffer_text(url), '?') ? '&' : '?', key ? key : "",
+                  value ? "=" : "", text ? text : "");
+    curl_free(key);
+    curl_free(text);
+    return MHD_YES;
+}
+
+/* The path came decoded: encode what may not stand in one. */
+static void put_path(struct buffer *url, const char *path)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "-._~!$&'()*+,;=:@/";
+    for (; *path; path++) {
+        if (strchr(plain, *path))
+            buffer_append(url, path, 1);
+        else
+            buffer_printf(url, "%%%02X", (unsigned char)*path);
+    }
+}
+
+static void set_method(CURL *easy, const struct forward *forward, const char *method)
+{
+    if (strcmp(method, "HEAD") == 0) {
+        curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+        return;
+    }
+    if (forward->body.length > 0 || strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0) {
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)forward->body.length);
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, buffer_text(&forward->body));
+    }
+    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
+}
+
+static int start(struct forward *forward, const struct app_replica *replica, const char *path,
+                 const char *method)
+{
+    AUTO_BUFFER url = {0};
+    buffer_printf(&url, "http://127.0.0.1:%u", replica->template->revision.port);
+    put_path(&url, path);
+    MHD_get_connection_values(forward->connection, MHD_GET_ARGUMENT_KIND, put_argument, &url);
+    MHD_get_connection_values(forward->connection, MHD_HEADER_KIND, put_header, forward);
+    const char *host = MHD_lookup_connection_value(forward->connection, MHD_HEADER_KIND, "Host");
+    put_header(forward, MHD_HEADER_KIND, "X-Forwarded-Host", host ? host : "");
+    put_header(forward, MHD_HEADER_KIND, "X-Forwarded-Proto", "http");
+    put_header(forward, MHD_HEADER_KIND, "X-Forwarded-For", "127.0.0.1");
+    if (!MHD_lookup_connection_value(forward->connection, MHD_HEADER_KIND, "Content-Type"))
+        forward->headers = curl_slist_append(forward->headers, "Content-Type:");
+    forward->headers = curl_slist_append(forward->headers, "Expect:");
+    CURL *easy = forward->easy = curl_easy_init();
+    if (!easy || url.failed)
+        return -ENOMEM;
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, forward);
+    curl_easy_setopt(easy, CURLOPT_URL, buffer_text(&url));
+    curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+    curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, forward->headers);
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT, (long)REQUEST_TIMEOUT_S);
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_data);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, forward);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_head);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, forward);
+    set_method(easy, forward, method);
+    return curl_loop_add(forward->ingress->curl, easy);
+}
+
+static void on_done(CURL *easy, CURLcode code)
+{
+    struct forward *forward = NULL;
+    long status = 0;
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &forward);
+    curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_cleanup(easy);
+    forward->easy = NULL;
+    forward->done = true;
+    forward->status = code == CURLE_OK ? (unsigned)status : MHD_HTTP_SERVICE_UNAVAILABLE;
+    forward->error = code == CURLE_OK ? NULL
+                                      : "upstream connect error or disconnect/reset before "
+                                        "headers\n";
+    MHD_resume_connection(forward->connection);
+    loop_daemon_wake(forward->ingress->daemon);
+}
+
+/* --- answering ------------------------------------------------------------------------------ */
+
+static void copy_headers(struct MHD_Response *response, char *head)
+{
+    char *rest = NULL;
+    for (char *line = strtok_r(head, "\r\n", &rest); line; line = strtok_r(NULL, "\r\n", &rest)) {
+        char *colon = strchr(line, ':');
+        if (!colon || hop_by_hop(line, (size_t)(colon - line)))
+            continue;
+        *colon = '\0';
+        MHD_add_response_header(response, line, colon + 1 + strspn(colon + 1, " \t"));
+    }
+}
+
+static enum MHD_Result answer(struct MHD_Connection *connection, struct forward *forward)
+{
+    const char *text = forward->error;
+    size_t length = text ? strlen(text) : forward->answer.length;
+    struct MHD_Response *response = MHD_create_response_from_buffer(
+        length, (void *)(text ? text : buffer_text(&forward->answer)), MHD_RESPMEM_MUST_COPY);
+    if (!response)
+        return MHD_NO;
+    if (text)
+        MHD_add_response_header(response, "Content-Type", "text/plain");
+    else if (forward->head.data)
+        copy_headers(response, forward->head.data);
+    enum MHD_Result result = MHD_queue_response(connection, forward->status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+static enum MHD_Result refuse(struct forward *forward, unsigned status, const char *text)
+{
+    forward->status = status;
+    forward->error = text;
+    return answer(forward->connection, forward);
+}
+
+static enum MHD_Result on_request(void *context, struct MHD_Connection *connection,
+                                  const char *path, const char *method, const char *version,
+                                  const char *data, size_t *size, void **request)
+{
+    struct ingress *ingress = context;
+    struct forward *forward = *request;
+    (void)version;
+    if (!forward) {
+        forward = calloc(1, sizeof(*forward));
+        if (!forward)
+            return MHD_NO;
+        forward->ingress = ingress;
+        forward->connection = connection;
+        forward->next = ingress->forwards;
+        ingress->forwards = forward;
+        *request = forward;
+        return MHD_YES;
+    }
+    if (*size > 0) {
+        forward->too_large |= forward->body.length + *size > BODY_MAX;
+        if (!forward->too_large && buffer_append(&forward->body, data, *size) < 0)
+            return MHD_NO;
+        *size = 0;
+        return MHD_YES;
+    }
+    if (forward->done)
+        return answer(connection, forward);
+    if (forward->sent)
+        return MHD_YES;
+    loop_daemon_request_read(ingress->daemon, connection);
+    if (forward->too_large)
+        return refuse(forward, MHD_HTTP_CONTENT_TOO_LARGE, "the request's body is too large\n");
+    struct app_replica *replica = draw_replica(ingress);
+    if (!replica)
+        return refuse(forward, MHD_HTTP_SERVICE_UNAVAILABLE, "no healthy upstream\n");
+    replica->requests++;
+    if (start(forward, replica, path, method) < 0)
+        return refuse(forward, MHD_HTTP_BAD_GATEWAY, "the request cannot be forwarded\n");
+    forward->sent = true;
+    MHD_suspend_connection(connection);
+    return MHD_YES;
+}
+
+static void on_completed(void *context, struct MHD_Connection *connection, void **request,
+                         enum MHD_RequestTerminationCode code)
+{
+    struct ingress *ingress = context;
+    struct forward *forward = *request;
+    (void)code;
+    if (ingress->daemon)
+        loop_daemon_request_over(ingress->daemon, connection);
+    if (!forward)
+        return;
+    for (struct forward **link = &ingress->forwards; *link; link = &(*link)->next) {
+        if (*link == forward) {
+            *link = forward->next;
+            break;
+        }
+    }
+    if (forward->easy) {
+        curl_loop_remove(ingress->curl, forward->easy);
+        curl_easy_cleanup(forward->easy);
+    }
+    curl_slist_free_all(forward->headers);
+    buffer_done(&forward->body);
+    buffer_done(&forward->answer);
+    buffer_done(&forward->head);
+    free(forward);
+    *request = NULL;
+}
+
+/* --- life ----------------------------------------------------------------------------------- */
+
+uint16_t ingress_port(const struct app *app)
+{
+    return app->ingress ? app->ingress->port : 0;
+}
+
+int ingress_open(struct app *app, struct error *err)
+{
+    uint16_t wanted = template_target_port(app_configuration(app));
+    int fd = -1;
+    if (app->ingress || wanted == 0)
+        return 0;
+    struct ingress *ingress = calloc(1, sizeof(*ingress));
+    if (!ingress)
+        return error_errno(err, ENOMEM, "opening the ingress");
+    ingress->app = app;
+    app->ingress = ingress;
+    int r = listen_loopback(wanted, &fd, &ingress->port, err);
+    if (r < 0)
+        r = listen_loopback(0, &fd, &ingress->port, err);
+    if (r == 0)
+        r = curl_loop_new(app->serve->loop, on_done, &ingress->curl, err);
+    const struct loop_daemon_options options = {
+        .listen_fd = fd,
+        .connections_max = CONNECTIONS_MAX,
+        .idle_timeout_s = IDLE_TIMEOUT_S,
+        .request_timeout_s = REQUEST_TIMEOUT_S,
+        .handler = on_request,
+        .completed = on_completed,
+        .context = ingress,
+    };
+    if (r == 0)
+        r = loop_daemon_new(app->serve->loop, &options, &ingress->daemon, err);
+    else
+        close_fd(&fd);
+    if (r < 0)
+        ingress_close(app);
+    return r;
+}
+
+void ingress_close(struct app *app)
+{
+    struct ingress *ingress = app->ingress;
+    if (!ingress)
+        return;
+    app->ingress = NULL;
+    /* libmicrohttpd wants every connection resumed before it stops. */
+    for (struct forward *f = ingress->forwards; f; f = f->next) {
+        if (f->sent && !f->done)
+            MHD_resume_connection(f->connection);
+        f->done = f->sent;
+        f->status = MHD_HTTP_SERVICE_UNAVAILABLE;
+        f->error = "the app is gone\n";
+    }
+    loop_daemon_free(steal_ptr(&ingress->daemon));
+    curl_loop_free(ingress->curl);
+    free(ingress);
+}

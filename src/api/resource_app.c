@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Container apps: create, update, show, list, delete. */
+#include "api/ingress.h"
+#include "api/resources.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static const char TYPE[] = "Microsoft.App/containerApps";
+
+struct app *require_app(struct request *request, struct reply *reply)
+{
+    struct app *app = app_find(request->serve, request->params[0], request->params[1]);
+    if (app && !app->deleting)
+        return app;
+    if (!group_exists(request->serve, request->params[0]))
+        reply_error(reply, MHD_HTTP_NOT_FOUND, "ResourceGroupNotFound",
+                    "Resource group '%s' could not be found.", request->params[0]);
+    else
+        reply_error(reply, MHD_HTTP_NOT_FOUND, "ResourceNotFound",
+                    "The Resource '%s/%s' under resource group '%s' was not found. For more "
+                    "details please go to https://aka.ms/ARMResourceNotFoundFix",
+                    TYPE, request->params[1], request->params[0]);
+    return NULL;
+}
+
+/* --- showing -------------------------------------------------------------------------------- */
+
+static const char *provisioning_of(const struct app *app)
+{
+    if (app->deleting)
+        return "Deleting";
+    for (const struct operation *o = app->serve->operations; o; o = o->next) {
+        if (o->app_id == app->id && o->revision[0] != '\0')
+            return o->status == OPERATION_RUNNING  ? "InProgress"
+                   : o->status == OPERATION_FAILED ? "Failed"
+                                                   : "Succeeded";
+    }
+    return "Succeeded";
+}
+
+static void add_ingress(struct app *app, json_t *properties)
+{
+    json_t *ingress = json_object_get(json_object_get(properties, "configuration"), "ingress");
+    if (!json_is_object(ingress))
+        return;
+    char fqdn[64];
+    snprintf(fqdn, sizeof(fqdn), "localhost:%u", ingress_port(app));
+    json_object_set_new(ingress, "fqdn", json_string(fqdn));
+    if (json_array_size(json_object_get(ingress, "traffic")) == 0 || app_is_single(app))
+        json_object_set_new(ingress, "traffic",
+                            json_pack("[{s:b, s:i}]", "latestRevision", 1, "weight", 100));
+}
+
+json_t *app_json(struct app *app)
+{
+    json_t *resource = json_deep_copy(app->resource);
+    json_t *properties = json_object_get(resource, "properties");
+    const struct app_revision *latest = revision_latest(app);
+    const struct app_revision *ready = app->revisions;
+    while (ready && !ready->provisioned)
+        ready = ready->next;
+    json_object_set_new(properties, "provisioningState", json_string(provisioning_of(app)));
+    json_object_set_new(properties, "runningStatus",
+                        json_string(latest || !app->revisions ? "Running" : "Stopped"));
+    json_object_set_new(properties, "latestRevisionName",
+                        latest ? json_string(latest->name) : json_null());
+    json_object_set_new(properties, "latestReadyRevisionName",
+                        ready ? json_string(ready->name) : json_null());
+    json_object_set_new(properties, "outboundIpAddresses", json_pack("[s]", "127.0.0.1"));
+    add_ingress(app, properties);
+    if (latest && ingress_port(app) != 0) {
+        char fqdn[64];
+        snprintf(fqdn, sizeof(fqdn), "localhost:%u", ingress_port(app));
+        json_object_set_new(properties, "latestRevisionFqdn", json_string(fqdn));
+    }
+    return resource;
+}
+
+void app_get(struct request *request, struct reply *reply)
+{
+    struct app *app = require_app(request, reply);
+    if (app)
+        reply_json(reply, MHD_HTTP_OK, app_json(app));
+}
+
+void apps_list(struct request *request, struct reply *reply)
+{
+    json_t *list = json_array();
+    const char *group = request->params[0];
+    for (struct app *app = request->serve->apps; app; app = app->next) {
+        if (!app->deleting && (!group || strcasecmp(app->group, group) == 0))
+            json_array_insert_new(list, 0, app_json(app));
+    }
+    reply_list(request, reply, list);
+}
+
+void app_list_secrets(struct request *request, struct reply *reply)
+{
+    if (require_app(request, reply))
+        reply_json(reply, MHD_HTTP_OK, json_pack("{s:[]}", "value"));
+}
+
+/* --- checking ------------------------------------------------------------------------------- */
+
+/* Azure's rule: lower case letters, digits and '-', a letter first, no '-' at the end, no '--'. */
+static bool name_is_valid(const char *name)
+{
+    size_t length = strlen(name);
+    if (length < 2 || length > APP_NAME_MAX || !islower((unsigned char)name[0]) ||
+        name[length - 1] == '-' || strstr(name, "--"))
+        return false;
+    return name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-")] == '\0';
+}
+
+static bool suffix_is_valid(const char *suffix)
+{
+    size_t length = strlen(suffix);
+    return length > 0 && length <= 54 && suffix[length - 1] != '-' && suffix[0] != '-' &&
+           suffix[strspn(suffix, "abcdefghijklmnopqrstuvwxyz0123456789-")] == '\0' &&
+           !strstr(suffix, "--");
+}
+
+static bool check_environment(struct request *request, json_t *properties, struct reply *reply)
+{
+    json_t *id = json_object_get(properties, "managedEnvironmentId");
+    if (!json_is_string(id))
+        id = json_object_get(properties, "environmentId");
+    json_t *found =
+        json_is_string(id) ? environment_find(request->serve, json_string_value(id)) : NULL;
+    if (!found) {
+        reply_error(reply, MHD_HTTP_BAD_REQUEST, "InvalidRequestContent",
+                    json_is_string(id) ? "The environment '%.300s' does not exist."
+                                       : "properties.managedEnvironmentId is missing%s",
+                    json_is_string(id) ? json_string_value(id) : "");
+        return false;
+    }
+    json_object_set(properties, "managedEnvironmentId", json_object_get(found, "id"));
+    json_object_set(properties, "environmentId", json_object_get(found, "id"));
+    json_decref(found);
+    return true;
+}
+
+static bool check_weights(const struct app *app, const json_t *properties, struct reply *reply)
+{
+    const json_t *configuration = json_object_get(properties, "configuration");
+    const json_t *traffic = json_object_get(json_object_get(configuration, "ingress"), "traffic");
+    json_int_t sum = 0;
+    size_t i = 0;
+    const json_t *item = NULL;
+    json_array_foreach(traffic, i, item)
+    {
+        const char *name = json_string_value(json_object_get(item, "revisionName"));
+        json_int_t weight = json_integer_value(json_object_get(item, "weight"));
+        sum += weight;
+        if (weight < 0 || weight > 100 ||
+            (name && (!app || !revision_find((struct app *)app, name)))) {
+            reply_error(reply, MHD_HTTP_BAD_REQUEST, "ContainerAppInvalidTrafficConfig",
+                        "traffic[%zu] names revision '%.100s', which does not exist, or a weight "
+                        "that is not 0 to 100",
+                        i, name ? name : "latest");
+            return false;
+        }
+    }
+    if (json_array_size(traffic) > 0 && sum != 100) {
+        reply_error(reply, MHD_HTTP_BAD_REQUEST, "ContainerAppInvalidTrafficWeightSum",
+                    "Traffic weights must add up to 100, not %lld.", (long long)sum);
+        return false;
+    }
+    return true;
+}
+
+static bool check(struct request *request, const struct app *app, json_t *properties,
+                  struct reply *reply)
+{
+    const char *code = NULL;
+    struct error err;
+    const json_t *suffix =
+        json_object_get(json_object_get(properties, "template"), "revisionSuffix");
+    struct template_options options = request->serve->options->template;
+    const json_t *own = json_object_get(properties, "oomlab");
+    json_object_del(template_container(json_object_get(properties, "template")), "oomlab");
+    options.any_size |= json_is_true(json_object_get(own, "allowAnySize"));
+    if (template_check(properties, &options, &code, &err) < 0) {
+        reply_failure(reply, code, &err);
+        return false;
+    }
+    if (json_is_string(suffix) && json_string_length(suffix) > 0 &&
+        !suffix_is_valid(json_string_value(suffix))) {
+        reply_error(reply, MHD_HTTP_BAD_REQUEST, "ContainerAppInvalidRevisionSuffix",
+                    "Invalid revision suffix '%.100s': lower case letters, digits and '-'",
+                    json_string_value(suffix));
+        return false;
+    }
+    return check_weights(app, properties, reply) && check_environment(request, properties, reply);
+}
+
+/* --- changing ------------------------------------------------------------------------------- */
+
+/* The template without its suffix, to be compared. */
+static bool same_template(const json_t *a, const json_t *b)
+{
+    json_t *left = json_copy((json_t *)a);
+    json_t *right = json_copy((json_t *)b);
+    json_object_del(left, "revisionSuffix");
+    json_object_del(right, "revisionSuffix");
+    bool same = json_equal(left, right);
+    json_decref(left);
+    json_decref(right);
+    return same;
+}
+
+static void suffix_for(struct app *app, const json_t *template, char *suffix, size_t size)
+{
+    const char *given = json_string_value(json_object_get(template, "revisionSuffix"));
+    if (given && given[0] != '\0')
+        snprintf(suffix, size, "%s", given);
+    else
+        snprintf(suffix, size, "%07u", app->revision_count + 1);
+}
+
+/* The app and its new revision, durable in one transaction that the caller has begun. */
+static int record_revision(struct app *app, struct app_revision **ret, struct error *err)
+{
+    char suffix[64];
+    json_t *template = json_object_get(app_properties(app), "template");
+    suffix_for(app, template, suffix, sizeof(suffix));
+    int r = revision_insert(app, suffix, template, ret, err);
+    if (r == 0)
+        r = app_save(app, err);
+    return r == 0 ? state_commit(app->serve->state, err) : r;
+}
+
+/* A revision that is recorded: its containers. */
+static struct operation *deploy(struct request *request, struct app *app,
+                                struct app_revision *revision)
+{
+    struct error err;
+    struct operation *operation = operation_new(request->serve, app, revision->name, request->path);
+    app_event(app, revision->name, "Normal", "RevisionCreation", "Creating a new revision: %s",
+              revision->name);
+    if (revision_start(revision, &err) < 0) {
+        free(revision->failure);
+        revision->failure = strdup(err.text);
+        operations_finish(request->serve, app->id, revision->name, err.text);
+    }
+    return operation;
+}
+
+static void reply_app(struct request *request, struct reply *reply, struct app *app,
+                      unsigned status, struct operation *operation)
+{
+    struct error err;
+    if (ingress_open(app, &err) < 0)
+        app_event(app, NULL, "Warning", "IngressFailed", "%s", err.text);
+    reply_operation(request, reply, operation);
+    reply_json(reply, status, app_json(app));
+}
+
+static bool suffix_is_taken(struct app *app, const json_t *template, struct reply *reply)
+{
+    char name[REVISION_NAME_MAX];
+    const char *suffix = json_string_value(json_object_get(template, "revisionSuffix"));
+    if (!suffix || suffix[0] == '\0')
+        return false;
+    snprintf(name, sizeof(name), "%s--%s", app->name, suffix);
+    if (!revision_find(app, name))
+        return false;
+    reply_error(reply, MHD_HTTP_CONFLICT, "ContainerAppRevisionAlreadyExists",
+                "Revision with suffix %s already exists. Choose another --revision-suffix.",
+                suffix);
+    return true;
+}
+
+/* Put `properties` (checked, taken over) in the place of the app's. */
+static void change(struct request *request, struct reply *reply, struct app *app,
+                   json_t *properties, bool put)
+{
+    struct error err;
+    json_t *before = json_object_get(app_properties(app), "template");
+    json_t *template = json_object_get(properties, "template");
+    const char *suffix = json_string_value(json_object_get(template, "revisionSuffix"));
+    const char *old = json_string_value(json_object_get(before, "revisionSuffix"));
+    bool same = same_template(before, template) &&
+                (!suffix || suffix[0] == '\0' || (old && strcmp(old, suffix) == 0));
+    if (!same && controller_admit(request->serve, template, &err) < 0) {
+        json_decref(properties);
+        reply_error(reply, MHD_HTTP_CONFLICT, "LocalCapacityExceeded", "%s", err.text);
+        return;
+    }
+    if (!same && suffix_is_taken(app, template, reply)) {
+        json_decref(properties);
+        return;
+    }
+    json_t *old_properties = json_incref(app_properties(app));
+    json_object_set_new(app->resource, "properties", properties);
+    struct operation *operation = NULL;
+    struct app_revision *revision = NULL;
+    int r = same ? app_save(app, &err) : state_begin(request->serve->state, &err);
+    if (r == 0 && !same)
+        r = record_revision(app, &revision, &err);
+    if (r < 0) {
+        /* What is not recorded has not happened. */
+        state_rollback(request->serve->state);
+        revision_forget(app, revision);
+        json_object_set(app->resource, "properties", old_properties);
+        reply_failure(reply, "ContainerAppOperationError", &err);
+    }
+    json_decref(old_properties);
+    if (r < 0)
+        return;
+    if (!same) {
+        operation = deploy(request, app, revision);
+    } else if (app->revisions) {
+        app_event(app, app->revisions->name, "Normal", "RevisionUpdate",
+                  "Revision '%s' updated. No new revision was provisioned.", app->revisions->name);
+    }
+    reply_app(request, reply, app,
+              put         ? MHD_HTTP_OK
+              : operation ? MHD_HTTP_ACCEPTED
+                          : MHD_HTTP_OK,
+              operation);
+}
+
+static void create(struct request *request, struct reply *reply, json_t *properties)
+{
+    char id[ID_MAX];
+    struct error err;
+    struct app *app = NULL;
+    struct serve *serve = request->serve;
+    const char *name = request->params[1];
+    if (controller_admit(serve, json_object_get(properties, "template"), &err) < 0) {
+        reply_error(reply, MHD_HTTP_CONFLICT, "LocalCapacityExceeded", "%s", err.text);
+        return;
+    }
+    snprintf(id, sizeof(id), "/subscriptions/%s/resourceGroups/%s/providers/%s/%s",
+             request->subscription, request->params[0], TYPE, name);
+    const char *location = json_string_value(json_object_get(request->body, "location"));
+    json_t *resource =
+        json_pack("{s:s, s:s, s:s, s:s, s:O}", "id", id, "name", name, "type", TYPE, "location",
+                  location ? location : "local", "properties", properties);
+    if (json_is_object(json_object_get(request->body, "tags")))
+        json_object_set(resource, "tags", json_object_get(request->body, "tags"));
+    struct app_revision *revision = NULL;
+    int r = state_begin(serve->state, &err);
+    if (r == 0)
+        r = app_insert(serve, request->params[0], name, resource, &app, &err);
+    if (r == 0)
+        r = record_revision(app, &revision, &err);
+    json_decref(resource);
+    if (r < 0) {
+        state_rollback(serve->state);
+        app_forget(app);
+        reply_failure(reply, "ContainerAppOperationError", &err);
+        return;
+    }
+    reply_app(request, reply, app, MHD_HTTP_CREATED, deploy(request, app, revision));
+}
+
+void app_put(struct request *request, struct reply *reply)
+{
+    struct serve *serve = request->serve;
+    const char *name = request->params[1];
+    struct app *app = app_find(serve, request->params[0], name);
+    json_t *given = json_object_get(request->body, "properties");
+    if (!group_exists(serve, request->params[0])) {
+        require_app(request, reply);
+        return;
+    }
+    if (!name_is_valid(name)) {
+        reply_error(reply, MHD_HTTP_BAD_REQUEST, "ContainerAppInvalidName",
+                    "Invalid ContainerApp name '%.100s'. A name must consist of lower case "
+                    "alphanumeric characters or '-', start with a letter, end with an "
+                    "alphanumeric character and cannot have '--'. The length must not be more "
+                    "than 32 characters.",
+                    name);
+        return;
+    }
+    if ((app && app->deleting) || (!app && app_find_name(serve, name))) {
+        reply_error(reply, MHD_HTTP_CONFLICT, "ContainerAppNameAlreadyInUse",
+                    "The name '%s' is in use: by an app of another resource group, or by one that "
+                    "is being deleted.",
+                    name);
+        return;
+    }
+    json_t *properties = json_is_object(given) ? json_deep_copy(given) : json_object();
+    if (!check(request, app, properties, reply)) {
+        json_decref(properties);
+    } else if (app) {
+        change(request, reply, app, properties, true);
+    } else {
+        create(request, reply, properties);
+        json_decref(properties);
+    }
+}
+
+/* RFC 7396: objects are merged, null removes, everything else replaces. */
+static void merge(json_t *target, json_t *patch)
+{
+    const char *key = NULL;
+    json_t *value = NULL;
+    json_object_foreach(patch, key, value)
+    {
+        json_t *old = json_object_get(target, key);
+        if (json_is_null(value))
+            json_object_del(target, key);
+        else if (json_is_object(value) && json_is_object(old))
+            merge(old, value);
+        else
+            json_object_set_new(target, key, json_deep_copy(value));
+    }
+}
+
+void app_patch(struct request *request, struct reply *reply)
+{
+    struct app *app = require_app(request, reply);
+    if (!app)
+        return;
+    json_t *properties = json_deep_copy(app_properties(app));
+    json_t *patch = json_object_get(request->body, "properties");
+    json_t *template = json_object_get(patch, "template");
+    json_t *tags = json_object_get(request->body, "tags");
+    /* A suffix is for one revision: it does not stay for the next. */
+    if (json_is_object(template))
+        json_object_del(json_object_get(properties, "template"), "revisionSuffix");
+    if (json_is_object(patch))
+        merge(properties, patch);
+    if (!check(request, app, properties, reply)) {
+        json_decref(properties);
+        return;
+    }
+    if (json_is_object(tags))
+        json_object_set(app->resource, "tags", tags);
+    change(request, reply, app, properties, false);
+}
+
+void app_remove(struct request *request, struct reply *reply)
+{
+    struct error err;
+    struct app *app = app_find(request->serve, request->params[0], request->params[1]);
+    if (!app || app->deleting) {
+        reply->status = MHD_HTTP_NO_CONTENT;
+        return;
+    }
+    struct operation *operation = operation_new(request->serve, app, "", request->path);
+    if (!operation || app_delete(app, &err) < 0) {
+        reply_failure(reply, "ContainerAppOperationError", &err);
+        return;
+    }
+    app->deleting = true;
+    app_stop(app);
+    reply_operation(request, reply, operation);
+    reply->status = MHD_HTTP_ACCEPTED;
+}

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Resource groups and environments: names to put apps into; nothing runs because of them. */
+#include "api/resources.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* --- stored documents ------------------------------------------------------------------------ */
+
+static void lower(char *text)
+{
+    for (; *text; text++)
+        *text = (char)tolower((unsigned char)*text);
+}
+
+static json_t *document_load(struct serve *serve, const char *kind, const char *key)
+{
+    struct error ignored = {0};
+    sqlite3_stmt *row = NULL;
+    json_t *found = NULL;
+    if (state_query(serve->state, &row, &ignored,
+                    "SELECT json FROM resource WHERE kind = ? AND key = ?", "ss", kind, key) == 0 &&
+        state_step(serve->state, row, &ignored))
+        found = json_loads((const char *)sqlite3_column_text(row, 0), 0, NULL);
+    sqlite3_finalize(row);
+    return found;
+}
+
+static int document_save(struct serve *serve, const char *kind, const char *key,
+                         const json_t *document, struct error *err)
+{
+    AUTO_FREE char *text = json_dumps(document, JSON_COMPACT);
+    if (!text)
+        return error_set(err, ENOMEM, "keeping a resource");
+    return state_run(serve->state, err, "INSERT OR REPLACE INTO resource VALUES (?, ?, ?)", "sss",
+                     kind, key, text);
+}
+
+static json_t *document_list(struct serve *serve, const char *kind, const char *prefix)
+{
+    struct error ignored = {0};
+    sqlite3_stmt *rows = NULL;
+    json_t *list = json_array();
+    if (state_query(serve->state, &rows, &ignored,
+                    "SELECT json FROM resource WHERE kind = ? AND substr(key, 1, ?) = ? ORDER BY "
+                    "key",
+                    "sis", kind, (int64_t)strlen(prefix), prefix) == 0) {
+        while (state_step(serve->state, rows, &ignored))
+            json_array_append_new(list,
+                                  json_loads((const char *)sqlite3_column_text(rows, 0), 0, NULL));
+    }
+    sqlite3_finalize(rows);
+    return list;
+}
+
+/* --- groups --------------------------------------------------------------------------------- */
+
+bool group_exists(struct serve *serve, const char *group)
+{
+    char key[160];
+    snprintf(key, sizeof(key), "%s", group);
+    lower(key);
+    json_t *found = document_load(serve, "group", key);
+    json_decref(found);
+    return found != NULL;
+}
+
+static void no_group(struct request *request, struct reply *reply)
+{
+    reply_error(reply, MHD_HTTP_NOT_FOUND, "ResourceGroupNotFound",
+                "Resource group '%s' could not be found.", request->params[0]);
+}
+
+void groups_list(struct request *request, struct reply *reply)
+{
+    reply_list(request, reply, document_list(request->serve, "group", ""));
+}
+
+static json_t *load_group(struct request *request, char key[static 160])
+{
+    snprintf(key, 160, "%s", request->params[0]);
+    lower(key);
+    return document_load(request->serve, "group", key);
+}
+
+void group_get(struct request *request, struct reply *reply)
+{
+    char key[160];
+    json_t *group = load_group(request, key);
+    if (group)
+        reply_json(reply, MHD_HTTP_OK, group);
+    else
+        no_group(request, reply);
+}
+
+static json_t *word_or(const json_t *body, const char *key, const char *fallback)
+{
+    json_t *given = json_object_get(body, key);
+    return json_is_string(given) ? json_incref(given) : json_string(fallback);
+}
+
+void group_put(struct request *request, struct reply *reply)
+{
+    char key[160];
+    char id[ID_MAX];
+    struct error err;
+    json_t *before = load_group(request, key);
+    json_t *tags = json_object_get(request->body, "tags");
+    snprintf(id, sizeof(id), "/subscriptions/%s/resourceGroups/%s", request->subscription,
+             request->params[0]);
+    json_t *group = json_pack("{s:s, s:o, s:n, s:s, s:{s:s}, s:o, s:s}", "id", id, "location",
+                              word_or(request->body, "location", "local"), "managedBy", "name",
+                              request->params[0], "properties", "provisioningState", "Succeeded",
+                              "tags", json_is_object(tags) ? json_incref(tags) : json_null(),
+                              "type", "Microsoft.Resources/resourceGroups");
+    if (document_save(request->serve, "group", key, group, &err) < 0) {
+        reply_failure(reply, "InternalServerError", &err);
+        json_decref(group);
+    } else {
+        reply_json(reply, before ? MHD_HTTP_OK : MHD_HTTP_CREATED, group);
+    }
+    json_decref(before);
+}
+
+static void stop_group(struct serve *serve, const char *group, struct error *err)
+{
+    for (struct app *app = serve->apps; app; app = app->next) {
+        if (strcasecmp(app->group, group) != 0 || app->deleting)
+            continue;
+        if (app_delete(app, err) < 0)
+            return;
+        app->deleting = true;
+        app_stop(app);
+    }
+}
+
+/* Everything in it goes. */
+void group_delete(struct request *request, struct reply *reply)
+{
+    char key[160];
+    char environments[200];
+    struct error err = {0};
+    struct serve *serve = request->serve;
+    json_t *group = load_group(request, key);
+    if (!group) {
+        no_group(request, reply);
+        return;
+    }
+    json_decref(group);
+    snprintf(environments, sizeof(environments), "%s/", key);
+    stop_group(serve, key, &err);
+    if (err.code == 0)
+        state_run(serve->state, &err,
+                  "DELETE FROM resource WHERE (kind = 'environment' AND substr(key, 1, ?) = ?) OR "
+                  "(kind = 'group' AND key = ?)",
+                  "iss", (int64_t)strlen(environments), environments, key);
+    if (err.code != 0)
+        reply_failure(reply, "InternalServerError", &err);
+    else
+        reply->status = MHD_HTTP_OK;
+}
+
+/* --- environments ---------------------------------------------------------------------------- */
+
+static void environment_key(const char *group, const char *name, char key[static 300])
+{
+    snprintf(key, 300, "%s/%s", group, name);
+    lower(key);
+}
+
+json_t *environment_find(struct serve *serve, const char *id)
+{
+    char group[130] = "";
+    char name[130] = "";
+    char key[300];
+    char text[ID_MAX];
+    snprintf(text, sizeof(text), "%s", id);
+    lower(text);
+    if (sscanf(text,
+               "/subscriptions/%*[^/]/resourcegroups/%129[^/]/providers/microsoft.app/"
+               "managedenvironments/%129[^/]",
+               group, name) != 2)
+        return NULL;
+    environment_key(group, name, key);
+    return document_load(serve, "environment", key);
+}
+
+void environments_list(struct request *request, struct reply *reply)
+{
+    char prefix[200] = "";
+    if (request->params[0])
+        snprintf(prefix, sizeof(prefix), "%s/", request->params[0]);
+    lower(prefix);
+    reply_list(request, reply, document_list(request->serve, "environment", prefix));
+}
+
+static void no_environment(struct request *request, struct reply *reply)
+{
+    reply_error(reply, MHD_HTTP_NOT_FOUND, "ResourceNotFound",
+                "The Resource 'Microsoft.App/managedEnvironments/%s' under resource group '%s' "
+                "was not found.",
+                request->params[1], request->params[0]);
+}
+
+void environment_get(struct request *request, struct reply *reply)
+{
+    char key[300];
+    environment_key(request->params[0], request->params[1], key);
+    json_t *environment = document_load(request->serve, "environment", key);
+    if (environment)
+        reply_json(reply, MHD_HTTP_OK, environment);
+    else
+        no_environment(request, reply);
+}
+
+void environment_put(struct request *request, struct reply *reply)
+{
+    char key[300];
+    char id[ID_MAX];
+    struct error err;
+    if (!group_exists(request->serve, request->params[0])) {
+        no_group(request, reply);
+        return;
+    }
+    environment_key(request->params[0], request->params[1], key);
+    snprintf(id, sizeof(id),
+             "/subscriptions/%s/resourceGroups/%s/providers/Microsoft.App/managedEnvironments/%s",
+             request->subscription, request->params[0], request->params[1]);
+    json_t *before = document_load(request->serve, "environment", key);
+    json_t *given = json_object_get(request->body, "properties");
+    json_t *properties = json_is_object(given) ? json_deep_copy(given) : json_object();
+    json_object_set_new(properties, "provisioningState", json_string("Succeeded"));
+    json_object_set_new(properties, "defaultDomain", json_string("localhost"));
+    json_object_set_new(properties, "staticIp", json_string("127.0.0.1"));
+    json_t *environment =
+        json_pack("{s:s, s:o, s:s, s:o, s:s}", "id", id, "location",
+                  word_or(request->body, "location", "local"), "name", request->params[1],
+                  "properties", properties, "type", "Microsoft.App/managedEnvironments");
+    if (document_save(request->serve, "environment", key, environment, &err) < 0) {
+        reply_failure(reply, "InternalServerError", &err);
+        json_decref(environment);
+    } else {
+        reply_json(reply, before ? MHD_HTTP_OK : MHD_HTTP_CREATED, environment);
+    }
+    json_decref(before);
+}
+
+static bool environment_is_used(struct serve *serve, const char *id)
+{
+    for (struct app *app = serve->apps; app; app = app->next) {
+        const char *used =
+            json_string_value(json_object_get(app_properties(app), "managedEnvironmentId"));
+        if (!app->deleting && used && strcasecmp(used, id) == 0)
+            return true;
+    }
+    return false;
+}
+
+void environment_delete(struct request *request, struct reply *reply)
+{
+    char key[300];
+    struct error err;
+    environment_key(request->params[0], request->params[1], key);
+    json_t *environment = document_load(request->serve, "environment", key);
+    const char *id = json_string_value(json_object_get(environment, "id"));
+    if (!environment)
+        reply->status = MHD_HTTP_NO_CONTENT;
+    else if (id && environment_is_used(request->serve, id))
+        reply_error(reply, MHD_HTTP_CONFLICT, "ManagedEnvironmentHasContainerApps",
+                    "Environment '%s' still holds container apps; delete them first.",
+                    request->params[1]);
+    else if (state_run(request->serve->state, &err,
+                       "DELETE FROM resource WHERE kind = 'environment' AND key = ?", "s", key) < 0)
+        reply_failure(reply, "InternalServerError", &err);
+    else
+        reply->status = MHD_HTTP_OK;
+    json_decref(environment);
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* GET .../containerApps/{app}/oomlab/logs?type=system|console&tail=N&after=CURSOR: rows in their
+ * order, and the cursor after which the next ones come. */
+#include "api/resources.h"
+
+#include "base/buffer.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+#define TAIL_DEFAULT  20
+#define TAIL_MAX      300 /* as az */
+#define FOLLOW_ROWS   5000
+#define CONSOLE_CHUNK ((off_t)1 << 20)
+
+struct log_query {
+    const char *revision, *replica;
+    int64_t tail, after;
+};
+
+static int64_t number(const char *text, int64_t fallback)
+{
+    char *end = NULL;
+    long long value = text ? strtoll(text, &end, 10) : 0;
+    return text && *end == '\0' && value >= 0 ? value : fallback;
+}
+
+static void put_text(json_t *row, const char *key, sqlite3_stmt *rows, int column)
+{
+    const char *text = (const char *)sqlite3_column_text(rows, column);
+    json_object_set_new(row, key, text ? json_string(text) : json_null());
+}
+
+static json_t *event_json(sqlite3_stmt *rows)
+{
+    static const char *const keys[] = {"Type", "ContainerAppName", "RevisionName", "ReplicaName",
+                                       "Msg",  "Reason",           "EventSource"};
+    char time[TIMESTAMP_TEXT_MAX];
+    json_t *row = json_object();
+    json_object_set_new(row, "TimeStamp",
+                        json_string(timestamp_format(sqlite3_column_int64(rows, 1), time)));
+    for (int i = 0; i < 7; i++)
+        put_text(row, keys[i], rows, 2 + i);
+    json_object_set_new(row, "Count", json_integer(sqlite3_column_int64(rows, 9)));
+    const char *own = (const char *)sqlite3_column_text(rows, 10);
+    json_t *json = own ? json_loads(own, 0, NULL) : NULL;
+    if (json)
+        json_object_set_new(row, "oomlab", json);
+    return row;
+}
+
+/* The last `tail` rows, or, after a cursor, all that follow. */
+static void system_logs(struct app *app, const struct log_query *query, struct reply *reply)
+{
+    struct error err = {0};
+    sqlite3_stmt *rows = NULL;
+    int64_t next = query->after > 0 ? query->after : 0;
+    json_t *list = json_array();
+    pump_run(app->serve, &err);
+    err = (struct error){0};
+    int r = state_query(app->serve->state, &rows, &err,
+                        "SELECT * FROM (SELECT id, at_ns, type, app, revision, replica, msg, "
+                        "reason, source, count, oomlab FROM event WHERE app_id = ? AND id > ? AND "
+                        "(?3 IS NULL OR revision = ?3) AND (?4 IS NULL OR replica = ?4) ORDER BY "
+                        "id DESC LIMIT ?5) ORDER BY id",
+                        "iissi", app->id, next, query->revision, query->replica,
+                        query->after >= 0 ? (int64_t)FOLLOW_ROWS : query->tail);
+    while (r == 0 && state_step(app->serve->state, rows, &err)) {
+        next = sqlite3_column_int64(rows, 0);
+        json_array_append_new(list, event_json(rows));
+    }
+    sqlite3_finalize(rows);
+    if (r < 0 || err.code < 0) {
+        json_decref(list);
+        reply_failure(reply, "InternalServerError", &err);
+        return;
+    }
+    reply_json(reply, MHD_HTTP_OK, json_pack("{s:o, s:I}", "value", list, "next", next));
+}
+
+/* --- console -------------------------------------------------------------------------------- */
+
+/* "<time> <stream> F <text>" */
+static void put_line(json_t *list, char *line)
+{
+    char *stream = strchr(line, ' ');
+    char *flag = stream ? strchr(stream + 1, ' ') : NULL;
+    char *text = flag ? strchr(flag + 1, ' ') : NULL;
+    if (!text)
+        return;
+    *stream++ = *flag++ = *text++ = '\0';
+    json_t *shown = json_string(text);
+    if (!shown) { /* no UTF-8: byte by byte, what is not ASCII replaced */
+        for (char *at = text; *at; at++)
+            *at = *at & 0x80 ? '?' : *at;
+        shown = json_string(text);
+    }
+    json_array_append_new(
+        list, json_pack("{s:s, s:s, s:o}", "TimeStamp", line, "Stream", stream, "Log", shown));
+}
+
+/* Lines of the file from `from` on; `ret_end` is behind the last whole one. */
+static int read_lines(const char *path, off_t from, bool partial, json_t *list, off_t *ret_end,
+                      struct error *err)
+{
+    AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return errno == ENOENT ? 0 : error_errno(err, errno, "reading '%s'", path);
+    AUTO_FREE char *text = malloc((size_t)CONSOLE_CHUNK + 1);
+    ssize_t length = text ? pread(fd, text, (size_t)CONSOLE_CHUNK, from) : -1;
+    if (length < 0)
+        return error_errno(err, errno, "reading '%s'", path);
+    text[length] = '\0';
+    *ret_end = from;
+    char *at = text;
+    for (char *end; (end = strchr(at, '\n')); at = end + 1) {
+        *end = '\0';
+        if (!partial)
+            put_line(list, at);
+        partial = false; /* the first one had been cut */
+        *ret_end = from + (end + 1 - text);
+    }
+    return 0;
+}
+
+static off_t file_size(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 ? status.st_size : 0;
+}
+
+static struct app_replica *choose(struct app *app, const struct log_query *query)
+{
+    struct app_revision *revision =
+        query->revision ? revision_find(app, query->revision) : revision_latest(app);
+    if (!revision)
+        return NULL;
+    return query->replica ? replica_find(revision, query->replica) : revision->replicas;
+}
+
+static void console_logs(struct app *app, const struct log_query *query, struct reply *reply)
+{
+    struct error err = {0};
+    char path[4400];
+    const struct app_replica *replica = choose(app, query);
+    if (!replica) {
+        reply_error(reply, MHD_HTTP_NOT_FOUND, "ReplicaNotFound",
+                    "No replica of container app '%s' runs that fits --revision and --replica.",
+                    app->name);
+        return;
+    }
+    snprintf(path, sizeof(path), "%s/console-%s.log", app->serve->directory, replica->name);
+    off_t size = file_size(path);
+    off_t from = query->after >= 0 ? (off_t)query->after : size - CONSOLE_CHUNK;
+    bool cut = query->after < 0 && from > 0;
+    json_t *list = json_array();
+    off_t end = size;
+    if (from < 0)
+        from = 0;
+    if (read_lines(path, from, cut, list, &end, &err) < 0) {
+        json_decref(list);
+        reply_failure(reply, "InternalServerError", &err);
+        return;
+    }
+    while (query->after < 0 && json_array_size(list) > (size_t)query->tail)
+        json_array_remove(list, 0);
+    reply_json(reply, MHD_HTTP_OK,
+               json_pack("{s:o, s:I, s:s}", "value", list, "next", (json_int_t)end, "replica",
+                         replica->name));
+}
+
+void logs_get(struct request *request, struct reply *reply)
+{
+    struct app *app = require_app(request, reply);
+    const char *type = request_query(request, "type");
+    if (!app)
+        return;
+    struct log_query query = {
+        .revision = request_query(request, "revision"),
+        .replica = request_query(request, "replica"),
+        .tail = number(request_query(request, "tail"), TAIL_DEFAULT),
+        .after = number(request_query(request, "after"), -1),
+    };
+    if (query.tail > TAIL_MAX)
+        query.tail = TAIL_MAX;
+    if (type && strcasecmp(type, "system") == 0)
+        system_logs(app, &query, reply);
+    else if (!type || strcasecmp(type, "console") == 0)
+        console_logs(app, &query, reply);
+    else
+        reply_error(reply, MHD_HTTP_BAD_REQUEST, "InvalidParameter",
+                    "type is console or system, not '%.40s'", type);
+}

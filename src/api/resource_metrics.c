@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Microsoft.Insights/metrics: Azure's names, units, aggregations and dimensions. A time without
+ * data has no value, not zero. */
+#include "api/resources.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/duration.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#define POINTS_MAX 1440
+
+struct metric_kind {
+    const char *name, *unit, *aggregation, *text;
+};
+
+static const struct metric_kind KINDS[] = {
+    {"WorkingSetBytes", "Bytes", "Average", "Memory Working Set Bytes"},
+    {"MemoryPercentage", "Percent", "Average", "Memory Percentage"},
+    {"UsageNanoCores", "NanoCores", "Average", "CPU Usage"},
+    {"RestartCount", "Count", "Maximum", "Replica Restart Count"},
+    {"Replicas", "Count", "Maximum", "Replica Count"},
+    {"Requests", "Count", "Total", "Requests"},
+};
+#define KIND_COUNT (sizeof(KINDS) / sizeof(KINDS[0]))
+
+struct metric_query {
+    int64_t start, end, step; /* minutes */
+    char revision[REVISION_NAME_MAX], replica[200];
+    bool by_revision, by_replica; /* a series each ("eq '*'") */
+};
+
+static const struct metric_kind *kind_of(const char *name, size_t length)
+{
+    for (size_t i = 0; i < KIND_COUNT; i++) {
+        if (strlen(KINDS[i].name) == length && strncasecmp(KINDS[i].name, name, length) == 0)
+            return &KINDS[i];
+    }
+    return NULL;
+}
+
+/* --- reading the query ----------------------------------------------------------------------- */
+
+static bool parse_time(const char *text, int64_t *ret_minute)
+{
+    struct tm parts = {0};
+    const char *rest = strptime(text, "%Y-%m-%dT%H:%M", &parts);
+    if (!rest)
+        return false;
+    *ret_minute = (int64_t)timegm(&parts) / 60;
+    return true;
+}
+
+/* "PT1M", "PT5M", "PT1H", "P1D" */
+static int64_t parse_interval(const char *text)
+{
+    char unit = 0;
+    unsigned long count = 0;
+    if (sscanf(text, "PT%lu%c", &count, &unit) == 2 && count > 0 && count < 1000)
+        return unit == 'M' ? (int64_t)count : unit == 'H' ? (int64_t)count * 60 : 0;
+    return strcmp(text, "P1D") == 0 ? 1440 : 0;
+}
+
+static void parse_equals(const char *filter, const char *name, char *ret, size_t size, bool *ret_by)
+{
+    const char *at = strcasestr(filter, name);
+    char value[200] = "";
+    if (!at || sscanf(at + strlen(name), " eq '%199[^']'", value) != 1)
+        return;
+    if (strcmp(value, "*") == 0)
+        *ret_by = true;
+    else
+        snprintf(ret, size, "%s", value);
+}
+
+static bool parse_query(struct request *request, struct metric_query *query, struct reply *reply)
+{
+    const char *timespan = request_query(request, "timespan");
+    const char *interval = request_query(request, "interval");
+    const char *filter = request_query(request, "$filter");
+    const char *slash = timespan ? strchr(timespan, '/') : NULL;
+    *query = (struct metric_query){.step = 1};
+    query->end = clock_realtime_ns() / (60 * NS_PER_S) + 1;
+    query->start = query->end - 60;
+    if (interval)
+        query->step = parse_interval(interval);
+    bool fits = !timespan || (slash && parse_time(timespan, &query->start) &&
+                              parse_time(slash + 1, &query->end));
+    if (!fits || query->step < 1 || query->end < query->start) {
+        reply_error(reply, MHD_HTTP_BAD_REQUEST, "BadRequest",
+                    "timespan is START/END (2026-11-22T13:00:00Z), interval PT1M, PT5M, PT1H or "
+                    "P1D");
+        return false;
+    }
+    if (query->end == query->start)
+        query->end++;
+    if ((query->end - query->start) / query->step > POINTS_MAX) {
+        reply_error(reply, MHD_HTTP_BAD_REQUEST, "BadRequest",
+                    "more than %d points: choose a longer interval or a shorter timespan",
+                    POINTS_MAX);
+        return false;
+    }
+    if (filter) {
+        parse_equals(filter, "revisionName", query->revision, sizeof(query->revision),
+                     &query->by_revision);
+        parse_equals(filter, "podName", query->replica, sizeof(query->replica), &query->by_replica);
+        parse_equals(filter, "replicaName", query->replica, sizeof(query->replica),
+                     &query->by_replica);
+    }
+    return true;
+}
+
+/* --- series --------------------------------------------------------------------------------- */
+
+struct point {
+    int64_t count;
+    double sum, min, max;
+};
+
+static void put_value(json_t *object, const char *aggregations, const char *name, double value)
+{
+    if (strcasestr(aggregations, name))
+        json_object_set_new(object, name, json_real(value));
+}
+
+static json_t *points_json(const struct metric_query *query, const struct point *points,
+                           size_t count, const char *aggregations)
+{
+    json_t *data = json_array();
+    for (size_t i = 0; i < count; i++) {
+        char text[32];
+        time_t at = (time_t)((query->start + (int64_t)i * query->step) * 60);
+        struct tm parts;
+        gmtime_r(&at, &parts);
+        strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
+        json_t *object = json_pack("{s:s}", "timeStamp", text);
+        const struct point *p = &points[i];
+        if (p->count > 0) {
+            put_value(object, aggregations, "average", p->sum / (double)p->count);
+            put_value(object, aggregations, "minimum", p->min);
+            put_value(object, aggregations, "maximum", p->max);
+            put_value(object, aggregations, "total", p->sum);
+            put_value(object, aggregations, "count", (double)p->count);
+        }
+        json_array_append_new(data, object);
+    }
+    return data;
+}
+
+static json_t *labels_json(const struct metric_query *query, const char *revision,
+                           const char *replica)
+{
+    json_t *labels = json_array();
+    if (query->by_revision)
+        json_array_append_new(labels,
+                              json_pack("{s:{s:s, s:s}, s:s}", "name", "value", "revisionName",
+                                        "localizedValue", "revisionName", "value", revision));
+    if (query->by_replica)
+        json_array_append_new(labels, json_pack("{s:{s:s, s:s}, s:s}", "name", "value", "podName",
+                                                "localizedValue", "podName", "value", replica));
+    return labels;
+}
+
+struct series {
+    const struct metric_query *query;
+    const char *aggregations;
+    struct point *points;
+    size_t count;
+    json_t *list;
+    char revision[REVISION_NAME_MAX], replica[200];
+    bool open;
+};
+
+static void close_series(struct series *series)
+{
+    if (!series->open)
+        return;
+    json_array_append_new(
+        series->list,
+        json_pack("{s:o, s:o}", "metadatavalues",
+                  labels_json(series->query, series->revision, series->replica), "data",
+                  points_json(series->query, series->points, series->count, series->aggregations)));
+    memset(series->points, 0, series->count * sizeof(*series->points));
+    series->open = false;
+}
+
+/* Columns: revision, replica, minute, count, sum, min, max; sorted by the first two. */
+static void take_row(struct series *series, sqlite3_stmt *row)
+{
+    const char *revision = (const char *)sqlite3_column_text(row, 0);
+    const char *replica = (const char *)sqlite3_column_text(row, 1);
+    if (series->open &&
+        (strcmp(series->revision, revision) != 0 || strcmp(series->replica, replica) != 0))
+        close_series(series);
+    series->open = true;
+    snprintf(series->revision, sizeof(series->revision), "%s", revision);
+    snprintf(series->replica, sizeof(series->replica), "%s", replica);
+    size_t at =
+        (size_t)((sqlite3_column_int64(row, 2) - series->query->start) / series->query->step);
+    if (at >= series->count)
+        return;
+    struct point *point = &series->points[at];
+    double min = sqlite3_column_double(row, 5);
+    double max = sqlite3_column_double(row, 6);
+    point->min = point->count == 0 || min < point->min ? min : point->min;
+    point->max = point->count == 0 || max > point->max ? max : point->max;
+    point->count += sqlite3_column_int64(row, 3);
+    point->sum += sqlite3_column_double(row, 4);
+}
+
+static int read_series(struct app *app, const struct metric_kind *kind, struct series *series,
+                       struct error *err)
+{
+    const struct metric_query *query = series->query;
+    sqlite3_stmt *rows = NULL;
+    /* One series: its rows may come in any order. */
+    static const char one[] =
+        "SELECT '', '', minute, count, sum, min, max FROM metric WHERE app_id = ?1 AND name = ?2 "
+        "AND minute >= ?3 AND minute < ?4 AND (?5 = '' OR revision = ?5) AND (?8 = '' OR replica = "
+        "?8)";
+    static const char split[] =
+        "SELECT iif(?6, revision, '') AS r, iif(?7, replica, '') AS p, minute, sum(count), "
+        "sum(sum), min(min), max(max) FROM metric WHERE app_id = ?1 AND name = ?2 AND minute >= "
+        "?3 AND minute < ?4 AND (?5 = '' OR revision = ?5) AND (?8 = '' OR replica = ?8) GROUP BY "
+        "r, p, minute ORDER BY r, p, minute";
+    bool by_any = query->by_revision || query->by_replica;
+    int r =
+        by_any ? state_query(app->serve->state, &rows, err, split, "isiisiis", app->id, kind->name,
+                             query->start, query->end, query->revision, (int64_t)query->by_revision,
+                             (int64_t)query->by_replica, query->replica)
+               : state_query(app->serve->state, &rows, err, one, "isiisiis", app->id, kind->name,
+                             query->start, query->end, query->revision, (int64_t)0, (int64_t)0,
+                             query->replica);
+    if (r < 0)
+        return r;
+    *err = (struct error){0};
+    while (state_step(app->serve->state, rows, err))
+        take_row(series, rows);
+    sqlite3_finalize(rows);
+    return err->code;
+}
+
+static json_t *metric_json(struct request *request, struct app *app, const struct metric_kind *kind,
+                           const struct metric_query *query, struct error *err)
+{
+    char id[ID_MAX];
+    char own[ID_MAX + 100];
+    const char *aggregations = request_query(request, "aggregation");
+    struct series series = {
+        .query = query,
+        .aggregations = aggregations ? aggregations : kind->aggregation,
+        .count = (size_t)((query->end - query->start + query->step - 1) / query->step),
+        .list = json_array(),
+    };
+    AUTO_FREE struct point *points = calloc(series.count, sizeof(*points));
+    series.points = points;
+    if (!points || read_series(app, kind, &series, err) < 0) {
+        json_decref(series.list);
+        return NULL;
+    }
+    /* Azure answers one series even when there is nothing in it, unless it was asked to split. */
+    if (!query->by_revision && !query->by_replica)
+        series.open = true;
+    close_series(&series);
+    app_id(app, id);
+    snprintf(own, sizeof(own), "%s/providers/Microsoft.Insights/metrics/%s", id, kind->name);
+    return json_pack("{s:s, s:s, s:{s:s, s:s}, s:s, s:s, s:o, s:s}", "id", own, "type",
+                     "Microsoft.Insights/metrics", "name", "value", kind->name, "localizedValue",
+                     kind->text, "unit", kind->unit, "displayDescription", kind->text, "timeseries",
+                     series.list, "errorCode", "Success");
+}
+
+static json_t *collect(struct request *request, struct app *app, const struct metric_query *query,
+                       struct reply *reply)
+{
+    struct error err = {0};
+    const char *names = request_query(request, "metricnames");
+    json_t *list = json_array();
+    if (!names || names[0] == '\0')
+        names = KINDS[0].name;
+    while (*names) {
+        size_t length = strcspn(names, ",");
+        const struct metric_kind *kind = kind_of(names, length);
+        json_t *metric = kind ? metric_json(request, app, kind, query, &err) : NULL;
+        if (!metric) {
+            json_decref(list);
+            if (kind)
+                reply_failure(reply, "InternalServerError", &err);
+            else
+                reply_error(reply, MHD_HTTP_BAD_REQUEST, "BadRequest",
+                            "Failed to find metric configuration for provider: Microsoft.App, "
+                            "resource Type: containerApps, metric: %.*s, Valid metrics: "
+                            "WorkingSetBytes,MemoryPercentage,UsageNanoCores,RestartCount,"
+                            "Replicas,Requests",
+                            (int)(length < 60 ? length : 60), names);
+            return NULL;
+        }
+        json_array_append_new(list, metric);
+        names += length;
+        names += *names == ',';
+    }
+    return list;
+}
+
+void metrics_get(struct request *request, struct reply *reply)
+{
+    struct metric_query query;
+    struct app *app = require_app(request, reply);
+    if (!app || !parse_query(request, &query, reply))
+        return;
+    json_t *list = collect(request, app, &query, reply);
+    if (!list)
+        return;
+    const char *timespan = request_query(request, "timespan");
+    const char *interval = request_query(request, "interval");
+    reply_json(reply, MHD_HTTP_OK,
+               json_pack("{s:i, s:s, s:s, s:o, s:s, s:s}", "cost", 0, "timespan",
+                         timespan ? timespan : "", "interval", interval ? interval : "PT1M",
+                         "value", list, "namespace", "Microsoft.App/containerapps",
+                         "resourceregion", "local"));
+}
+
+void metric_definitions_get(struct request *request, struct reply *reply)
+{
+    struct app *app = require_app(request, reply);
+    char id[ID_MAX];
+    if (!app)
+        return;
+    app_id(app, id);
+    json_t *list = json_array();
+    for (size_t i = 0; i < KIND_COUNT; i++)
+        json_array_append_new(list, json_pack("{s:s, s:s, s:{s:s, s:s}, s:s, s:s, s:[s,s,s,s,s]}",
+                                              "resourceId", id, "namespace",
+                                              "Microsoft.App/containerapps", "name", "value",
+                                              KINDS[i].name, "localizedValue", KINDS[i].text,
+                                              "unit", KINDS[i].unit, "primaryAggregationType",
+                                              KINDS[i].aggregation, "supportedAggregationTypes",
+                                              "Total", "Average", "Maximum", "Minimum", "Count"));
+    reply_json(reply, MHD_HTTP_OK, json_pack("{s:o}", "value", list));
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Keeping secrets out of what is written down.
+ *
+ * Two ways in which a secret is known. By its name: NAME=VALUE, "NAME": "VALUE", --name VALUE,
+ * Authorization: VALUE, Bearer VALUE, scheme://user:VALUE@host, where the name's words say so
+ * (password, token, api key, ...). By its value: what a redactor was told, wherever it turns up. A
+ * secret without such a name, which nobody told, is not found. */
+#pragma once
+
+#include "base/buffer.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define REDACTED "[redacted]"
+
+/* Whether a variable or header of this name holds a secret: DB_PASSWORD, x-api-key, accountKey. Not
+ * for the place of one: DB_PASSWORD_FILE. */
+bool redact_is_secret_name(const char *name, size_t length);
+
+struct redactor;
+
+struct redactor *redactor_new(void); /* NULL on failed allocation */
+void redactor_free(struct redactor *redactor);
+
+/* Tell a variable ("NAME=VALUE") or a header ("Name: value"): its value is remembered if the name
+ * is a secret's. Values of fewer than six bytes are not: they would turn up anywhere. -ENOMEM. */
+int redactor_learn(struct redactor *redactor, const char *text, char separator);
+
+/* The same for a command: "--name=VALUE", "--name VALUE", "NAME=VALUE"; NULL-terminated. */
+int redactor_learn_command(struct redactor *redactor, char *const *command);
+
+/* Append the text with REDACTED for each secret; false, and nothing appended, when there is none.
+ * `redactor` may be NULL: names alone are looked at. */
+bool redactor_apply(const struct redactor *redactor, const char *text, struct buffer *out);
+
+/* Put a star over each byte of a secret, in place. Returns how many bytes at the end may be the
+ * beginning of a known value: hold them back until more has come. */
+size_t redactor_mask(const struct redactor *redactor, char *data, size_t length);

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/az.h"
+
+#include "base/log.h"
+#include "cli/help.h"
+#include "cli/options.h"
+#include "lab/plan_nearest.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+/* How many of the words after the verb name this command; 0: another one. */
+static int words_matched(const char *words, int argc, char **argv)
+{
+    int at = 2;
+    while (*words) {
+        size_t length = strcspn(words, " ");
+        if (at >= argc || strncmp(argv[at], words, length) != 0 || argv[at][length] != '\0')
+            return 0;
+        at++;
+        words += length;
+        words += *words == ' ';
+    }
+    return at - 2;
+}
+
+void az_print_commands(const struct verb *verb, FILE *out)
+{
+    fprintf(out, "Usage: oomlab %s COMMAND [OPTION...]\n\n%c%s.\n\nCommands:\n", verb->name,
+            verb->summary[0] - 'a' + 'A', verb->summary + 1);
+    for (const struct az_command *command = verb->commands; command->words; command++)
+        fprintf(out, "  %-22s %s\n", command->words, command->verb.summary);
+    fprintf(out, "\n'oomlab %s COMMAND --help' tells more.\n", verb->name);
+}
+
+static int unknown(const struct invocation *invocation, const struct az_command *commands,
+                   struct error *err)
+{
+    char given[128] = "";
+    char hint[NEAREST_HINT_MAX];
+    struct nearest nearest;
+    size_t used = 0;
+    for (int i = 2; i < invocation->argc && invocation->argv[i][0] != '-' && i < 5; i++)
+        used += (size_t)snprintf(given + used, sizeof(given) - used, "%s%.30s", used ? " " : "",
+                                 invocation->argv[i]);
+    if (given[0] == '\0')
+        return error_usage(err, "%s: a command is missing; 'oomlab %s --help' lists them",
+                           invocation->verb->name, invocation->verb->name);
+    nearest_init(&nearest, given);
+    for (; commands->words; commands++)
+        nearest_offer(&nearest, commands->words);
+    nearest_hint(&nearest, "", hint);
+    return error_usage(err, "%s: '%s' is not a command of it%s", invocation->verb->name, given,
+                       hint[0] ? hint : "; --help lists them");
+}
+
+int az_run(const struct invocation *invocation, struct error *err)
+{
+    const struct az_command *commands = invocation->verb->commands;
+    const struct az_command *found = NULL;
+    int longest = 0;
+    const char *first = invocation->argc > 2 ? invocation->argv[2] : "";
+    if (strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0) {
+        az_print_commands(invocation->verb, stdout);
+        return STATUS_DONE;
+    }
+    for (const struct az_command *c = commands; c->words; c++) {
+        int matched = words_matched(c->words, invocation->argc, invocation->argv);
+        if (matched > longest) {
+            longest = matched;
+            found = c;
+        }
+    }
+    if (!found)
+        return unknown(invocation, commands, err);
+    struct invocation own = {0};
+    bool help = false;
+    int r = options_parse(&found->verb, invocation->argc - longest, invocation->argv + longest,
+                          &own, &help, err);
+    if (r >= 0 && help)
+        help_print_verb(&found->verb, stdout);
+    else if (r >= 0)
+        r = found->verb.run(&own, err);
+    invocation_done(&own);
+    return r;
+}
+
+int az_require(const struct invocation *invocation, const char *value, const char *option,
+               struct error *err)
+{
+    if (value)
+        return 0;
+    return error_usage(err, "%s: the following arguments are required: %s", invocation->verb->name,
+                       option);
+}
+
+__attribute__((format(printf, 3, 0))) static void
+put_path(char path[static AZ_PATH_MAX], size_t used, const char *format, va_list rest)
+{
+    int length = vsnprintf(path + used, AZ_PATH_MAX - used, format, rest);
+    if (length > 0)
+        used += (size_t)length;
+    if (used < AZ_PATH_MAX)
+        snprintf(path + used, AZ_PATH_MAX - used, "%sapi-version=" AZ_API_VERSION,
+                 strchr(path, '?') ? "&" : "?");
+}
+
+void az_path(char path[static AZ_PATH_MAX], const struct az_arguments *arguments,
+             const char *format, ...)
+{
+    int used =
+        snprintf(path, AZ_PATH_MAX, "/subscriptions/" AZ_SUBSCRIPTION "/resourceGroups/%.90s",
+                 arguments->group);
+    va_list rest;
+    va_start(rest, format);
+    put_path(path, (size_t)used, format, rest);
+    va_end(rest);
+}
+
+void az_app_path(char path[static AZ_PATH_MAX], const struct az_arguments *arguments,
+                 const char *format, ...)
+{
+    int used = snprintf(path, AZ_PATH_MAX,
+                        "/subscriptions/" AZ_SUBSCRIPTION
+                        "/resourceGroups/%.90s/providers/Microsoft.App/containerApps/%.100s",
+                        arguments->group, arguments->name);
+    va_list rest;
+    va_start(rest, format);
+    put_path(path, (size_t)used, format, rest);
+    va_end(rest);
+}

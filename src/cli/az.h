@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The verbs that az has, too: commands of several words, their arguments, the client of oomlab
+ * serve, and the output modes. */
+#pragma once
+
+#include "cli/verb.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+#define AZ_API_VERSION  "2024-03-01"
+#define AZ_SUBSCRIPTION "00000000-0000-0000-0000-000000000000"
+
+/* The arguments of all of them; each command offers some. */
+struct az_arguments {
+    const char *name, *group, *environment, *output, *query, *server, *subscription;
+    const char *image, *cpu, *memory, *min_replicas, *max_replicas, *target_port, *ingress,
+        *transport, *revision_suffix, *revisions_mode, *yaml, *location, *container_name;
+    const char **command, **args, **env_vars, **set_env_vars, **replace_env_vars, **remove_env_vars,
+        **tags;
+    const char *revision, *replica, *from_revision, *mode, *type, *tail, *format, *container;
+    const char **revision_weight, **label_weight;
+    const char *resource, *resource_type, *interval, *start_time, *end_time, *offset, *filter,
+        *metric_namespace;
+    const char **metrics, **aggregation;
+    const char *method, *url, *body;
+    const char **headers, **uri_parameters;
+    bool yes, no_wait, follow, all, any_size, only_show_errors, verbose, debug, no_headers;
+};
+
+struct az_command {
+    const char *words; /* after the verb: "revision list"; NULL ends the table */
+    struct verb verb;  /* its name is "containerapp revision list" */
+};
+
+/* Find the command among the verb's, parse its arguments and run it. */
+int az_run(const struct invocation *invocation, struct error *err);
+/* The help of a verb with commands: their list. */
+void az_print_commands(const struct verb *verb, FILE *out);
+
+#define AZ_OPTION(long_name, short_name, option_kind, member, value, text)                         \
+    {                                                                                              \
+        .name = (long_name), .letter = (short_name), .kind = (option_kind), .argument = (value),   \
+        .help = (text), .offset = offsetof(struct az_arguments, member)                            \
+    }
+#define AZ_TEXT(long_name, short_name, member, value, text)                                        \
+    AZ_OPTION(long_name, short_name, OPTION_TEXT, member, value, text)
+#define AZ_FLAG(long_name, short_name, member, text)                                               \
+    AZ_OPTION(long_name, short_name, OPTION_FLAG, member, NULL, text)
+#define AZ_WORDS(long_name, short_name, member, value, text)                                       \
+    AZ_OPTION(long_name, short_name, OPTION_WORDS, member, value, text)
+
+/* What every command has. */
+#define AZ_COMMON                                                                                  \
+    {.name = "output",                                                                             \
+     .letter = 'o',                                                                                \
+     .kind = OPTION_TEXT,                                                                          \
+     .argument = "json|jsonc|none|table|tsv|yaml",                                                 \
+     .fallback = "json",                                                                           \
+     .help = "output format",                                                                      \
+     .values = "json jsonc none table tsv yaml yamlc",                                             \
+     .offset = offsetof(struct az_arguments, output)},                                             \
+        AZ_TEXT("query", 0, query, "JMESPATH", "JMESPath expression on the result"),               \
+        AZ_TEXT("server", 0, server, "SOCKET|URL",                                                 \
+                "where serve listens (default: $OOMLAB_SERVER, or its default socket)"),           \
+        AZ_TEXT("subscription", 0, subscription, "ID", "taken and not looked at: there is one"),   \
+        AZ_FLAG("only-show-errors", 0, only_show_errors, "no warnings"),                           \
+        AZ_FLAG("verbose", 0, verbose, "taken and not looked at"),                                 \
+        AZ_FLAG("debug", 0, debug, "taken and not looked at"),                                     \
+    {                                                                                              \
+        .name = NULL                                                                               \
+    }
+#define AZ_GROUP   AZ_TEXT("resource-group", 'g', group, "NAME", "resource group")
+#define AZ_NAME    AZ_TEXT("name", 'n', name, "NAME", "name of the container app")
+#define AZ_NO_WAIT AZ_FLAG("no-wait", 0, no_wait, "do not wait for the operation to finish")
+#define AZ_YES     AZ_FLAG("yes", 'y', yes, "do not ask (nothing is asked here)")
+
+/* A missing argument is a usage error in az's words. */
+int az_require(const struct invocation *invocation, const char *value, const char *option,
+               struct error *err);
+
+/* --- the client ----------------------------------------------------------------------------- */
+
+struct az_answer {
+    unsigned status;
+    json_t *body;         /* NULL: none */
+    char *text;           /* the body as it came; owned */
+    char operation[1024]; /* path of the Azure-AsyncOperation; "" none */
+};
+void az_answer_done(struct az_answer *answer);
+#define AUTO_ANSWER __attribute__((cleanup(az_answer_done))) struct az_answer
+
+/* Send a request to `path` (with its query). -errno only when no answer came. */
+int az_send(const struct az_arguments *arguments, const char *method, const char *path,
+            const json_t *body, struct az_answer *ret, struct error *err);
+/* The same, and an answer of 400 or more is an error, ARM's own message. Its exit status is 3 when
+ * the resource is missing: az_status(). */
+int az_ask(const struct az_arguments *arguments, const char *method, const char *path,
+           const json_t *body, struct az_answer *ret, struct error *err);
+/* Wait for the operation that an answer began, unless --no-wait; its failure is an error. */
+int az_wait(const struct az_arguments *arguments, struct az_answer *answer, struct error *err);
+/* All pages of a list. New reference. */
+int az_list(const struct az_arguments *arguments, const char *path, json_t **ret,
+            struct error *err);
+
+/* The exit status for an error that az_ask() told: 3 for a missing resource, else the usual one. */
+int az_failed(struct error *err);
+
+/* --- paths ---------------------------------------------------------------------------------- */
+
+#define AZ_PATH_MAX 1024
+/* "/subscriptions/S/resourceGroups/GROUP" and what follows, with api-version. */
+void az_path(char path[static AZ_PATH_MAX], const struct az_arguments *arguments,
+             const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* The app's path and, below it, `format`. */
+void az_app_path(char path[static AZ_PATH_MAX], const struct az_arguments *arguments,
+                 const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* --- output --------------------------------------------------------------------------------- */
+
+/* Apply --query and print as --output says. `table` is the JMESPath of the table's columns where az
+ * has one; NULL: made from the values. Takes the reference over. */
+int az_print(const struct az_arguments *arguments, json_t *result, const char *table,
+             struct error *err);
+/* Adds what az adds: "resourceGroup", from the id. */
+void az_add_group(json_t *resource);
+
+/* A YAML file as JSON. New reference. */
+int yaml_load_json(const char *path, json_t **ret, struct error *err);
+int yaml_print_json(const json_t *json, FILE *out);

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reads an archive that may come from anywhere: nothing is unpacked, nothing trusted. */
+#include "base/buffer.h"
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "cli/bundle.h"
+#include "report/manifest.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <errno.h>
+#include <nettle/sha2.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MANIFEST_MAX_BYTES (1u << 24)
+
+struct contents {
+    struct buffer manifest; /* as it stands in the archive */
+    struct buffer present;  /* as it would be written now */
+    char *run;              /* the one directory that holds everything */
+    bool has_manifest;
+};
+
+static void contents_done(struct contents *contents)
+{
+    buffer_done(&contents->manifest);
+    buffer_done(&contents->present);
+    free(contents->run);
+}
+
+static void reader_free(struct archive **archive)
+{
+    archive_read_free(*archive);
+}
+
+static int unreadable(struct archive *archive, const char *path, struct error *err)
+{
+    const char *text = archive_error_string(archive);
+    return error_set(err, EBADMSG, "'%s' is damaged or no archive of oomlab export: %s", path,
+                     text ? text : "it cannot be read");
+}
+
+/* The name inside the run's directory; NULL when it does not lie there. */
+static const char *name_in_run(struct contents *contents, const char *path)
+{
+    const char *slash = path ? strchr(path, '/') : NULL;
+    if (!slash || slash == path || slash[1] == '\0')
+        return NULL;
+    size_t length = (size_t)(slash - path);
+    if (!contents->run)
+        contents->run = strndup(path, length);
+    if (!contents->run || strlen(contents->run) != length ||
+        strncmp(contents->run, path, length) != 0)
+        return NULL;
+    return slash + 1;
+}
+
+static int read_entry(struct archive *archive, struct contents *contents, const char *name,
+                      struct error *err)
+{
+    struct sha256_ctx context;
+    char chunk[65536];
+    bool manifest = strcmp(name, MANIFEST_FILE) == 0;
+    sha256_init(&context);
+    for (;;) {
+        la_ssize_t n = archive_read_data(archive, chunk, sizeof(chunk));
+        if (n < 0)
+            return unreadable(archive, name, err);
+        if (n == 0)
+            break;
+        sha256_update(&context, (size_t)n, (const uint8_t *)chunk);
+        if (manifest && contents->manifest.length < MANIFEST_MAX_BYTES)
+            buffer_append(&contents->manifest, chunk, (size_t)n);
+    }
+    contents->has_manifest = contents->has_manifest || manifest;
+    uint8_t digest[SHA256_DIGEST_SIZE];
+    char text[SHA256_TEXT_MAX];
+    sha256_digest(&context, sizeof(digest), digest);
+    for (size_t i = 0; i < sizeof(digest); i++)
+        snprintf(text + 2 * i, 3, "%02x", digest[i]);
+    if (!manifest)
+        manifest_append(&contents->present, text, name);
+    return contents->manifest.failed || contents->present.failed
+               ? error_errno(err, ENOMEM, "reading the archive")
+               : 0;
+}
+
+static int read_all(struct archive *archive, const char *path, struct contents *contents,
+                    struct error *err)
+{
+    struct archive_entry *entry = NULL;
+    int status;
+    while ((status = archive_read_next_header(archive, &entry)) == ARCHIVE_OK) {
+        const char *whole = archive_entry_pathname(entry);
+        const char *name = name_in_run(contents, whole);
+        if (!name || archive_entry_filetype(entry) != AE_IFREG)
+            return error_set(err, EBADMSG,
+                             "'%s' is no archive of one run: '%s' is not a file in its directory",
+                             path, whole ? whole : "(a name that cannot be read)");
+        int r = read_entry(archive, contents, name, err);
+        if (r < 0)
+            return r;
+    }
+    return status == ARCHIVE_EOF ? 0 : unreadable(archive, path, err);
+}
+
+int bundle_verify(const char *path, size_t *ret_files, json_t **ret_differ, struct error *err)
+{
+    CLEANUP(contents_done) struct contents contents = {0};
+    CLEANUP(reader_free) struct archive *archive = archive_read_new();
+    if (!archive)
+        return error_errno(err, ENOMEM, "reading '%s'", path);
+    archive_read_support_filter_zstd(archive);
+    archive_read_support_format_tar(archive);
+    if (archive_read_open_filename(archive, path, 65536) != ARCHIVE_OK)
+        return archive_errno(archive) == ENOENT ? error_usage(err, "there is no file '%s'", path)
+                                                : unreadable(archive, path, err);
+    int r = read_all(archive, path, &contents, err);
+    if (r < 0)
+        return r;
+    if (!contents.has_manifest)
+        return error_set(err, EBADMSG, "'%s' holds no " MANIFEST_FILE ", so nothing can be checked",
+                         path);
+    return manifest_compare(buffer_text(&contents.manifest), buffer_text(&contents.present),
+                            ret_files, ret_differ, err);
+}

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* create, update, show, list, delete. */
+#include "cli/containerapp.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static const char TABLE[] = "[].{Name: name, Location: location, ResourceGroup: resourceGroup, "
+                            "Fqdn: properties.configuration.ingress.fqdn}";
+static const char TABLE_ONE[] = "{Name: name, Location: location, ResourceGroup: resourceGroup, "
+                                "Fqdn: properties.configuration.ingress.fqdn}";
+
+int containerapp_require(const struct invocation *invocation, struct error *err)
+{
+    const struct az_arguments *arguments = invocation->arguments;
+    int r = az_require(invocation, arguments->name, "--name/-n", err);
+    return r == 0 ? az_require(invocation, arguments->group, "--resource-group/-g", err) : r;
+}
+
+int containerapp_load(const struct az_arguments *arguments, json_t **ret, struct error *err)
+{
+    char path[AZ_PATH_MAX];
+    AUTO_ANSWER answer = {0};
+    az_app_path(path, arguments, "%s", "");
+    int r = az_ask(arguments, "GET", path, NULL, &answer, err);
+    if (r < 0)
+        return r;
+    az_add_group(answer.body);
+    *ret = json_incref(answer.body);
+    return 0;
+}
+
+/* Send, wait, show what came of it. */
+static int change(const struct invocation *invocation, const char *method, const json_t *body,
+                  struct error *err)
+{
+    const struct az_arguments *arguments = invocation->arguments;
+    char path[AZ_PATH_MAX];
+    json_t *app = NULL;
+    AUTO_ANSWER answer = {0};
+    az_app_path(path, arguments, "%s", "");
+    int r = az_ask(arguments, method, path, body, &answer, err);
+    if (r == 0)
+        r = az_wait(arguments, &answer, err);
+    if (r == 0)
+        r = containerapp_load(arguments, &app, err);
+    return r == 0 ? az_print(arguments, app, TABLE_ONE, err) : az_failed(err);
+}
+
+int containerapp_patch(const struct invocation *invocation, json_t *properties, struct error *err)
+{
+    json_t *body = json_pack("{s:o}", "properties", properties);
+    int r = body ? change(invocation, "PATCH", body, err)
+                 : error_errno(err, ENOMEM, "preparing the update");
+    json_decref(body);
+    return r;
+}
+
+/* --- create --------------------------------------------------------------------------------- */
+
+static int environment_id(const struct az_arguments *arguments, char id[static AZ_PATH_MAX])
+{
+    if (arguments->environment[0] == '/')
+        return snprintf(id, AZ_PATH_MAX, "%s", arguments->environment);
+    return snprintf(id, AZ_PATH_MAX,
+                    "/subscriptions/" AZ_SUBSCRIPTION
+                    "/resourceGroups/%s/providers/Microsoft.App/managedEnvironments/%s",
+                    arguments->group, arguments->environment);
+}
+
+static int apply_ingress(const struct az_arguments *arguments, json_t *configuration,
+                         struct error *err)
+{
+    char *end = NULL;
+    long port = arguments->target_port ? strtol(arguments->target_port, &end, 10) : 0;
+    if (arguments->revisions_mode)
+        json_object_set_new(configuration, "activeRevisionsMode",
+                            json_string(strcasecmp(arguments->revisions_mode, "multiple") == 0
+                                            ? "Multiple"
+                                            : "Single"));
+    if (arguments->target_port && (*end != '\0' || port < 1 || port > 65535))
+        return error_usage(err, "argument --target-port: invalid value: '%.40s'",
+                           arguments->target_port);
+    if (arguments->ingress && strcasecmp(arguments->ingress, "external") != 0 &&
+        strcasecmp(arguments->ingress, "internal") != 0)
+        return error_usage(err,
+                           "argument --ingress: '%.40s' is not a valid value (external, "
+                           "internal)",
+                           arguments->ingress);
+    if (arguments->ingress && !arguments->target_port)
+        return error_usage(err, "Usage error: --ingress needs --target-port");
+    if (!arguments->target_port)
+        return 0;
+    bool external = !arguments->ingress || strcasecmp(arguments->ingress, "internal") != 0;
+    json_object_set_new(configuration, "ingress",
+                        json_pack("{s:b, s:i, s:s, s:b}", "external", external, "targetPort",
+                                  (int)port, "transport",
+                                  arguments->transport ? arguments->transport : "Auto",
+                                  "allowInsecure", 0));
+    return 0;
+}
+
+static int load_yaml(const struct az_arguments *arguments, json_t **ret, struct error *err)
+{
+    if (arguments->yaml)
+        return yaml_load_json(arguments->yaml, ret, err);
+    *ret = json_pack("{s:s, s:{s:{}, s:{s:s}}}", "location", "local", "properties", "template",
+                     "configuration", "activeRevisionsMode", "Single");
+    return *ret ? 0 : error_errno(err, ENOMEM, "preparing the app");
+}
+
+static json_t *object_in(json_t *parent, const char *key)
+{
+    json_t *found = json_object_get(parent, key);
+    if (!json_is_object(found)) {
+        found = json_object();
+        json_object_set_new(parent, key, found);
+    }
+    return found;
+}
+
+static int fill(const struct az_arguments *arguments, json_t *body, struct error *err)
+{
+    char id[AZ_PATH_MAX];
+    json_t *properties = object_in(body, "properties");
+    json_t *configuration = object_in(properties, "configuration");
+    int r = arguments->yaml ? 0 : template_apply(arguments, object_in(properties, "template"), err);
+    if (r == 0)
+        r = apply_ingress(arguments, configuration, err);
+    if (arguments->environment) {
+        environment_id(arguments, id);
+        json_object_set_new(properties, "managedEnvironmentId", json_string(id));
+    }
+    if (arguments->any_size)
+        json_object_set_new(properties, "oomlab", json_pack("{s:b}", "allowAnySize", 1));
+    return r;
+}
+
+int containerapp_create(const struct invocation *invocation, struct error *err)
+{
+    const struct az_arguments *arguments = invocation->arguments;
+    json_t *body = NULL;
+    int r = containerapp_require(invocation, err);
+    if (r == 0 && !arguments->yaml)
+        r = az_require(invocation, arguments->environment, "--environment", err);
+    if (r == 0)
+        r = load_yaml(arguments, &body, err);
+    if (r == 0)
+        r = fill(arguments, body, err);
+    if (r == 0)
+        r = change(invocation, "PUT", body, err);
+    json_decref(body);
+    return r;
+}
+
+/* --- update --------------------------------------------------------------------------------- */
+
+static json_t *part(const json_t *app, const char *key)
+{
+    return json_object_get(json_object_get(app, "properties"), key);
+}
+
+static int update_from_yaml(const struct invocation *invocation, struct error *err)
+{
+    const struct az_arguments *arguments = invocation->arguments;
+    json_t *body = NULL;
+    int r = yaml_load_json(arguments->yaml, &body, err);
+    if (r == 0)
+        r = change(invocation, "PATCH", body, err);
+    json_decref(body);
+    return r;
+}
+
+int containerapp_update(const struct invocation *invocation, struct error *err)
+{
+    const struct az_arguments *arguments = invocation->arguments;
+    json_t *app = NULL;
+    int r = containerapp_require(invocation, err);
+    if (r < 0)
+        return r;
+    if (arguments->yaml)
+        return update_from_yaml(invocation, err);
+    r = containerapp_load(arguments, &app, err);
+    if (r < 0)
+        return az_failed(err);
+    json_t *template = json_deep_copy(part(app, "template"));
+    json_object_del(template, "revisionSuffix");
+    r = template_apply(arguments, template, err);
+    json_decref(app);
+    if (r < 0) {
+        json_decref(template);
+        return r;
+    }
+    json_t *properties = json_pack("{s:o}", "template", template);
+    if (arguments->any_size)
+        json_object_set_new(properties, "oomlab", json_pack("{s:b}", "allowAnySize", 1));
+    return containerapp_patch(invocation, properties, err);
+}
+
+/* --- the rest ------------------------------------------------------------------------------- */
+
+int containerapp_show(const struct invocation *invocation, struct error *err)
+{
+    json_t *app = NULL;
+    int r = containerapp_require(invocation, err);
+    if (r < 0)
+        return r;
+    r = containerapp_load(invocation->arguments, &app, err);
+    return r == 0 ? az_print(invocation->arguments, app, TABLE_ONE, err) : az_failed(err);
+}
+
+int containerapp_list(const struct invocation *invocation, struct error *err)
+{
+    const struct az_arguments *arguments = invocation->arguments;
+    char path[AZ_PATH_MAX];
+    json_t *list = NULL;
+    size_t i = 0;
+    json_t *app = NULL;
+    if (arguments->group)
+        az_path(path, arguments, "/providers/Microsoft.App/containerApps%s", "");
+    else
+        snprintf(path, sizeof(path),
+                 "/subscriptions/" AZ_SUBSCRIPTION
+                 "/providers/Microsoft.App/containerApps?api-version=" AZ_API_VERSION);
+    int r = az_list(arguments, path, &list, err);
+    if (r < 0)
+        return az_failed(err);
+    json_array_foreach(list, i, app)
+    {
+        az_add_group(app);
+    }
+    return az_print(arguments, list, TABLE, err);
+}
+
+int containerapp_delete(const struct invocation *invocation, struct error *err)
+{
+    const struct az_arguments *arguments = invocation->arguments;
+    char path[AZ_PATH_MAX];
+    AUTO_ANSWER answer = {0};
+    int r = containerapp_require(invocation, err);
+    if (r < 0)
+        return r;
+    az_app_path(path, arguments, "%s", "");
+    r = az_ask(arguments, "DELETE", path, NULL, &answer, err);
+    if (r == 0)
+        r = az_wait(arguments, &answer, err);
+    return r == 0 ? STATUS_DONE : az_failed(err);
+}

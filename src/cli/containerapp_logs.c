@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* logs show, and exec (which is not there yet). */
+#include "cli/containerapp.h"
+
+#include "base/buffer.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#define FOLLOW_MS 250
+
+/* One row a line: a JSON object as az prints, or its text alone. */
+static void print_row(const struct az_arguments *arguments, const json_t *row)
+{
+    bool text = arguments->format && strcasecmp(arguments->format, "text") == 0;
+    if (!text) {
+        json_dumpf(row, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
+        putchar('\n');
+        return;
+    }
+    const char *words[] = {"TimeStamp", "Type", "Reason", "Msg", "Log"};
+    const char *separator = "";
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        const char *word = json_string_value(json_object_get(row, words[i]));
+        if (!word)
+            continue;
+        printf("%s%s", separator, word);
+        separator = "  ";
+    }
+    putchar('\n');
+}
+
+static void put_value(struct buffer *query, const char *name, const char *value)
+{
+    if (!value)
+        return;
+    buffer_printf(query, "&%s=", name);
+    for (; *value; value++) {
+        if (isalnum((unsigned char)*value) || strchr("-_.", *value))
+            buffer_append(query, value, 1);
+        else
+            buffer_printf(query, "%%%02X", (unsigned char)*value);
+    }
+}
+
+/* The rows after `after` (-1: the last ones), printed; `after` moves on. */
+static int fetch(const struct az_arguments *arguments, long long *after, struct error *err)
+{
+    char path[AZ_PATH_MAX];
+    AUTO_BUFFER query = {0};
+    AUTO_ANSWER answer = {0};
+    size_t i = 0;
+    const json_t *row = NULL;
+    buffer_printf(&query, "/oomlab/logs?type=%s", arguments->type ? arguments->type : "console");
+    put_value(&query, "revision", arguments->revision);
+    put_value(&query, "replica", arguments->replica);
+    put_value(&query, "tail", arguments->tail);
+    if (*after >= 0)
+        buffer_printf(&query, "&after=%lld", *after);
+    az_app_path(path, arguments, "%s", buffer_text(&query));
+    int r = az_ask(arguments, "GET", path, NULL, &answer, err);
+    if (r < 0)
+        return r;
+    json_array_foreach(json_object_get(answer.body, "value"), i, row)
+    {
+        print_row(arguments, row);
+    }
+    fflush(stdout);
+    *after = json_integer_value(json_object_get(answer.body, "next"));
+    return 0;
+}
+
+int logs_show(const struct invocation *invocation, struct error *err)
+{
+    const struct az_arguments *arguments = invocation->arguments;
+    const struct timespec pause = {.tv_nsec = FOLLOW_MS * 1000000L};
+    long long after = -1;
+    int r = containerapp_require(invocation, err);
+    if (r == 0 && arguments->tail &&
+        (arguments->tail[strspn(arguments->tail, "0123456789")] != '\0' ||
+         atoi(arguments->tail) > 300))
+        r = error_usage(err, "--tail must be between 0 and 300.");
+    if (r == 0 && arguments->type && strcasecmp(arguments->type, "system") != 0 &&
+        strcasecmp(arguments->type, "console") != 0)
+        r = error_usage(err, "argument --type: '%.40s' is not a valid value (console, system)",
+                        arguments->type);
+    if (r < 0)
+        return r;
+    r = fetch(arguments, &after, err);
+    while (r == 0 && arguments->follow && !ferror(stdout)) {
+        nanosleep(&pause, NULL);
+        r = fetch(arguments, &after, err);
+    }
+    return r == 0 ? STATUS_DONE : az_failed(err);
+}
+
+int containerapp_exec(const struct invocation *invocation, struct error *err)
+{
+    int r = containerapp_require(invocation, err);
+    if (r < 0)
+        return r;
+    return error_usage(err, "containerapp exec: not supported here yet; the replica's process can "
+                            "be entered with nsenter(1)");
+}

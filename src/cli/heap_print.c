@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/heap_print.h"
+
+#include "base/size.h"
+#include "heap/json.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Of what the profile saw: less is not worth a word. */
+#define ARENAS_NOTABLE 0.05
+
+/* With a sign where there is one: sizes themselves have none. */
+static const char *signed_size(double bytes, bool plus, char text[static SIZE_TEXT_MAX + 2])
+{
+    char size[SIZE_TEXT_MAX];
+    size_format((uint64_t)llround(fabs(bytes)), size);
+    snprintf(text, SIZE_TEXT_MAX + 2, "%s%s", bytes < -0.5 ? "-" : plus ? "+" : "", size);
+    return text;
+}
+
+static void print_frame(void *context, const struct heap_frame *frame)
+{
+    FILE *out = context;
+    char name[512];
+    heap_frame_name(frame, name, sizeof(name));
+    fprintf(out, "      %s%s", name, frame->inlined ? " (inlined)" : "");
+    if (frame->file && frame->line > 0)
+        fprintf(out, "  %s:%d", frame->file, frame->line);
+    else if (frame->file)
+        fprintf(out, "  %s", frame->file);
+    else if (frame->function && frame->module)
+        fprintf(out, "  in %s", frame->module);
+    fputc('\n', out);
+}
+
+static void print_row(const struct heap_view *view, const struct heap_row *row, size_t number,
+                      FILE *out)
+{
+    static const char *const what[] = {[HEAP_KIND_MALLOC] = "objects",
+                                       [HEAP_KIND_MMAP] = "mappings",
+                                       [HEAP_KIND_ARENA] = "arenas"};
+    char bytes[SIZE_TEXT_MAX + 2], low[SIZE_TEXT_MAX + 2], high[SIZE_TEXT_MAX + 2];
+    fprintf(out, "\n%3zu.  %s", number, signed_size(row->bytes, false, bytes));
+    fprintf(out, " (95 %%: %s to %s)", signed_size(row->low_bytes, false, low),
+            signed_size(row->high_bytes, false, high));
+    if (isfinite(row->share))
+        fprintf(out, "  %.1f %% of the container", 100 * row->share);
+    fprintf(out, "  %.0f %s\n", row->objects, what[row->kind]);
+    if (isfinite(row->bytes_per_request)) {
+        fprintf(out, "      growth %s per request",
+                signed_size(row->bytes_per_request, true, bytes));
+        if (isfinite(row->bytes_per_cycle))
+            fprintf(out, ", %s per cycle", signed_size(row->bytes_per_cycle, true, bytes));
+        fputc('\n', out);
+    }
+    heap_view_frames(view, row->stack, print_frame, out);
+}
+
+/* What became of Python's frames and of its small objects. */
+static void print_python(const struct heap_view *view, FILE *out)
+{
+    const struct heap_header *header = &view->profile->map->header;
+    char version[HEAP_PYTHON_TEXT_MAX], arenas[SIZE_TEXT_MAX];
+    if (header->python_unknown != 0)
+        fprintf(out,
+                "The frames of Python %s are not known to this version of oomlab: its stacks have "
+                "the interpreter's frames of C.\n",
+                heap_python_version(header->python_unknown, version));
+    if (header->lost_codes > 0)
+        fprintf(out, "%u frames of Python found no room for their names.\n", header->lost_codes);
+    if (view->arena_bytes > ARENAS_NOTABLE * view->total_bytes)
+        fprintf(out,
+                "%s are arenas, in which Python keeps objects of 512 bytes and less: the line that "
+                "one is shown with happened to need it, others fill it. With --env "
+                "PYTHONMALLOC=malloc oomlab run sees each object.\n",
+                size_format((uint64_t)view->arena_bytes, arenas));
+}
+
+/* What the reader has to know before believing the figures. */
+static void print_quality(const struct heap_view *view, FILE *out)
+{
+    const struct heap_header *header = &view->profile->map->header;
+    uint64_t dropped = header->dropped_table + header->dropped_process;
+    char rate[SIZE_TEXT_MAX];
+    fprintf(out, "One sample in %s, %u samples live at the end",
+            size_format(header->rate_bytes, rate), view->profile->totals->samples);
+    if (header->rate_raised > 0)
+        fprintf(out, "; the table filled up, so the mean was doubled %llu times",
+                (unsigned long long)header->rate_raised);
+    if (dropped > 0)
+        fprintf(out, "; %llu samples were dropped", (unsigned long long)dropped);
+    if (header->lost_stacks > 0)
+        fprintf(out, "; %llu stacks were lost", (unsigned long long)header->lost_stacks);
+    if (view->profile->totals->torn > 0)
+        fprintf(out, "; %u torn entries were left out", view->profile->totals->torn);
+    fputs(".\n", out);
+    print_python(view, out);
+    if (view->total_bytes < 0.5 * view->memory_bytes)
+        fputs("Less than half of the container's memory came through malloc or mmap of a profiled "
+              "process. A runtime with a heap of its own (Java, Node.js, Go) has its own profiler; "
+              "for Python objects set PYTHONMALLOC=malloc.\n",
+              out);
+}
+
+void heap_print(const struct heap_view *view, size_t top, FILE *out)
+{
+    char total[SIZE_TEXT_MAX + 2], memory[SIZE_TEXT_MAX];
+    fprintf(out, "%s, lifetime %u: %s held at the end", view->arm, view->lifetime,
+            signed_size(view->total_bytes, false, total));
+    if (isfinite(view->memory_bytes))
+        fprintf(out, ", %.0f %% of the container's %s",
+                100 * view->total_bytes / view->memory_bytes,
+                size_format((uint64_t)view->memory_bytes, memory));
+    fputs(".\n", out);
+    print_quality(view, out);
+    size_t shown = top == 0 || top > view->row_count ? view->row_count : top;
+    for (size_t i = 0; i < shown; i++)
+        print_row(view, &view->rows[i], i + 1, out);
+    if (shown < view->row_count)
+        fprintf(out, "\n%zu more stacks; --top 0 shows all.\n", view->row_count - shown);
+}
+
+static double half_width(const struct heap_difference *difference)
+{
+    return 1.96 * sqrt(difference->variance);
+}
+
+void heap_difference_print(const struct heap_view *before, const struct heap_view *after,
+                           const struct heap_difference *differences, size_t count, size_t top,
+                           FILE *out)
+{
+    char a[SIZE_TEXT_MAX + 2], b[SIZE_TEXT_MAX + 2], c[SIZE_TEXT_MAX + 2];
+    fprintf(out, "%s, lifetime %u: %s  ->  %s, lifetime %u: %s (%s)\n", before->arm,
+            before->lifetime, signed_size(before->total_bytes, false, a), after->arm,
+            after->lifetime, signed_size(after->total_bytes, false, b),
+            signed_size(after->total_bytes - before->total_bytes, true, c));
+    for (size_t i = 0; i < count && (top == 0 || i < top); i++) {
+        const struct heap_difference *d = &differences[i];
+        fprintf(out, "\n%3zu.  %s", i + 1, signed_size(d->after - d->before, true, a));
+        fprintf(out, " (95 %%: +- %s)  %s -> %s\n", signed_size(half_width(d), false, c),
+                signed_size(d->before, false, a), signed_size(d->after, false, b));
+        heap_view_frames(d->of, d->stack, print_frame, out);
+    }
+}
+
+static json_t *side_json(const struct heap_view *view)
+{
+    return json_pack("{s:s, s:I, s:f}", "arm", view->arm, "lifetime", (json_int_t)view->lifetime,
+                     "total_bytes", view->total_bytes);
+}
+
+json_t *heap_difference_json(const struct heap_view *before, const struct heap_view *after,
+                             const struct heap_difference *differences, size_t count, size_t top)
+{
+    json_t *stacks = json_array();
+    for (size_t i = 0; i < count && (top == 0 || i < top); i++) {
+        const struct heap_difference *d = &differences[i];
+        double change = d->after - d->before;
+        json_array_append_new(stacks, json_pack("{s:f, s:f, s:f, s:[f, f], s:o}", "before_bytes",
+                                                d->before, "after_bytes", d->after, "change_bytes",
+                                                change, "ci95_bytes", change - half_width(d),
+                                                change + half_width(d), "frames",
+                                                heap_frames_json(d->of, d->stack)));
+    }
+    return json_pack("{s:s, s:o, s:o, s:o}", "schema", "oomlab.heap-diff/1", "before",
+                     side_json(before), "after", side_json(after), "stacks", stacks);
+}

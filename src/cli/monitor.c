@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* oomlab monitor metrics list, and oomlab rest. */
+#include "cli/az.h"
+
+#include "base/buffer.h"
+#include "base/cleanup.h"
+#include "base/duration.h"
+#include "base/file.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+static void put_escaped(struct buffer *text, const char *value)
+{
+    for (; *value; value++) {
+        if (isalnum((unsigned char)*value) || strchr("-_.~,/:", *value))
+            buffer_append(text, value, 1);
+        else
+            buffer_printf(text, "%%%02X", (unsigned char)*value);
+    }
+}
+
+static void put_words(struct buffer *query, const char *name, const char *const *words)
+{
+    if (!words || !*words)
+        return;
+    buffer_printf(query, "&%s=", name);
+    for (size_t i = 0; words[i]; i++) {
+        buffer_puts(query, i > 0 ? "," : "");
+        put_escaped(query, words[i]);
+    }
+}
+
+static void put_time(struct buffer *text, time_t at)
+{
+    char stamp[32];
+    struct tm parts;
+    gmtime_r(&at, &parts);
+    strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%SZ", &parts);
+    buffer_puts(text, stamp);
+}
+
+/* "1h", "30m", "1d2h" as az's --offset. */
+static int parse_offset(const char *text, time_t *ret, struct error *err)
+{
+    int64_t ns = 0;
+    int r = duration_parse(text, &ns, err);
+    *ret = (time_t)(ns / NS_PER_S);
+    return r < 0 ? error_wrap(err, "argument --offset") : 0;
+}
+
+static int put_timespan(struct buffer *query, const struct az_arguments *arguments,
+                        struct error *err)
+{
+    time_t offset = 3600;
+    time_t now = time(NULL);
+    int r = arguments->offset ? parse_offset(arguments->offset, &offset, err) : 0;
+    if (r < 0 || (!arguments->offset && !arguments->start_time && !arguments->end_time))
+        return r;
+    buffer_puts(query, "&timespan=");
+    if (arguments->start_time)
+        put_escaped(query, arguments->start_time);
+    else
+        put_time(query, now - offset);
+    buffer_puts(query, "/");
+    if (arguments->end_time)
+        put_escaped(query, arguments->end_time);
+    else
+        put_time(query, now + 60); /* the minute that runs belongs to it */
+    return 0;
+}
+
+/* --resource is an id, or a name with --resource-group. */
+static int put_resource(struct buffer *path, const struct invocation *invocation, struct error *err)
+{
+    const struct az_arguments *arguments = invocation->arguments;
+    int r = az_require(invocation, arguments->resource, "--resource", err);
+    if (r < 0)
+        return r;
+    if (arguments->resource[0] == '/') {
+        put_escaped(path, arguments->resource);
+        return 0;
+    }
+    r = az_require(invocation, arguments->group, "--resource-group/-g", err);
+    if (r < 0)
+        return r;
+    buffer_puts(path, "/subscriptions/" AZ_SUBSCRIPTION "/resourceGroups/");
+    put_escaped(path, arguments->group);
+    buffer_puts(path, "/providers/Microsoft.App/containerApps/");
+    put_escaped(path, arguments->resource);
+    return 0;
+}
+
+static const char *const UNITS[][2] = {{"PT1M", "1m"},   {"PT5M", "5m"}, {"PT15M", "15m"},
+                                       {"PT30M", "30m"}, {"PT1H", "1h"}, {"P1D", "1d"}};
+
+static const char *interval_of(const char *text)
+{
+    for (size_t i = 0; i < sizeof(UNITS) / sizeof(UNITS[0]); i++) {
+        if (strcasecmp(text, UNITS[i][1]) == 0)
+            return UNITS[i][0];
+    }
+    return text;
+}
+
+static int metrics_list(const struct invocation *invocation, struct error *err)
+{
+    const struct az_arguments *arguments = invocation->arguments;
+    AUTO_BUFFER path = {0};
+    AUTO_ANSWER answer = {0};
+    int r = put_resource(&path, invocation, err);
+    buffer_puts(&path, "/providers/Microsoft.Insights/metrics?api-version=2018-01-01");
+    put_words(&path, "metricnames", (const char *const *)arguments->metrics);
+    put_words(&path, "aggregation", (const char *const *)arguments->aggregation);
+    if (arguments->interval)
+        buffer_printf(&path, "&interval=%.20s", interval_of(arguments->interval));
+    if (arguments->filter) {
+        buffer_puts(&path, "&$filter=");
+        put_escaped(&path, arguments->filter);
+    }
+    if (r == 0)
+        r = put_timespan(&path, arguments, err);
+    if (r == 0)
+        r = az_ask(arguments, "GET", buffer_text(&path), NULL, &answer, err);
+    return r == 0 ? az_print(arguments, json_incref(answer.body), NULL, err) : az_failed(err);
+}
+
+static const struct option_spec METRICS[] = {
+    AZ_TEXT("resource", 0, resource, "NAME|ID", "the container app"),
+    AZ_GROUP,
+    AZ_TEXT("resource-type", 0, resource_type, "TYPE", "taken and not looked at"),
+    AZ_TEXT("namespace", 0, metric_namespace, "NAME", "taken and not looked at"),
+    AZ_WORDS("metrics", 'm', metrics, "NAME...",
+             "WorkingSetBytes MemoryPercentage UsageNanoCores RestartCount Replicas Requests"),
+    AZ_WORDS("metric", 0, metrics, "NAME...", "the same"),
+    AZ_WORDS("aggregation", 0, aggregation, "NAME...", "Average Maximum Minimum Total Count"),
+    AZ_TEXT("interval", 0, interval, "PT1M|PT5M|PT1H|P1D", "length of a point (default: PT1M)"),
+    AZ_TEXT("start-time", 0, start_time, "TIME", "2026-11-22T13:00:00Z (default: an hour ago)"),
+    AZ_TEXT("end-time", 0, end_time, "TIME", "default: now"),
+    AZ_TEXT("offset", 0, offset, "TIME", "how far back, e.g. 30m"),
+    AZ_TEXT("filter", 0, filter, "TEXT", "\"revisionName eq 'NAME'\"; '*' splits by it"),
+    AZ_COMMON,
+};
+
+static const struct az_command MONITOR[] = {
+    {"metrics list",
+     {.name = "monitor metrics list",
+      .summary = "list the values of metrics",
+      .operands = "",
+      .options = METRICS,
+      .arguments_bytes = sizeof(struct az_arguments),
+      .run = metrics_list}},
+    {.words = NULL},
+};
+
+const struct verb VERB_MONITOR = {
+    .name = "monitor",
+    .summary = "metrics of 'oomlab serve', as 'az monitor'",
+    .operands = "metrics list",
+    .operand_values = "metrics list",
+    .commands = MONITOR,
+    .raw = true,
+    .run = az_run,
+};
+
+/* --- rest ----------------------------------------------------------------------------------- */
+
+/* --body is JSON, or @FILE. */
+static int read_body(const char *text, json_t **ret, struct error *err)
+{
+    AUTO_BUFFER file = {0};
+    json_error_t error;
+    if (!text)
+        return 0;
+    if (text[0] == '@') {
+        int r = file_read_all(AT_FDCWD, text + 1, (size_t)1 << 20, &file, err);
+        if (r < 0)
+            return r;
+        text = buffer_text(&file);
+    }
+    *ret = json_loads(text, JSON_DECODE_ANY, &error);
+    return *ret ? 0 : error_usage(err, "argument --body: this is no JSON: %s", error.text);
+}
+
+static int run_rest(const struct invocation *invocation, struct error *err)
+{
+    struct az_arguments *arguments = invocation->arguments;
+    const char *method = arguments->method ? arguments->method : "GET";
+    AUTO_BUFFER path = {0};
+    AUTO_ANSWER answer = {0};
+    json_t *body = NULL;
+    char upper[16];
+    int r = az_require(invocation, arguments->url, "--url/--uri/-u", err);
+    if (r < 0)
+        return r;
+    const char *host = strstr(arguments->url, "://");
+    const char *own = host ? strchr(host + 3, '/') : arguments->url;
+    if (!own || own[0] != '/')
+        return error_usage(err, "argument --url: a path such as /subscriptions/... is wanted");
+    buffer_puts(&path, own);
+    for (const char **word = arguments->uri_parameters; word && *word; word++)
+        buffer_printf(&path, "%c%s", strchr(buffer_text(&path), '?') ? '&' : '?', *word);
+    for (size_t i = 0; i < sizeof(upper); i++) {
+        upper[i] = (char)toupper((unsigned char)method[i]);
+        if (!method[i])
+            break;
+    }
+    upper[sizeof(upper) - 1] = '\0';
+    r = read_body(arguments->body, &body, err);
+    if (r == 0)
+        r = az_ask(arguments, upper, buffer_text(&path), body, &answer, err);
+    json_decref(body);
+    if (r < 0)
+        return az_failed(err);
+    if (answer.body)
+        return az_print(arguments, json_incref(answer.body), NULL, err);
+    fputs(answer.text ? answer.text : "", stdout);
+    return STATUS_DONE;
+}
+
+static const struct option_spec REST[] = {
+    AZ_TEXT("method", 'm', method, "get|put|patch|post|delete", "default: get"),
+    AZ_TEXT("url", 'u', url, "PATH", "any path of the API, with its api-version"),
+    AZ_TEXT("uri", 0, url, "PATH", "the same"),
+    AZ_TEXT("body", 'b', body, "JSON|@FILE", "the request's body"),
+    AZ_WORDS("uri-parameters", 0, uri_parameters, "K=V...", "more for the query"),
+    AZ_WORDS("headers", 0, headers, "K=V...", "taken and not looked at"),
+    AZ_COMMON,
+};
+
+const struct verb VERB_REST = {
+    .name = "rest",
+    .summary = "any path of 'oomlab serve', as 'az rest'",
+    .operands = "",
+    .options = REST,
+    .arguments_bytes = sizeof(struct az_arguments),
+    .run = run_rest,
+};

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which lifetimes of a run have a heap profile, and what its evidence says about them. */
+#pragma once
+
+#include "heap/view.h"
+
+/* Fill in the view's arm, lifetime, end and memory. */
+int heap_choose(struct store *store, const char *directory, const struct heap_choice *choice,
+                struct heap_view *view, struct error *err);
+/* Requests that the lifetime had answered by then; -errno. */
+int64_t heap_requests_until(struct store *store, int64_t lifetime_id, int64_t at_ns,
+                            struct error *err);

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "heap/growth.h"
+
+#include "base/cleanup.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double heap_growth_slope(const struct heap_point *points, size_t count)
+{
+    AUTO_FREE double *slopes = calloc(count * count / 2 + 1, sizeof(*slopes));
+    size_t used = 0;
+    if (!slopes)
+        return NAN;
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = i + 1; j < count; j++) {
+            double requests = points[j].requests - points[i].requests;
+            if (requests != 0)
+                slopes[used++] = (points[j].bytes - points[i].bytes) / requests;
+        }
+    }
+    if (used == 0)
+        return NAN;
+    qsort(slopes, used, sizeof(*slopes), compare);
+    return used % 2 ? slopes[used / 2] : (slopes[used / 2 - 1] + slopes[used / 2]) / 2;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Keeps in the evidence file what a profile says at the end of a run, while its programs are still
+ * there to give the names; and which stack leads. */
+#pragma once
+
+#include "base/terms.h"
+#include "heap/view.h"
+
+#define HEAP_KEPT_STACKS  20
+#define HEAP_NAME_MAX     160
+#define HEAP_SENTENCE_MAX 800
+
+/* Where the reader should look in a stack. Foreign text. */
+struct heap_place {
+    char function[HEAP_NAME_MAX]; /* the innermost that is the program's own, where one is */
+    char file[HEAP_NAME_MAX];     /* its base name; "": unknown */
+    int line;                     /* 0: unknown */
+    char caller[HEAP_NAME_MAX];   /* "": none worth a name */
+};
+
+/* The place of a recorded stack. */
+void heap_place_find(const struct heap_view *view, uint32_t stack, struct heap_place *ret);
+
+/* The stack that the growth, or the memory held at the end, goes to first. */
+struct heap_leading {
+    int64_t lifetime_id, stack_id; /* the latter of its row in heap_stack */
+    unsigned lifetime;
+    bool growth;               /* else: of the memory held at the end */
+    double share;              /* of the growth, or of the held memory, that the profile saw */
+    enum evidence_level level; /* of the sentence */
+    struct heap_place place;
+    char sentence[HEAP_SENTENCE_MAX]; /* "94 % of the growth is f at a.c:8, called from g (...)." */
+};
+
+/* Choose by growth where `by_growth` and some is known, else by what was held at the end, among the
+ * stacks that were recorded. False: none leads, nothing was held. */
+bool heap_lead(const struct heap_view *view, bool by_growth, struct heap_leading *ret);
+
+/* Write the chosen lifetime's profile, its leading stacks and all stacks folded, into the store
+ * (the tables heap_profile and heap_stack). 1: kept, and *ret says which stack leads; 0: none
+ * leads, and nothing was written. Without a profile: a usage error, as in heap_view_new(). */
+int heap_keep(struct store *store, const char *directory, const struct heap_choice *choice,
+              bool by_growth, struct heap_leading *ret, struct error *err);

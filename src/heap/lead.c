@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which stack leads, and how that is said in one sentence. */
+#include "heap/keep.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define FRAMES_MAX     256
+#define PLACE_TEXT_MAX (3 * HEAP_NAME_MAX + 64)
+
+/* A profile that saw less of the memory, or fewer samples, does not carry the full level: what it
+ * did not see may be distributed otherwise. */
+#define COVERAGE_LEAST 0.5
+
+struct frames {
+    struct heap_frame frames[FRAMES_MAX];
+    size_t count;
+};
+
+static void add_frame(void *context, const struct heap_frame *frame)
+{
+    struct frames *frames = context;
+    if (frames->count < FRAMES_MAX)
+        frames->frames[frames->count++] = *frame;
+}
+
+static bool begins(const char *text, const char *prefix)
+{
+    return text && strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+static bool contains(const char *text, const char *part)
+{
+    return text && strstr(text, part);
+}
+
+/* Python's own library, wherever it is installed, or one from elsewhere. */
+static bool is_python_library(const char *path)
+{
+    return begins(path, "<frozen ") || contains(path, "/lib/python3") ||
+           contains(path, "/site-packages/") || contains(path, "/dist-packages/");
+}
+
+/* Neither a library of the system nor a header of the compiler. */
+static bool is_own(const struct heap_frame *frame)
+{
+    if (frame->python)
+        return frame->file && !is_python_library(frame->file);
+    return frame->file && !begins(frame->file, "/usr/") && !begins(frame->module, "/usr/lib") &&
+           !begins(frame->module, "/lib") && !is_python_library(frame->module) &&
+           !contains(frame->module, "/libpython3") && !contains(frame->module, "/bin/python3");
+}
+
+static bool has_name(const struct heap_frame *frame)
+{
+    return frame->function;
+}
+
+static size_t find(const struct frames *frames, size_t from,
+                   bool (*fits)(const struct heap_frame *frame))
+{
+    while (from < frames->count && !fits(&frames->frames[from]))
+        from++;
+    return from;
+}
+
+/* The reader looks for a line of the program, not for the library function that it calls. */
+static void name_place(const struct frames *frames, struct heap_place *ret)
+{
+    bool (*fits)(const struct heap_frame *frame) = is_own;
+    size_t own = find(frames, 0, fits);
+    if (own == frames->count) {
+        fits = has_name;
+        own = find(frames, 0, fits);
+    }
+    *ret = (struct heap_place){.line = 0};
+    const struct heap_frame *frame = &frames->frames[own < frames->count ? own : 0];
+    const char *slash = frame->file ? strrchr(frame->file, '/') : NULL;
+    heap_frame_name(frame, ret->function, sizeof(ret->function));
+    snprintf(ret->file, sizeof(ret->file), "%s",
+             slash         ? slash + 1
+             : frame->file ? frame->file
+                           : "");
+    ret->line = frame->line;
+    size_t caller = find(frames, own + 1, fits);
+    if (caller < frames->count)
+        heap_frame_name(&frames->frames[caller], ret->caller, sizeof(ret->caller));
+}
+
+/* Who asked for an arena is no place where its objects are made. */
+static bool is_arena(const struct frames *frames)
+{
+    return frames->count > 0 && frames->frames[0].arena;
+}
+
+void heap_place_find(const struct heap_view *view, uint32_t stack, struct heap_place *ret)
+{
+    struct frames frames = {.count = 0};
+    heap_view_frames(view, stack, add_frame, &frames);
+    name_place(&frames, ret);
+    if (!is_arena(&frames))
+        return;
+    memcpy(ret->caller, ret->function, sizeof(ret->caller));
+    heap_frame_name(&frames.frames[0], ret->function, sizeof(ret->function));
+    ret->file[0] = '\0';
+    ret->line = 0;
+}
+
+static bool is_recorded(const struct heap_view *view, const struct heap_row *row)
+{
+    uint32_t depth;
+    heap_profile_frames(view->profile, row->stack, &depth);
+    return depth > 0;
+}
+
+/* Arenas count together: which line asks for the next one is chance. */
+static const struct heap_row *find_row(const struct heap_view *view,
+                                       double (*measure)(const struct heap_row *row),
+                                       double *ret_share)
+{
+    const struct heap_row *best = NULL, *arena = NULL;
+    double sum = 0, arenas = 0;
+    for (size_t i = 0; i < view->row_count; i++) {
+        const struct heap_row *row = &view->rows[i];
+        double value = measure(row);
+        if (!(value > 0))
+            continue;
+        sum += value;
+        const struct heap_row **most = row->kind == HEAP_KIND_ARENA ? &arena : &best;
+        arenas += row->kind == HEAP_KIND_ARENA ? value : 0;
+        if (is_recorded(view, row) && (!*most || value > measure(*most)))
+            *most = row;
+    }
+    bool in_arenas = arena && (!best || arenas > measure(best));
+    double most = in_arenas ? arenas : best ? measure(best) : (double)NAN;
+    *ret_share = most / sum;
+    return in_arenas ? arena : best;
+}
+
+static double growth_of(const struct heap_row *row)
+{
+    return row->bytes_per_request;
+}
+
+static double bytes_of(const struct heap_row *row)
+{
+    return row->bytes;
+}
+
+/* "keep at app.py:42, called from handle". */
+static void say_place(const struct heap_place *place, char *text, size_t size)
+{
+    char at[HEAP_NAME_MAX + 16] = "";
+    if (place->file[0] != '\0')
+        snprintf(at, sizeof(at), " at %s:%d", place->file, place->line);
+    snprintf(text, size, "%s%s%s%s", place->function, at,
+             place->caller[0] != '\0' ? ", called from " : "", place->caller);
+}
+
+static void say_where(const struct heap_view *view, const struct heap_row *row,
+                      const struct heap_leading *leading, char *text, size_t size)
+{
+    struct frames frames = {.count = 0};
+    struct heap_place asked;
+    if (row->kind != HEAP_KIND_ARENA) {
+        say_place(&leading->place, text, size);
+        return;
+    }
+    heap_view_frames(view, row->stack, add_frame, &frames);
+    name_place(&frames, &asked);
+    char place[PLACE_TEXT_MAX];
+    say_place(&asked, place, sizeof(place));
+    snprintf(text, size,
+             "Python's arenas of small objects, asked for mostly by %s; PYTHONMALLOC=malloc shows "
+             "the objects",
+             place);
+}
+
+static void say(const struct heap_view *view, const struct heap_row *row, struct heap_leading *ret)
+{
+    double coverage = view->total_bytes / view->memory_bytes;
+    const char *what = ret->growth ? "growth" : "memory held at the end";
+    char where[PLACE_TEXT_MAX + 128];
+    char seen[80] = "";
+    say_where(view, row, ret, where, sizeof(where));
+    if (!isfinite(coverage))
+        snprintf(seen, sizeof(seen), " that the heap profile saw");
+    else if (coverage < COVERAGE_LEAST)
+        snprintf(seen, sizeof(seen), " that the heap profile saw, which covers %.0f %% of it,",
+                 100 * coverage);
+    snprintf(ret->sentence, sizeof(ret->sentence), "%.0f %% of the %s%s is %s (%s).",
+             100 * ret->share, what, seen, where, level_name(ret->level));
+}
+
+bool heap_lead(const struct heap_view *view, bool by_growth, struct heap_leading *ret)
+{
+    *ret = (struct heap_leading){.lifetime_id = view->lifetime_id, .lifetime = view->lifetime};
+    const struct heap_row *row = by_growth ? find_row(view, growth_of, &ret->share) : NULL;
+    ret->growth = row != NULL;
+    if (!row)
+        row = find_row(view, bytes_of, &ret->share);
+    if (!row)
+        return false;
+    heap_place_find(view, row->stack, &ret->place);
+    /* What is held was seen by the recorder; that it grows with the requests is a correlation. */
+    ret->level = ret->growth ? LEVEL_CORRELATED : LEVEL_OBSERVED;
+    bool covers = view->total_bytes >= COVERAGE_LEAST * view->memory_bytes;
+    if (!covers || row->high_bytes - row->low_bytes > row->bytes || row->kind == HEAP_KIND_ARENA)
+        ret->level = LEVEL_INFERRED;
+    ret->stack_id = row - view->rows; /* until it is written: its place among the rows */
+    say(view, row, ret);
+    return true;
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "heap/program.h"
+
+#include "base/cleanup.h"
+
+#include <ctype.h>
+#include <fcntl.h>
+#include <gelf.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SCRIPT_LEVELS 4
+#define GO_NOTE       4 /* "Go", the build id */
+
+static void elf_cleanup(Elf **elf)
+{
+    elf_end(*elf);
+}
+
+static bool is_go(Elf *elf, const GElf_Phdr *segment)
+{
+    Elf_Data *data = elf_getdata_rawchunk(elf, (int64_t)segment->p_offset,
+                                          (size_t)segment->p_filesz, ELF_T_NHDR);
+    size_t at = 0, name, body;
+    GElf_Nhdr note;
+    while (data && (at = gelf_getnote(data, at, &note, &name, &body)) > 0) {
+        if (note.n_type == GO_NOTE && note.n_namesz == 4 &&
+            memcmp((const char *)data->d_buf + name, "Go\0", 4) == 0)
+            return true;
+    }
+    return false;
+}
+
+struct traits {
+    bool other_machine, go;
+    char loader[PATH_MAX]; /* "" : none, it is static */
+};
+
+static void read_loader(int fd, const GElf_Phdr *segment, struct traits *traits)
+{
+    size_t bytes = (size_t)segment->p_filesz;
+    if (bytes >= sizeof(traits->loader))
+        bytes = sizeof(traits->loader) - 1;
+    ssize_t n = pread(fd, traits->loader, bytes, (off_t)segment->p_offset);
+    traits->loader[n > 0 ? n : 0] = '\0';
+}
+
+/* False: no ELF file. */
+static bool read_traits(int fd, struct traits *traits)
+{
+    elf_version(EV_CURRENT);
+    CLEANUP(elf_cleanup) Elf *elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
+    GElf_Ehdr header;
+    size_t count = 0;
+    *traits = (struct traits){0};
+    if (!elf || elf_kind(elf) != ELF_K_ELF || !gelf_getehdr(elf, &header))
+        return false;
+    traits->other_machine = header.e_machine != EM_X86_64 || header.e_ident[EI_CLASS] != ELFCLASS64;
+    elf_getphdrnum(elf, &count);
+    for (size_t i = 0; i < count; i++) {
+        GElf_Phdr segment;
+        if (!gelf_getphdr(elf, (int)i, &segment))
+            continue;
+        if (segment.p_type == PT_INTERP)
+            read_loader(fd, &segment, traits);
+        if (segment.p_type == PT_NOTE)
+            traits->go |= is_go(elf, &segment);
+    }
+    return true;
+}
+
+static const char *fault_of(const struct traits *traits)
+{
+    const char *base = strrchr(traits->loader, '/');
+    if (traits->go)
+        return "is written in Go, whose heap is not malloc's; use Go's own profiler "
+               "(net/http/pprof)";
+    if (traits->other_machine)
+        return "is not for x86-64";
+    if (traits->loader[0] == '\0')
+        return "is statically linked, so nothing can be preloaded; link it dynamically";
+    if (strncmp(base ? base + 1 : traits->loader, "ld-musl", 7) == 0)
+        return "is linked to musl, and the recorder to glibc; build it on a glibc distribution";
+    return NULL;
+}
+
+static bool find_in_path(const char *name, const char *search_path, char path[static PATH_MAX])
+{
+    if (strchr(name, '/')) {
+        snprintf(path, PATH_MAX, "%s", name);
+        return true;
+    }
+    for (const char *at = search_path ? search_path : ""; *at;) {
+        size_t length = strcspn(at, ":");
+        int n = snprintf(path, PATH_MAX, "%.*s/%s", (int)length, at, name);
+        if (n > 0 && n < PATH_MAX && access(path, X_OK) == 0)
+            return true;
+        at += length + (at[length] == ':');
+    }
+    return false;
+}
+
+/* The interpreter of a script; "#!/usr/bin/env NAME" means NAME. */
+static bool find_interpreter(int fd, const char *search_path, char path[static PATH_MAX])
+{
+    char line[256];
+    ssize_t n = pread(fd, line, sizeof(line) - 1, 0);
+    if (n < 3 || line[0] != '#' || line[1] != '!')
+        return false;
+    line[n] = '\0';
+    line[strcspn(line, "\n")] = '\0';
+    char *rest = NULL;
+    const char *word = strtok_r(line + 2, " \t", &rest);
+    const char *argument = strtok_r(NULL, " \t", &rest);
+    if (!word)
+        return false;
+    const char *base = strrchr(word, '/');
+    if (base && strcmp(base, "/env") == 0 && argument && argument[0] != '-' &&
+        !strchr(argument, '='))
+        return find_in_path(argument, search_path, path);
+    snprintf(path, PATH_MAX, "%s", word);
+    return true;
+}
+
+bool heap_program_can_be_profiled(const char *path, const char *search_path, char *reason,
+                                  size_t size)
+{
+    char current[PATH_MAX], next[PATH_MAX];
+    snprintf(current, sizeof(current), "%s", path);
+    for (int level = 0; level < SCRIPT_LEVELS; level++) {
+        AUTO_CLOSE int fd = open(current, O_RDONLY | O_CLOEXEC);
+        struct traits traits;
+        if (fd < 0)
+            return true;
+        if (read_traits(fd, &traits)) {
+            const char *fault = fault_of(&traits);
+            if (fault)
+                snprintf(reason, size, "'%s' %s", current, fault);
+            return !fault;
+        }
+        if (!find_interpreter(fd, search_path, next))
+            return true;
+        memcpy(current, next, sizeof(current));
+    }
+    return true;
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whether a program can be profiled by preloading, found out by reading it: a statically linked one
+ * would run unprofiled without a word, and one for musl would not start. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Examine the file that would be executed; scripts are followed to their interpreter (and through
+ * env(1), by `search_path`, as $PATH). False: it cannot, and `reason` says why and what to do, as a
+ * clause. What cannot be read is left to fail, or run, by itself: true. */
+bool heap_program_can_be_profiled(const char *path, const char *search_path, char *reason,
+                                  size_t size);

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "heap/recording.h"
+
+#include "base/buffer.h"
+#include "base/cleanup.h"
+#include "heap/file.h"
+#include "heap/totals.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <zlib.h>
+
+#define RATE_MIN_BYTES  (UINT64_C(4) << 10)
+#define RATE_MAX_BYTES  (UINT64_C(512) << 10)
+#define RATE_LIMIT_PART 16384
+
+struct heap_recording {
+    struct heap_map *map;
+    struct heap_totals *totals; /* room for summing up */
+    struct buffer stamps;       /* struct heap_stamp and its entries, one after the other */
+    unsigned stamp_count;
+};
+
+uint64_t heap_default_rate(uint64_t limit_bytes)
+{
+    uint64_t rate = limit_bytes / RATE_LIMIT_PART;
+    if (limit_bytes == 0 || rate > RATE_MAX_BYTES)
+        return RATE_MAX_BYTES;
+    return rate < RATE_MIN_BYTES ? RATE_MIN_BYTES : rate;
+}
+
+static bool can_be_preloaded(const char *path)
+{
+    return access(path, R_OK) == 0;
+}
+
+int heap_library_find(char path[static PATH_MAX], struct error *err)
+{
+    char program[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 1);
+    program[n > 0 ? n : 0] = '\0';
+    char *slash = strrchr(program, '/');
+    if (slash)
+        *slash = '\0';
+    int length =
+        snprintf(path, PATH_MAX, "%s/../../preload/liboomlab-heap.so", program); /* build tree */
+    if (length < 0 || length >= PATH_MAX || !can_be_preloaded(path)) {
+        snprintf(path, PATH_MAX, "%s", OOMLAB_HEAP_LIBRARY);
+        if (!can_be_preloaded(path))
+            return error_set(err, ENOENT,
+                             "the heap recorder is not installed ('%s' is missing; it needs x86-64 "
+                             "and glibc 2.35 or later)",
+                             path);
+    }
+    char whole[PATH_MAX];
+    if (realpath(path, whole))
+        memcpy(path, whole, strlen(whole) + 1);
+    if (path[strcspn(path, " :\t\n")] != '\0')
+        return error_set(err, EINVAL,
+                         "the heap recorder lies in '%s': LD_PRELOAD takes no blank or colon; move "
+                         "oomlab to another directory",
+                         path);
+    return 0;
+}
+
+static int make_file(pid_t pid, int *ret_fd, struct error *err)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/%d/root%s", (int)pid, HEAP_FILE_PATH);
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return error_errno(err, errno, "making '%s' in the container", HEAP_FILE_PATH);
+    /* A process that gives up its privileges and executes another program finds it, too. */
+    if (fchmod(fd, 0666) < 0 || ftruncate(fd, sizeof(struct heap_map)) < 0) {
+        int errnum = errno;
+        close(fd);
+        return error_errno(err, errnum, "preparing '%s' in the container", HEAP_FILE_PATH);
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+static void fill_header(struct heap_header *header, uint64_t limit_bytes, uint64_t rate_bytes)
+{
+    header->version = HEAP_VERSION;
+    header->header_bytes = sizeof(struct heap_map);
+    header->limit_bytes = limit_bytes;
+    header->initial_rate_bytes = rate_bytes;
+    header->rate_bytes = rate_bytes;
+    __atomic_store_n(&header->magic, HEAP_MAGIC, __ATOMIC_RELEASE);
+}
+
+/* posix_fallocate() touches every page and reports a full file system, where a write through the
+ * mapping would be a SIGBUS. */
+static int map_file(struct heap_recording *recording, int fd, uint64_t limit_bytes,
+                    uint64_t rate_bytes, struct error *err)
+{
+    int errnum = posix_fallocate(fd, 0, sizeof(struct heap_map));
+    if (errnum != 0)
+        return error_errno(err, errnum, "reserving %zu bytes of shared memory",
+                           sizeof(struct heap_map));
+    void *map = mmap(NULL, sizeof(struct heap_map), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (map == MAP_FAILED)
+        return error_errno(err, errno, "mapping the heap profile");
+    recording->map = map;
+    memset(map, 0, sizeof(struct heap_map));
+    fill_header(&recording->map->header, limit_bytes,
+                rate_bytes ? rate_bytes : heap_default_rate(limit_bytes));
+    return 0;
+}
+
+int heap_recording_new(pid_t pid, uint64_t limit_bytes, uint64_t rate_bytes,
+                       struct heap_recording **ret, struct error *err)
+{
+    AUTO_CLOSE int fd = -1;
+    struct heap_recording *recording = calloc(1, sizeof(*recording));
+    struct heap_totals *totals = calloc(1, sizeof(*totals));
+    if (!recording || !totals) {
+        free(recording);
+        free(totals);
+        return error_errno(err, ENOMEM, "preparing the heap profile");
+    }
+    recording->totals = totals;
+    int r = make_file(pid, &fd, err);
+    if (r == 0)
+        r = map_file(recording, fd, limit_bytes, rate_bytes, err);
+    if (r < 0) {
+        heap_recording_free(recording);
+        return error_wrap(err, "preparing the heap profile");
+    }
+    *ret = recording;
+    return 0;
+}
+
+void heap_recording_free(struct heap_recording *recording)
+{
+    if (!recording)
+        return;
+    if (recording->map)
+        munmap(recording->map, sizeof(struct heap_map));
+    buffer_done(&recording->stamps);
+    free(recording->totals);
+    free(recording);
+}
+
+static uint32_t count_stacks(const struct heap_totals *totals)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < HEAP_STACKS; i++)
+        count += totals->stacks[i].samples > 0;
+    return count;
+}
+
+int heap_recording_stamp(struct heap_recording *recording, int64_t at_ns, unsigned cycle,
+                         struct error *err)
+{
+    if (recording->stamp_count >= HEAP_STAMPS_MAX)
+        return 0;
+    const struct heap_totals *totals = recording->totals;
+    heap_totals_sum(recording->map, recording->totals);
+    const struct heap_stamp stamp = {
+        .at_ns = at_ns, .cycle = cycle, .stacks = count_stacks(totals)};
+    buffer_append(&recording->stamps, &stamp, sizeof(stamp));
+    for (uint32_t i = 0; i < HEAP_STACKS; i++) {
+        const struct heap_stamped entry = {
+            .stack = i,
+            .samples = totals->stacks[i].samples,
+            .bytes = totals->stacks[i].bytes,
+            .objects = totals->stacks[i].objects,
+        };
+        if (entry.samples > 0)
+            buffer_append(&recording->stamps, &entry, sizeof(entry));
+    }
+    if (recording->stamps.failed)
+        return error_errno(err, ENOMEM, "stamping the heap profile");
+    recording->stamp_count++;
+    return 0;
+}
+
+unsigned heap_recording_attached(const struct heap_recording *recording)
+{
+    return __atomic_load_n(&recording->map->header.attached, __ATOMIC_RELAXED);
+}
+
+static bool write_parts(gzFile file, const struct heap_recording *recording)
+{
+    const struct heap_saved_header header = {
+        .magic = HEAP_SAVED_MAGIC,
+        .map_bytes = sizeof(struct heap_map),
+        .stamps = recording->stamp_count,
+    };
+    unsigned stamps = (unsigned)recording->stamps.length;
+    return gzwrite(file, &header, sizeof(header)) == (int)sizeof(header) &&
+           gzwrite(file, recording->map, sizeof(*recording->map)) == (int)sizeof(*recording->map) &&
+           (stamps == 0 || gzwrite(file, recording->stamps.data, stamps) == (int)stamps);
+}
+
+int heap_recording_save(const struct heap_recording *recording, const char *directory,
+                        unsigned lifetime_id, struct error *err)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%s/" HEAP_DIRECTORY, directory);
+    if (mkdir(path, 0755) < 0 && errno != EEXIST)
+        return error_errno(err, errno, "making '%s'", path);
+    snprintf(path, sizeof(path), "%s/" HEAP_FILE_FORMAT, directory, lifetime_id);
+    gzFile file = gzopen(path, "wb1e");
+    if (!file)
+        return error_errno(err, errno ? errno : ENOMEM, "making '%s'", path);
+    bool written = write_parts(file, recording);
+    written = gzclose(file) == Z_OK && written;
+    return written ? 0 : error_errno(err, errno ? errno : EIO, "writing '%s'", path);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The outside of a heap profile while the container lives: makes the map that its processes write
+ * into, stamps how much each stack holds at chosen moments, and keeps everything after the end. */
+#pragma once
+
+#include "base/error.h"
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* The directory below a run's, and a lifetime's file in it. */
+#define HEAP_DIRECTORY   "heap"
+#define HEAP_FILE_FORMAT HEAP_DIRECTORY "/lifetime-%u.heap.gz"
+
+struct heap_recording;
+
+/* The sampling mean for a limit: a 16384th of it, within 4 and 512 KiB. */
+uint64_t heap_default_rate(uint64_t limit_bytes);
+
+/* The recorder to preload: beside the program in the build tree, or where it was installed. Usage
+ * of LD_PRELOAD forbids blanks and colons in its path. -ENOENT with `err` when there is none. */
+int heap_library_find(char path[static PATH_MAX], struct error *err);
+
+/* For a container that is set up and held: make the map in its /dev/shm and touch all its pages, so
+ * that they are charged to the calling process's memory cgroup and not to the container's. It goes
+ * with the container's mounts and heap_recording_free(). */
+int heap_recording_new(pid_t pid, uint64_t limit_bytes, uint64_t rate_bytes,
+                       struct heap_recording **ret, struct error *err);
+void heap_recording_free(struct heap_recording *recording);
+
+/* Stamp what is live now. `cycle`: the cycle that begins at this moment; 0: none does. */
+int heap_recording_stamp(struct heap_recording *recording, int64_t at_ns, unsigned cycle,
+                         struct error *err);
+/* How many processes have attached so far. */
+unsigned heap_recording_attached(const struct heap_recording *recording);
+
+/* Nothing runs in the container any more: write the map and the stamps into DIRECTORY as lifetime
+ * `lifetime_id`'s file, compressed. */
+int heap_recording_save(const struct heap_recording *recording, const char *directory,
+                        unsigned lifetime_id, struct error *err);

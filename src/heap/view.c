@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "heap/view.h"
+
+#include "base/cleanup.h"
+#include "heap/choose.h"
+#include "heap/growth.h"
+#include "heap/recording.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void heap_view_free(struct heap_view *view)
+{
+    if (!view)
+        return;
+    heap_profile_free(view->profile);
+    heap_symbols_free(view->symbols);
+    free(view->rows);
+    free(view);
+}
+
+static void view_cleanup(struct heap_view **view)
+{
+    heap_view_free(*view);
+}
+
+/* --- growth ---------------------------------------------------------------------------------- */
+
+/* The moments of the profile, by the requests answered until then. */
+struct moments {
+    struct heap_point points[HEAP_STAMPS_MAX + 1];
+    size_t count; /* the stamps, then the end */
+};
+
+static int load_moments(struct store *store, const struct heap_view *view, struct moments *ret,
+                        struct error *err)
+{
+    const struct heap_profile *profile = view->profile;
+    ret->count = 0;
+    for (size_t i = 0; i <= profile->stamp_count; i++) {
+        int64_t at_ns = i < profile->stamp_count ? profile->stamps[i].head.at_ns : INT64_MAX;
+        int64_t requests = heap_requests_until(store, view->lifetime_id, at_ns, err);
+        if (requests < 0)
+            return (int)requests;
+        ret->points[ret->count++].requests = (double)requests;
+    }
+    return 0;
+}
+
+static double slope(const struct heap_view *view, struct moments *moments, uint32_t stack)
+{
+    for (size_t i = 0; i < view->profile->stamp_count; i++)
+        moments->points[i].bytes = heap_profile_stamped_bytes(&view->profile->stamps[i], stack);
+    moments->points[moments->count - 1].bytes = view->profile->totals->stacks[stack].bytes;
+    return heap_growth_slope(moments->points, moments->count);
+}
+
+/* --- rows ------------------------------------------------------------------------------------ */
+
+static int compare_growth(const void *a, const void *b)
+{
+    const struct heap_row *x = a, *y = b;
+    double gx = isnan(x->bytes_per_request) ? 0 : x->bytes_per_request;
+    double gy = isnan(y->bytes_per_request) ? 0 : y->bytes_per_request;
+    if (gx != gy)
+        return gx < gy ? 1 : -1;
+    return (x->bytes < y->bytes) - (x->bytes > y->bytes);
+}
+
+static int compare_bytes(const void *a, const void *b)
+{
+    const struct heap_row *x = a, *y = b;
+    return (x->bytes < y->bytes) - (x->bytes > y->bytes);
+}
+
+/* What was live when the cycle began; NULL: that moment is not in the profile. */
+static const struct heap_profile_stamp *find_cycle(const struct heap_profile *profile,
+                                                   unsigned cycle)
+{
+    for (size_t i = 0; i < profile->stamp_count; i++) {
+        if (profile->stamps[i].head.cycle == cycle)
+            return &profile->stamps[i];
+    }
+    return NULL;
+}
+
+static void fill_row(const struct heap_view *view, const struct heap_profile_stamp *since,
+                     uint32_t stack, struct heap_row *row)
+{
+    const struct heap_total *total = &view->profile->totals->stacks[stack];
+    *row = (struct heap_row){
+        .stack = stack,
+        .bytes = total->bytes,
+        .objects = total->objects,
+        .kind = total->kinds == 1U << HEAP_KIND_MMAP    ? HEAP_KIND_MMAP
+                : total->kinds == 1U << HEAP_KIND_ARENA ? HEAP_KIND_ARENA
+                                                        : HEAP_KIND_MALLOC,
+    };
+    heap_total_interval(total->bytes, total->variance, &row->low_bytes, &row->high_bytes);
+    if (since) {
+        double before = heap_profile_stamped_bytes(since, stack);
+        row->bytes -= before;
+        row->low_bytes -= before;
+        row->high_bytes -= before;
+    }
+    row->share = row->bytes / view->memory_bytes;
+}
+
+static int make_rows(struct store *store, const struct heap_choice *choice, struct heap_view *view,
+                     struct error *err)
+{
+    const struct heap_profile_stamp *since = NULL;
+    struct moments moments;
+    if (choice->since_cycle > 0) {
+        since = find_cycle(view->profile, choice->since_cycle);
+        if (!since)
+            return error_usage(err, "%s, lifetime %u: cycle %u did not begin in it", view->arm,
+                               view->lifetime, choice->since_cycle);
+    }
+    int r = load_moments(store, view, &moments, err);
+    if (r < 0)
+        return r;
+    view->rows = calloc(HEAP_STACKS, sizeof(*view->rows));
+    if (!view->rows)
+        return error_errno(err, ENOMEM, "reading the profile");
+    for (uint32_t stack = 0; stack < HEAP_STACKS; stack++) {
+        if (view->profile->totals->stacks[stack].samples == 0)
+            continue;
+        struct heap_row *row = &view->rows[view->row_count++];
+        fill_row(view, since, stack, row);
+        row->bytes_per_request = slope(view, &moments, stack);
+        row->bytes_per_cycle = row->bytes_per_request * view->requests_per_cycle;
+        view->total_bytes += row->bytes;
+        view->total_objects += row->objects;
+        if (row->kind == HEAP_KIND_ARENA)
+            view->arena_bytes += row->bytes;
+    }
+    qsort(view->rows, view->row_count, sizeof(*view->rows),
+          choice->by_size ? compare_bytes : compare_growth);
+    return 0;
+}
+
+int heap_view_new(struct store *store, const char *directory, const struct heap_choice *choice,
+                  struct heap_view **ret, struct error *err)
+{
+    CLEANUP(view_cleanup) struct heap_view *view = calloc(1, sizeof(*view));
+    if (!view)
+        return error_errno(err, ENOMEM, "reading the profile");
+    int r = heap_choose(store, directory, choice, view, err);
+    if (r < 0)
+        return r;
+    char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%s/" HEAP_FILE_FORMAT, directory, (unsigned)view->lifetime_id);
+    r = heap_profile_read(path, &view->profile, err);
+    if (r == 0)
+        r = heap_symbols_new(&view->symbols, err);
+    if (r == 0)
+        r = make_rows(store, choice, view, err);
+    if (r == 0)
+        *ret = steal_ptr(&view);
+    return r;
+}
+
+/* --- frames ---------------------------------------------------------------------------------- */
+
+static void visit_native(const struct heap_view *view, uint64_t frame, heap_frame_visitor visit,
+                         void *context)
+{
+    size_t count;
+    const struct heap_frame *named =
+        heap_symbols_resolve(view->symbols, heap_profile_module(view->profile, frame),
+                             HEAP_FRAME_ADDRESS(frame), &count);
+    for (size_t i = 0; i < count; i++)
+        visit(context, &named[i]);
+}
+
+void heap_view_frames(const struct heap_view *view, uint32_t stack, heap_frame_visitor visit,
+                      void *context)
+{
+    static const struct heap_frame lost;
+    uint32_t depth;
+    const uint64_t *frames = heap_profile_frames(view->profile, stack, &depth);
+    if (depth == 0)
+        visit(context, &lost);
+    for (uint32_t i = 0; i < depth; i++) {
+        struct heap_python_frame found;
+        if (!heap_profile_python(view->profile, frames[i], &found)) {
+            visit_native(view, frames[i], visit, context);
+            continue;
+        }
+        const struct heap_frame frame = {
+            .function = found.function,
+            .file = found.file,
+            .line = found.line,
+            .python = true,
+            .arena = found.arena,
+        };
+        visit(context, &frame);
+    }
+}
+
+const char *heap_kind_name(enum heap_kind kind)
+{
+    static const char *const names[] = {
+        [HEAP_KIND_MALLOC] = "malloc", [HEAP_KIND_MMAP] = "mmap", [HEAP_KIND_ARENA] = "arena"};
+    return names[kind];
+}
+
+const char *heap_python_version(uint32_t hex, char text[static HEAP_PYTHON_TEXT_MAX])
+{
+    snprintf(text, HEAP_PYTHON_TEXT_MAX, "%u.%u.%u", hex >> 24, hex >> 16 & 0xff, hex >> 8 & 0xff);
+    return text;
+}
+
+void heap_frame_name(const struct heap_frame *frame, char *text, size_t size)
+{
+    const char *slash = frame->module ? strrchr(frame->module, '/') : NULL;
+    if (frame->function)
+        snprintf(text, size, "%s", frame->function);
+    else if (frame->python)
+        snprintf(text, size, "%s", frame->arena ? "[pymalloc arena]" : "[Python code lost]");
+    else if (frame->module)
+        snprintf(text, size, "%s+0x%llx", slash ? slash + 1 : frame->module,
+                 (unsigned long long)frame->address);
+    else if (frame->address)
+        snprintf(text, size, "0x%llx", (unsigned long long)frame->address);
+    else
+        snprintf(text, size, "[stack lost]");
+}
+
+void heap_frame_label(const struct heap_frame *frame, char *text, size_t size)
+{
+    const char *slash = frame->file ? strrchr(frame->file, '/') : NULL;
+    heap_frame_name(frame, text, size);
+    size_t used = strlen(text);
+    if (frame->python && frame->file)
+        snprintf(text + used, size - used, " (%s:%d)", slash ? slash + 1 : frame->file,
+                 frame->line);
+}

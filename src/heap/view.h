@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A lifetime's heap profile, ready to be shown: which stacks, how much, how it grew, with names. */
+#pragma once
+
+#include "heap/profile.h"
+#include "heap/symbols.h"
+#include "store/store.h"
+
+#include <limits.h>
+
+/* Which lifetime. */
+struct heap_choice {
+    const char *arm;   /* "trigger" or "leak/trigger"; NULL: the first arm that has a profile */
+    unsigned lifetime; /* 1.. within the arm; 0: the last that was killed for memory, or the last */
+    unsigned since_cycle; /* 0: everything live; else only what was added since it began */
+    bool by_size;         /* rank by bytes instead of by growth */
+};
+
+struct heap_row {
+    uint32_t stack;
+    double bytes, objects, low_bytes, high_bytes; /* live at the end; the interval is one of 95 % */
+    double share;             /* of the container's memory at the end; NAN unknown */
+    double bytes_per_request; /* NAN: fewer than two moments with different numbers of requests */
+    double bytes_per_cycle;
+    enum heap_kind kind; /* of all that it holds; HEAP_KIND_MALLOC where that is of several */
+};
+
+struct heap_view {
+    struct heap_profile *profile;
+    struct heap_symbols *symbols;
+    char arm[160]; /* "leak/trigger" */
+    unsigned lifetime;
+    int64_t lifetime_id;
+    int64_t ended_ns;    /* monotonic; 0: unknown */
+    double memory_bytes; /* anonymous memory of the container at the end; NAN unknown */
+    double requests_per_cycle;
+    double total_bytes, total_objects; /* of the rows */
+    double arena_bytes;                /* of those, in arenas of Python's allocator */
+    struct heap_row *rows;             /* ranked */
+    size_t row_count;
+};
+
+/* Load the chosen lifetime's profile from a run's directory. Usage errors say what there is. */
+int heap_view_new(struct store *store, const char *directory, const struct heap_choice *choice,
+                  struct heap_view **ret, struct error *err);
+void heap_view_free(struct heap_view *view);
+
+/* The named frames of a row, innermost first. Calls `visit` for each; a lost stack gives one frame
+ * without anything. */
+typedef void (*heap_frame_visitor)(void *context, const struct heap_frame *frame);
+void heap_view_frames(const struct heap_view *view, uint32_t stack, heap_frame_visitor visit,
+                      void *context);
+/* "malloc", "mmap", "arena". */
+const char *heap_kind_name(enum heap_kind kind);
+/* "3.11.2" of a version as the map has it. */
+#define HEAP_PYTHON_TEXT_MAX 16
+const char *heap_python_version(uint32_t hex, char text[static HEAP_PYTHON_TEXT_MAX]);
+/* What a frame is called where there is room for one text: its function, "module+0x12", "0x7f..",
+ * "[pymalloc arena]" or "[stack lost]". Cut to the room. */
+void heap_frame_name(const struct heap_frame *frame, char *text, size_t size);
+/* The same with a Python frame's place: "keep (app.py:42)". */
+void heap_frame_label(const struct heap_frame *frame, char *text, size_t size);

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The heap profile of an arm: whether its command can be profiled, and when the profile is stamped:
+ * at the boundaries of the traffic's phases, and three times within each cycle. */
+#pragma once
+
+#include "lab/plan.h"
+#include "platform/platform.h"
+
+#include <limits.h>
+#include <stdbool.h>
+
+struct arm_heap {
+    char library[PATH_MAX]; /* the recorder */
+    bool told;              /* the reason why there is no profile */
+    bool closed;
+    uv_timer_t timer;
+    struct revision *revision;               /* borrowed */
+    const struct traffic_phase_span *phases; /* borrowed from the traffic plan */
+    size_t phase_count, phase;
+    unsigned part; /* of the phase: what comes next */
+    int64_t started_ns;
+};
+
+void arm_heap_open(struct arm_heap *heap, uv_loop_t *loop);
+void arm_heap_close(struct arm_heap *heap);
+bool arm_heap_is_closed(const struct arm_heap *heap);
+
+/* The recorder for the arm's command (borrowed from `heap`), or NULL, and then a line on stderr
+ * says why. */
+const char *arm_heap_prepare(struct arm_heap *heap, const char *scenario,
+                             const struct arm_plan *arm);
+/* Say once in an arm that something is not profiled, and why. */
+void arm_heap_tell(struct arm_heap *heap, const char *scenario, const char *arm,
+                   const char *reason);
+
+/* The traffic of the plan begins at `started_ns` (monotonic): stamp the revision's profile. */
+void arm_heap_schedule(struct arm_heap *heap, struct revision *revision,
+                       const struct traffic_plan *plan, int64_t started_ns);
+/* No cycle after this one will come. */
+void arm_heap_end_after(struct arm_heap *heap, unsigned cycle);
+void arm_heap_stop(struct arm_heap *heap);

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Memory by kind, stacked: what the working set consists of, and what is only cache. */
+#include "report/chart_scale.h"
+#include "report/rows.h"
+#include "report/svg.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COLUMNS 420 /* samples drawn of an arm, at most, for each lifetime in a column */
+
+static const struct {
+    const char *name, *class;
+} KINDS[CHART_KINDS] = {{"anonymous", "kind-anon"},
+                        {"shared", "kind-shmem"},
+                        {"file cache", "kind-file"},
+                        {"kernel", "kind-kernel"}};
+
+static double total_of(const struct chart_kinds *kinds)
+{
+    double total = 0;
+    for (size_t i = 0; i < CHART_KINDS; i++)
+        total += kinds->bytes[i];
+    return total;
+}
+
+static int keep(struct chart_arm *arm, const struct chart_kinds *sample, bool same_column)
+{
+    if (same_column && total_of(sample) <= total_of(&arm->kinds[arm->kind_count - 1]))
+        return 0;
+    if (!same_column && (arm->kind_count & (arm->kind_count - 1)) == 0) {
+        size_t capacity = arm->kind_count ? 2 * arm->kind_count : 1;
+        struct chart_kinds *grown = realloc(arm->kinds, capacity * sizeof(*grown));
+        if (!grown)
+            return -ENOMEM;
+        arm->kinds = grown;
+    }
+    arm->kind_count += !same_column;
+    arm->kinds[arm->kind_count - 1] = *sample;
+    return 0;
+}
+
+/* Of each column the fullest sample: a peak is never lost. */
+int chart_load_kinds(struct store *store, struct chart_arm *arm, struct error *err)
+{
+    AUTO_ROWS rows = {0};
+    double column = -1;
+    int r = rows_query(&rows, store,
+                       "SELECT (s.at_ns - a.started_ns) / 1e9, s.lifetime_id, s.anon_bytes,"
+                       " s.shmem_bytes, max(s.file_bytes - coalesce(s.shmem_bytes, 0), 0),"
+                       " s.kernel_bytes FROM lifetime l JOIN arm a ON a.id = l.arm_id"
+                       " CROSS JOIN sample s ON s.lifetime_id = l.id WHERE l.arm_id = ?1"
+                       " AND s.anon_bytes IS NOT NULL ORDER BY l.id, s.at_ns",
+                       arm->arm_id, err);
+    while (r >= 0 && (r = rows_next(&rows, err)) == 1) {
+        struct chart_kinds sample = {.t_s = row_real(&rows, 0), .lifetime = row_integer(&rows, 1)};
+        for (int i = 0; i < CHART_KINDS; i++)
+            sample.bytes[i] = row_is_null(&rows, 2 + i) ? 0 : row_real(&rows, 2 + i);
+        double at = floor(sample.t_s / arm->duration_s * COLUMNS);
+        bool same = arm->kind_count > 0 && at == column &&
+                    arm->kinds[arm->kind_count - 1].lifetime == sample.lifetime;
+        column = at;
+        if (keep(arm, &sample, same) < 0)
+            return error_errno(err, ENOMEM, "drawing the charts");
+    }
+    return r;
+}
+
+/* The area of one kind in one lifetime: along its top, and back along the top of what lies below.
+ */
+static void draw_area(const struct scale *scale, const struct chart_kinds *first, size_t count,
+                      size_t kind, struct buffer *out)
+{
+    bool any = false;
+    for (size_t i = 0; i < count; i++)
+        any = any || first[i].bytes[kind] > 0;
+    if (!any || count < 2)
+        return;
+    buffer_printf(out, "<path class=\"%s\" d=\"", KINDS[kind].class);
+    for (size_t side = 0; side < 2; side++) {
+        for (size_t k = 0; k < count; k++) {
+            size_t i = side ? count - 1 - k : k;
+            double bytes = 0;
+            for (size_t below = 0; below + side <= kind; below++)
+                bytes += first[i].bytes[below];
+            buffer_printf(out, "%s%.1f %.1f", side || k ? "L" : "M", scale_x(scale, first[i].t_s),
+                          scale_y(scale, bytes));
+        }
+    }
+    buffer_puts(out, "Z\"/>\n");
+}
+
+static void draw_key(const struct scale *scale, double y, struct buffer *out)
+{
+    double x = scale->left;
+    svg_text(out, x, y, "start", "t-bold", "memory by kind");
+    x += svg_text_width("memory by kind") + 26;
+    for (size_t kind = 0; kind < CHART_KINDS; kind++) {
+        svg_rect(out, x, y - 10, 16, 12, KINDS[kind].class);
+        svg_text(out, x + 21, y, "start", "t-soft", "%s", KINDS[kind].name);
+        x += 21 + svg_text_width(KINDS[kind].name) + 12;
+    }
+}
+
+void scale_draw_kinds(const struct scale *scale, const struct chart_arm *arm, struct buffer *out)
+{
+    draw_key(scale, scale->top - 6, out);
+    scale_draw_memory(scale, 3, out);
+    if (arm->kind_count == 0)
+        svg_text(out, scale->left + scale->width / 2, scale->top + scale->height / 2, "middle",
+                 "t-soft", "not recorded");
+    for (size_t from = 0; from < arm->kind_count;) {
+        size_t to = from;
+        while (to < arm->kind_count && arm->kinds[to].lifetime == arm->kinds[from].lifetime)
+            to++;
+        for (size_t kind = 0; kind < CHART_KINDS; kind++)
+            draw_area(scale, arm->kinds + from, to - from, kind, out);
+        from = to;
+    }
+}
+
+double chart_kinds_ceiling(const struct chart_arm *arm)
+{
+    double highest = 1024;
+    for (size_t i = 0; i < arm->kind_count; i++)
+        highest = fmax(highest, total_of(&arm->kinds[i]));
+    return highest * 1.08;
+}

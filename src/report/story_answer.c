@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The answer in one sentence, and the five questions that a reader has first: who ended it, which
+ * limit, how often, leak or not, what to do. */
+#include "report/story.h"
+
+#include "base/size.h"
+#include "report/text.h"
+#include "report/words.h"
+
+#include <math.h>
+#include <string.h>
+
+#define KILL_CAUSES (sizeof(CAUSES) / sizeof(CAUSES[0]))
+
+static const struct {
+    const char *cause, *who, *limit, *sentence; /* the sentence continues "... at %s" or ends */
+} CAUSES[] = {
+    {"oom-container-limit", "The kernel's OOM killer", "Its own, %s",
+     "The kernel killed it at its own %s limit"},
+    {"oom-ancestor-limit", "The kernel's OOM killer", "That of a group above it, not its own %s",
+     "The kernel killed it at the limit of a group above it, not at its own %s limit"},
+    {"oom-host", "The kernel's OOM killer", "None: the whole machine was short, not its %s",
+     "The kernel killed it because the whole machine was short of memory, not at its own %s limit"},
+    {"oom-userspace-killer", "A user-space OOM killer (systemd-oomd, earlyoom)",
+     "None of the kernel's; its own is %s",
+     "A user-space OOM killer ended it, below its own %s limit"},
+    {"runtime-out-of-memory", "Its own language runtime", "The runtime's own, below %s",
+     "Its own language runtime ran out of memory, below its container's %s limit"},
+};
+
+static bool is_cause(const json_t *lifetime, const char *cause)
+{
+    return is_text(lifetime, "end.cause", cause);
+}
+
+static unsigned count_ends(const json_t *arm, const char *cause)
+{
+    unsigned count = 0;
+    size_t index;
+    json_t *lifetime;
+    json_array_foreach(json_object_get(arm, "lifetimes"), index, lifetime) count +=
+        is_cause(lifetime, cause);
+    return count;
+}
+
+/* The most frequent end for memory; KILL_CAUSES when there was none. */
+static size_t main_cause(const json_t *arm, unsigned *ret_count)
+{
+    size_t found = KILL_CAUSES;
+    *ret_count = 0;
+    for (size_t i = 0; i < KILL_CAUSES; i++) {
+        unsigned count = count_ends(arm, CAUSES[i].cause);
+        if (count > *ret_count) {
+            *ret_count = count;
+            found = i;
+        }
+    }
+    return found;
+}
+
+const json_t *answer_subject(const struct story *story)
+{
+    const json_t *alike = NULL;
+    const json_t *ended = NULL;
+    size_t index;
+    json_t *arm;
+    json_array_foreach((json_t *)story->arms, index, arm)
+    {
+        unsigned count = 0;
+        bool same = is_text(arm, "verdict.class", text_or(story->verdict, "class", ""));
+        main_cause(arm, &count);
+        if (same && count > 0)
+            return arm;
+        alike = alike || !same ? alike : arm;
+        ended = ended || count == 0 ? ended : arm;
+    }
+    return alike ? alike : ended ? ended : json_array_get(story->arms, 0);
+}
+
+/* "512 MiB" where that is exact. */
+static const char *limit_text(double bytes, char text[static FIGURE_TEXT_MAX])
+{
+    double mebibytes = bytes / (double)MIB;
+    if (!isfinite(bytes))
+        snprintf(text, FIGURE_TEXT_MAX, "(not recorded)");
+    else if (mebibytes >= 1024 && fmod(mebibytes, 1024) == 0)
+        snprintf(text, FIGURE_TEXT_MAX, "%.0f GiB", mebibytes / 1024);
+    else if (fmod(mebibytes, 1) == 0)
+        snprintf(text, FIGURE_TEXT_MAX, "%.0f MiB", mebibytes);
+    else
+        figure_bytes(bytes, text);
+    return text;
+}
+
+/* "once", "three times". */
+static const char *times_text(unsigned count, char text[static FIGURE_TEXT_MAX])
+{
+    static const char *const words[] = {"never",       "once",       "twice",     "three times",
+                                        "four times",  "five times", "six times", "seven times",
+                                        "eight times", "nine times", "ten times"};
+    if (count < sizeof(words) / sizeof(words[0]))
+        return words[count];
+    snprintf(text, FIGURE_TEXT_MAX, "%u times", count);
+    return text;
+}
+
+struct span {
+    double low, high;
+    unsigned count;
+};
+
+static struct span span_of(const json_t *arm, const char *cause, const char *path)
+{
+    struct span span = {.low = INFINITY, .high = -INFINITY};
+    size_t index;
+    json_t *lifetime;
+    json_array_foreach(json_object_get(arm, "lifetimes"), index, lifetime)
+    {
+        double value = number_at(lifetime, path);
+        if (!is_cause(lifetime, cause) || !isfinite(value))
+            continue;
+        span.low = fmin(span.low, value);
+        span.high = fmax(span.high, value);
+        span.count++;
+    }
+    return span;
+}
+
+/* ", after 128 requests each"; nothing where it is not known. */
+static void append_after(const json_t *arm, const char *cause, unsigned count, struct buffer *out)
+{
+    struct span requests = span_of(arm, cause, "requests_completed");
+    struct span ready = span_of(arm, cause, "ready_after_s");
+    struct span uptime = span_of(arm, cause, "uptime_s");
+    const char *each = count > 1 ? " each" : "";
+    char low[FIGURE_TEXT_MAX];
+    char high[FIGURE_TEXT_MAX];
+    if (requests.count > 0 && requests.high == 0 && ready.count == 0) {
+        buffer_puts(out, ", before it was ready");
+    } else if (requests.count > 0 && requests.high > 0) {
+        buffer_printf(out, ", after %s", figure_number(requests.low, 0, low));
+        if (requests.high > requests.low)
+            buffer_printf(out, " to %s", figure_number(requests.high, 0, high));
+        buffer_printf(out, " %s%s", requests.high == 1 ? "request" : "requests", each);
+    } else if (uptime.count > 0) {
+        figure_seconds(uptime.low, low);
+        figure_seconds(uptime.high, high);
+        buffer_printf(out, ", after %s", low);
+        if (strcmp(low, high) != 0)
+            buffer_printf(out, " to %s", high);
+        buffer_puts(out, each);
+    }
+}
+
+static double peak_of(const json_t *arm)
+{
+    double peak = (double)NAN;
+    size_t index;
+    json_t *lifetime;
+    json_array_foreach(json_object_get(arm, "lifetimes"), index, lifetime) peak =
+        fmax(peak, number_at(lifetime, "working_set.peak_bytes"));
+    return peak;
+}
+
+/* An end that was not for memory, as the rest of "It ...". */
+static const char *other_end(const json_t *arm)
+{
+    static const char *const words[][2] = {
+        {"killed-externally", "was killed by SIGKILL from somebody else, not by the kernel"},
+        {"signalled", "was ended by a signal, not for its memory"},
+        {"exited", "exited by itself, not for its memory"},
+        {"unknown", "ended, and by whom is not known"},
+    };
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (count_ends(arm, words[i][0]) > 0)
+            return words[i][1];
+    }
+    return "was not killed";
+}
+
+static void append_ends(const json_t *arm, struct buffer *out)
+{
+    char limit[FIGURE_TEXT_MAX];
+    char times[FIGURE_TEXT_MAX];
+    char peak[FIGURE_TEXT_MAX];
+    unsigned count = 0;
+    size_t cause = main_cause(arm, &count);
+    limit_text(number_at(arm, "memory_limit_bytes"), limit);
+    if (cause < KILL_CAUSES) {
+        const char *rest = strstr(CAUSES[cause].sentence, "%s");
+        buffer_append(out, CAUSES[cause].sentence, (size_t)(rest - CAUSES[cause].sentence));
+        buffer_printf(out, "%s%s, %s", limit, rest + 2, times_text(count, times));
+        append_after(arm, CAUSES[cause].cause, count, out);
+        buffer_puts(out, ".");
+        return;
+    }
+    buffer_printf(out, "It %s", other_end(arm));
+    if (isfinite(peak_of(arm)))
+        buffer_printf(out, "; it needed at most %s of its %s limit",
+                      figure_bytes(peak_of(arm), peak), limit);
+    buffer_puts(out, ".");
+}
+
+/* "645.2 KiB per request"; false: it is not known what it grows with. */
+static bool growth_text(const json_t *verdict, char text[static 2 * FIGURE_TEXT_MAX])
+{
+    char figure[FIGURE_TEXT_MAX];
+    double per_request = number_at(verdict, "growth.bytes_per_request");
+    double per_s = number_at(verdict, "growth.bytes_per_second");
+    bool by_time = is_text(verdict, "driver", "time");
+    if (isfinite(per_request) && !by_time)
+        snprintf(text, 2UL * FIGURE_TEXT_MAX, "%s per request", figure_bytes(per_request, figure));
+    else if (isfinite(per_s))
+        snprintf(text, 2UL * FIGURE_TEXT_MAX, "%s per second", figure_bytes(per_s, figure));
+    else
+        return false;
+    return true;
+}
+
+static void append_leak(const struct story *story, const json_t *arm, struct buffer *out)
+{
+    char growth[2 * FIGURE_TEXT_MAX];
+    const json_t *raise = find_arm(story, text_or(arm, "scenario", ""), "raise");
+    double kills = number_at(raise, "oom_kills");
+    if (growth_text(value_at(arm, "verdict"), growth))
+        buffer_printf(out, " It keeps %s: ", growth);
+    else
+        buffer_puts(out, " It keeps memory that it should release: ");
+    buffer_puts(out, kills > 0    ? "more memory only delayed the next kill."
+                     : kills == 0 ? "more memory only delays the kill, past the end of this run."
+                                  : "more memory would only delay the next kill.");
+}
+
+static void append_class(const struct story *story, const json_t *arm, struct buffer *out)
+{
+    static const char *const words[][2] = {
+        {"startup-demand", "It does not leak: its start needs more than the limit."},
+        {"peak-demand", "It does not leak: its peak needs more than the limit."},
+        {"bounded-cache", "It does not leak: a cache fills and then stays level."},
+        {"reclaimable-cache",
+         "It does not leak: the growth is page cache, which the kernel takes back."},
+        {"stable", "It does not leak: memory stays level under this traffic."},
+        {"not-memory", "Memory is not the cause: a larger limit will not help."},
+    };
+    const char *class = text_or(story->verdict, "class", "inconclusive");
+    if (strcmp(class, "leak") == 0) {
+        append_leak(story, arm, out);
+        return;
+    }
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (strcmp(class, words[i][0]) == 0) {
+            buffer_printf(out, " %s", words[i][1]);
+            return;
+        }
+    }
+    buffer_puts(out, " Whether it leaks is not settled by this evidence.");
+}
+
+/* Which code it is, with a heap profile. */
+static void append_stack(const struct story *story, struct buffer *out)
+{
+    const char *sentence = text_at(story->verdict, "leading_stack.sentence");
+    if (sentence)
+        buffer_printf(out, " %s", sentence);
+}
+
+/* What the cure that was tried did; nothing where none was. */
+static void append_cure(const struct story *story, const json_t *subject, struct buffer *out)
+{
+    static const char *const cures[][2] = {{"patch", "Patched"}, {"fix", "Fixed"}};
+    const char *scenario = text_or(subject, "scenario", "");
+    for (size_t i = 0; i < 2; i++) {
+        const json_t *arm = find_arm(story, scenario, cures[i][0]);
+        char peak[FIGURE_TEXT_MAX];
+        double bytes = peak_of(arm);
+        if (!arm || arm == subject || !isfinite(bytes))
+            continue;
+        if (number_at(arm, "oom_kills") > 0)
+            buffer_printf(out, " %s, it was still killed.", cures[i][1]);
+        else
+            buffer_printf(out, " %s, it stays at %s.", cures[i][1], figure_bytes(bytes, peak));
+        return;
+    }
+}
+
+void answer_append(const struct story *story, struct buffer *out)
+{
+    const json_t *arm = answer_subject(story);
+    if (!arm) {
+        buffer_puts(out, "No process was started: there is nothing to judge.");
+        return;
+    }
+    append_ends(arm, out);
+    append_class(story, arm, out);
+    append_stack(story, out);
+    append_cure(story, arm, out);
+}
+
+static const json_t *first_end(const json_t *arm, const char *cause)
+{
+    size_t index;
+    json_t *lifetime;
+    json_array_foreach(json_object_get(arm, "lifetimes"), index, lifetime)
+    {
+        if (is_cause(lifetime, cause))
+            return lifetime;
+    }
+    return NULL;
+}
+
+static void fact_ends(const struct story *story, const json_t *arm)
+{
+    char limit[FIGURE_TEXT_MAX];
+    char cited[CITE_MAX];
+    unsigned count = 0;
+    size_t cause = main_cause(arm, &count);
+    AUTO_BUFFER which = {0};
+    limit_text(number_at(arm, "memory_limit_bytes"), limit);
+    if (cause == KILL_CAUSES) {
+        document_fact(story->document, "Who killed it", "Nobody, for memory");
+        document_fact(story->document, "Which limit", "It has %s", limit);
+    } else {
+        const char *rest = strstr(CAUSES[cause].limit, "%s");
+        buffer_append(&which, CAUSES[cause].limit, (size_t)(rest - CAUSES[cause].limit));
+        buffer_printf(&which, "%s%s", limit, rest + 2);
+        document_fact(story->document, "Who killed it", "%s", CAUSES[cause].who);
+        document_fact(story->document, "Which limit", "%s", buffer_text(&which));
+    }
+    document_fact(story->document, "How often", "%u %s in `%s/%s`, %.0f in the whole run%s", count,
+                  count == 1 ? "time" : "times", text_or(arm, "scenario", "?"),
+                  text_or(arm, "name", "?"), total_kills(story),
+                  count == 0 ? "" : cite_end(story, first_end(arm, CAUSES[cause].cause), cited));
+}
+
+void story_facts(const struct story *story)
+{
+    struct document *document = story->document;
+    const json_t *arm = answer_subject(story);
+    const json_t *verdict = story->verdict;
+    const char *class = text_or(verdict, "class", "inconclusive");
+    double confidence = number_at(verdict, "confidence");
+    double memory = number_at(story->result, "recommendation.memory_bytes");
+    char size[FIGURE_TEXT_MAX];
+    if (arm)
+        fact_ends(story, arm);
+    bool leak = strcmp(class, "leak") == 0;
+    bool open = strcmp(class, "inconclusive") == 0;
+    if (isfinite(confidence))
+        document_fact(document, "Leak or not", "*%s* (`%s`): confidence %.0f %%, %s",
+                      leak   ? "Leak"
+                      : open ? "Not settled"
+                             : "No leak",
+                      class, 100 * confidence, text_or(verdict, "level", "Not Proven"));
+    else
+        document_fact(document, "Leak or not", "Not judged");
+    document_fact(document, "What to do", "*%s*%s%s",
+                  words_action(text_at(story->result, "recommendation.action")),
+                  isfinite(memory) ? ": " : "", isfinite(memory) ? figure_bytes(memory, size) : "");
+}

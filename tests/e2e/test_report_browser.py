@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""report.html in a real browser: that it says nothing on the console, asks for nothing, draws its charts, can be used by
+keyboard and by a screen reader (axe-core), and fits narrow and wide windows. Its pictures stay in the build directory
+under screenshots/."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from browser import Browser, find_browser
+from test_report import KINDS, make_run
+
+AXE = "4.10.2"
+BINARY = Path(os.environ.get("OOMLAB", Path(__file__).resolve().parents[2] / "build" / "oomlab")).resolve()
+BUILD = next((folder for folder in BINARY.parents if (folder / "build.ninja").exists()), BINARY.parent)
+WIDTHS = (360, 1280, 1600)
+
+
+def missing(what):
+    if os.environ.get("OOMLAB_MUST_WORK"):
+        raise FileNotFoundError(what)
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="module", name="axe")
+def axe_source():
+    """axe-core's source, from npm, kept in the build directory."""
+    place = BUILD / "npm"
+    source = place / "node_modules" / "axe-core" / "axe.min.js"
+    if not source.exists():
+        if not shutil.which("npm"):
+            missing("npm is not installed, so there is no axe-core")
+        place.mkdir(exist_ok=True)
+        done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", place,
+                               f"axe-core@{AXE}"], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            missing(f"npm cannot install axe-core: {done.stderr.strip()[-200:]}")
+    return source.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module", name="browser")
+def one_browser(tmp_path_factory):
+    if not find_browser():
+        missing("chromium is not installed (Debian package chromium)")
+    browser = Browser(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="module", params=KINDS, name="report")
+def report_of_each_kind(request, tmp_path_factory):
+    directory = tmp_path_factory.mktemp(request.param)
+    done = subprocess.run([make_run(), request.param, directory], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return request.param, directory
+
+
+def keep_picture(browser, name, wanted):
+    if wanted:
+        (BUILD / "screenshots").mkdir(exist_ok=True)
+        browser.take_picture(BUILD / "screenshots" / f"{name}.png")
+
+
+def open_report(browser, report, width=1280, height=800, dark=False):
+    browser.look(width, height, dark)
+    browser.open((report[1] / "report.html").as_uri())
+
+
+def test_it_is_quiet_and_asks_for_nothing(browser, report):
+    open_report(browser, report)
+    browser.ask("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    asked = [request["request"]["url"] for request in browser.told("Network.requestWillBeSent")]
+    assert asked == [(report[1] / "report.html").as_uri()]
+    assert browser.told("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded") == []
+
+
+def test_its_charts_are_drawn(browser, report):
+    """As many as the Markdown has, each of them with a size, and lines or areas that have one."""
+    kind, directory = report
+    open_report(browser, report)
+    charts = browser.ask("""[...document.querySelectorAll('svg')].map(svg => {
+        const box = svg.getBoundingClientRect();
+        const drawn = [...svg.querySelectorAll('path, polyline, rect, line, circle')].filter(shape => {
+            const b = shape.getBoundingClientRect();
+            const style = getComputedStyle(shape);
+            return b.width + b.height > 0 && style.visibility === 'visible' && style.display !== 'none' &&
+                (style.stroke !== 'none' || style.fill !== 'none');
+        });
+        const out = [...svg.querySelectorAll('text')].filter(text => {
+            const b = text.getBoundingClientRect();
+            return b.width > 0 && (b.left < box.left - 1 || b.right > box.right + 1);
+        });
+        return [box.width, box.height, drawn.length, out.map(text => text.textContent)];
+    })""")
+    assert len(charts) == len(re.findall(r"!\[", (directory / "report.md").read_text(encoding="utf-8")))
+    assert len(charts) >= {"lab": 10, "empty": 0}.get(kind, 3)
+    for width, height, drawn, out in charts:
+        assert width > 200 and height > 50 and drawn > 0 and out == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_it_fits_the_window(browser, report, width):
+    """Nothing but what scrolls by itself is wider than the window; the lab's picture is kept, in light and dark."""
+    kind, _ = report
+    open_report(browser, report, width)
+    colour = "getComputedStyle(document.body).backgroundColor"
+    assert browser.ask("document.documentElement.scrollWidth") <= width
+    light_colour = browser.ask(colour)
+    keep_picture(browser, f"report-{kind}-{width}", kind == "lab")
+    browser.look(width, 800, True)
+    assert browser.ask(colour) != light_colour
+    keep_picture(browser, f"report-{kind}-{width}-dark", kind == "lab" and width != 1600)
+
+
+def test_the_first_screen_answers(browser, report):
+    """Who, which limit, how often, leak or not, what to do: without scrolling at 1280 x 800."""
+    kind, _ = report
+    open_report(browser, report)
+    seen = browser.ask("""[...document.querySelectorAll('.answer, dt, dd')].map(item => {
+        const box = item.getBoundingClientRect();
+        return [item.textContent, box.top >= 0 && box.bottom <= innerHeight && box.width > 0];
+    })""")
+    assert all(visible for _, visible in seen), seen
+    questions = ["Leak or not", "What to do"] if kind == "empty" else [
+        "Who killed it", "Which limit", "How often", "Leak or not", "What to do"]
+    assert [text for text, _ in seen if text in questions] == questions
+
+
+def test_it_can_be_used_by_keyboard(browser, report):
+    """Tab reaches everything that can be used or scrolled, in the page's order, and each one shows that it is there."""
+    open_report(browser, report, 360, 800)
+    wanted = browser.ask("""(() => {
+        window.reachable = [...document.querySelectorAll('a[href], summary, [tabindex="0"]')].filter(
+            item => item.getClientRects().length > 0);
+        return reachable.length;
+    })()""")
+    stops = []
+    for _ in range(wanted):
+        browser.press_tab()
+        stops.append(browser.ask("""(() => {
+            const style = getComputedStyle(document.activeElement);
+            return [reachable.indexOf(document.activeElement), style.outlineStyle !== 'none' && style.outlineWidth !== '0px'];
+        })()"""))
+    assert [place for place, _ in stops] == list(range(wanted))
+    assert all(shown for _, shown in stops)
+    hidden = browser.ask("""[...document.querySelectorAll('*')].filter(item =>
+        /auto|scroll/.test(getComputedStyle(item).overflowX) && item.scrollWidth > item.clientWidth + 1 &&
+        item.tabIndex < 0 && !item.querySelector('a, [tabindex="0"]')).map(item => item.outerHTML.slice(0, 80))""")
+    assert hidden == []
+
+
+@pytest.mark.parametrize(("width", "dark"), [(360, False), (1280, True)], ids=["narrow-light", "wide-dark"])
+def test_axe_finds_nothing(browser, report, axe, width, dark):
+    open_report(browser, report, width, 800, dark)
+    browser.ask(axe + ";0")
+    found = browser.ask("""axe.run(document, {resultTypes: ['violations']}).then(result => [
+        result.violations.map(v => [v.id, v.help, v.nodes.slice(0, 3).map(n => n.html.slice(0, 160) + ' ' +
+            n.failureSummary)]), result.passes.length])""")
+    violations, passes = found
+    assert violations == [] and passes > 15, violations

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/redact.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void test_names(void **state)
+{
+    (void)state;
+    static const char *const secret[] = {"PASSWORD",
+                                         "DB_PASSWORD",
+                                         "PGPASSWORD",
+                                         "db-passwd",
+                                         "MY_TOKEN",
+                                         "githubToken",
+                                         "API_KEY",
+                                         "x-api-key",
+                                         "ApiKey",
+                                         "AWS_SECRET_ACCESS_KEY",
+                                         "accountKey",
+                                         "AZURE_CLIENT_SECRET",
+                                         "Authorization",
+                                         "Cookie",
+                                         "Set-Cookie",
+                                         "DB_PWD",
+                                         "CONNECTION_STRING",
+                                         "private.key",
+                                         "--password"};
+    static const char *const open[] = {"PWD",    "OLDPWD",           "PATH",        "MODE",
+                                       "KEY",    "TOKENS",           "MAX_TOKENS",  "MONKEY",
+                                       "AUTHOR", "DB_PASSWORD_FILE", "SECRET_NAME", "",
+                                       "Accept", "keyboard",         "CACHE_KEY"};
+    for (size_t i = 0; i < sizeof(secret) / sizeof(secret[0]); i++) {
+        if (!redact_is_secret_name(secret[i], strlen(secret[i])))
+            fail_msg("'%s' is a secret's name", secret[i]);
+    }
+    for (size_t i = 0; i < sizeof(open) / sizeof(open[0]); i++) {
+        if (redact_is_secret_name(open[i], strlen(open[i])))
+            fail_msg("'%s' is no secret's name", open[i]);
+    }
+}
+
+static const struct {
+    const char *text, *expected; /* NULL: as it is */
+} BY_NAME[] = {
+    {"A=1 DB_PASSWORD=hunter2 B=2", "A=1 DB_PASSWORD=[redacted] B=2"},
+    {"oomlab run --env 'DB_PASSWORD=hun ter2' -- x",
+     "oomlab run --env 'DB_PASSWORD=[redacted]' -- x"},
+    {"svc --password hunter2 --port 80", "svc --password [redacted] --port 80"},
+    {"svc --password=hunter2", "svc --password=[redacted]"},
+    {"[\"svc\", \"--password\", \"hunter2\", \"x\"]",
+     "[\"svc\", \"--password\", \"[redacted]\", \"x\"]"},
+    {"[\"DB_PASSWORD=hun ter2\", \"A=1\"]", "[\"DB_PASSWORD=[redacted]\", \"A=1\"]"},
+    {"{\"API_KEY\": \"a\\\"b c\", \"MODE\": \"x\"}",
+     "{\"API_KEY\": \"[redacted]\", \"MODE\": \"x\"}"},
+    {"{\"t\":\"{\\\"API_KEY\\\":\\\"abc\\\"}\"}",
+     "{\"t\":\"{\\\"API_KEY\\\":\\\"[redacted]\\\"}\"}"},
+    {"GET /x Authorization: Basic dXNlcjpwdw==", "GET /x Authorization: [redacted]"},
+    {"{\"headers\":[\"Authorization: Bearer abc def\"]}",
+     "{\"headers\":[\"Authorization: [redacted]\"]}"},
+    {"sent Bearer abcdef to it", "sent Bearer [redacted] to it"},
+    {"postgres://app:s3cr:et@db/x?y=1", "postgres://app:[redacted]@db/x?y=1"},
+    {"http://host:8080/a@b", NULL},
+    {"env API_TOKEN: old-one -> new-one, memory: 1 -> 2",
+     "env API_TOKEN: [redacted], memory: 1 -> 2"},
+    {"https://h/x?api_key=abc&mode=y", "https://h/x?api_key=[redacted]&mode=y"},
+    {"oom_kill 0 -> 1, exit code 137", NULL},
+    {"env MODE: leak -> healthy", NULL},
+    {"DB_PASSWORD=", NULL},
+    {"DB_PASSWORD", NULL},
+    {"--password", NULL},
+    {"", NULL},
+};
+
+static void test_by_name(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(BY_NAME) / sizeof(BY_NAME[0]); i++) {
+        AUTO_BUFFER out = {0};
+        const char *expected = BY_NAME[i].expected;
+        assert_int_equal(redactor_apply(NULL, BY_NAME[i].text, &out), expected != NULL);
+        assert_string_equal(buffer_text(&out), expected ? expected : "");
+        AUTO_BUFFER again = {0};
+        if (expected && redactor_apply(NULL, expected, &again)) /* stays what it is */
+            assert_string_equal(buffer_text(&again), expected);
+    }
+}
+
+static void test_by_value(void **state)
+{
+    (void)state;
+    struct redactor *redactor = redactor_new();
+    AUTO_BUFFER out = {0};
+    assert_int_equal(redactor_learn(redactor, "DB_PASSWORD=correct horse", '='), 0);
+    assert_int_equal(redactor_learn(redactor, "Authorization: Bearer abcdefgh", ':'), 0);
+    assert_int_equal(redactor_learn(redactor, "MODE=healthy-mode", '='), 0);
+    assert_int_equal(redactor_learn(redactor, "API_KEY=on", '='), 0); /* too short */
+    assert_int_equal(redactor_learn(redactor, "PASSWORD", '='), 0);
+    char *command[] = {"svc",        "--token", "argument-9", "--api-key=argument-8",
+                       "--password", "-v",      NULL};
+    assert_int_equal(redactor_learn_command(redactor, command), 0);
+    AUTO_BUFFER said = {0};
+    assert_true(redactor_apply(redactor, "argument-9 argument-8 svc -v", &said));
+    assert_string_equal(buffer_text(&said), "[redacted] [redacted] svc -v");
+    assert_true(redactor_apply(redactor, "on: correct horse, abcdefgh, healthy-mode", &out));
+    assert_string_equal(buffer_text(&out), "on: [redacted], [redacted], healthy-mode");
+    redactor_free(redactor);
+    redactor_free(NULL);
+}
+
+static void test_mask_holds_back_a_beginning(void **state)
+{
+    (void)state;
+    struct redactor *redactor = redactor_new();
+    assert_int_equal(redactor_learn(redactor, "DB_PASSWORD=hunter2hunter2", '='), 0);
+    char whole[] = "it is hunter2hunter2.";
+    assert_int_equal(redactor_mask(redactor, whole, strlen(whole)), 0);
+    assert_string_equal(whole, "it is **************.");
+    char begun[] = "it is hunter2hu";
+    assert_int_equal(redactor_mask(redactor, begun, strlen(begun)), 9);
+    assert_string_equal(begun, "it is hunter2hu");
+    char named[] = "TOKEN=abc\n";
+    assert_int_equal(redactor_mask(NULL, named, strlen(named)), 0);
+    assert_string_equal(named, "TOKEN=***\n");
+    redactor_free(redactor);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_by_name),
+        cmocka_unit_test(test_by_value),
+        cmocka_unit_test(test_mask_holds_back_a_beginning),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The answer in one sentence, for each class of verdict and each kind of end. */
+#include "report/story.h"
+
+#include "base/cleanup.h"
+
+#include "fixture.h"
+
+#include <cmocka.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MIB_BYTES 1048576.0
+
+/* An arm of scenario "s" with `count` equal ends. */
+static json_t *make_arm(const char *name, const char *class, const char *cause, int count,
+                        double limit_mib, int requests)
+{
+    bool oom = strncmp(cause, "oom-", 4) == 0;
+    json_t *lifetimes = json_array();
+    for (int i = 0; i < count; i++)
+        json_array_append_new(lifetimes, json_pack("{s:i, s:{s:s, s:s}, s:i, s:f, s:o, s:{s:f}}",
+                                                   "row", i + 1, "end", "cause", cause, "level",
+                                                   "Observed", "requests_completed", requests,
+                                                   "uptime_s", 2.0, "ready_after_s",
+                                                   requests > 0 ? json_real(0.1) : json_null(),
+                                                   "working_set", "peak_bytes", 38 * MIB_BYTES));
+    return json_pack("{s:s, s:s, s:f, s:i, s:o, s:{s:s, s:s, s:{s:f, s:n}}}", "scenario", "s",
+                     "name", name, "memory_limit_bytes", limit_mib * MIB_BYTES, "oom_kills",
+                     oom ? count : 0, "lifetimes", lifetimes, "verdict", "class", class, "driver",
+                     "requests", "growth", "bytes_per_request", 4 * MIB_BYTES, "bytes_per_second");
+}
+
+/* Takes the arms over. */
+static void assert_answer(const char *class, json_t *arms, const char *expected)
+{
+    json_t *verdict = json_pack("{s:s}", "class", class);
+    const struct story story = {.arms = arms, .verdict = verdict};
+    AUTO_BUFFER text = {0};
+    answer_append(&story, &text);
+    assert_string_equal(buffer_text(&text), expected);
+    json_decref(verdict);
+    json_decref(arms);
+}
+
+static void test_leak(void **state)
+{
+    (void)state;
+    assert_answer("leak",
+                  json_pack("[o, o, o]",
+                            make_arm("trigger", "leak", "oom-container-limit", 3, 512, 128),
+                            make_arm("raise", "leak", "oom-container-limit", 2, 1024, 255),
+                            make_arm("patch", "stable", "killed-by-platform", 1, 512, 400)),
+                  "The kernel killed it at its own 512 MiB limit, three times, after 128 requests "
+                  "each. It keeps 4.0 MiB per request: more memory only delayed the next kill. "
+                  "Patched, it stays at 38.0 MiB.");
+    assert_answer("leak",
+                  json_pack("[o]", make_arm("trigger", "leak", "oom-ancestor-limit", 1, 2048, 1)),
+                  "The kernel killed it at the limit of a group above it, not at its own 2 GiB "
+                  "limit, once, after 1 request. It keeps 4.0 MiB per request: more memory would "
+                  "only delay the next kill.");
+    assert_answer("leak",
+                  json_pack("[o, o]",
+                            make_arm("trigger", "leak", "oom-container-limit", 12, 512, 128),
+                            make_arm("patch", "leak", "oom-container-limit", 1, 512, 128)),
+                  "The kernel killed it at its own 512 MiB limit, 12 times, after 128 requests "
+                  "each. It keeps 4.0 MiB per request: more memory would only delay the next kill. "
+                  "Patched, it was still killed.");
+}
+
+static void test_start_needs_more(void **state)
+{
+    (void)state;
+    assert_answer("startup-demand",
+                  json_pack("[o, o]",
+                            make_arm("trigger", "startup-demand", "oom-container-limit", 2, 32, 0),
+                            make_arm("fix", "stable", "killed-by-platform", 1, 64, 40)),
+                  "The kernel killed it at its own 32 MiB limit, twice, before it was ready. It "
+                  "does not leak: its start needs more than the limit. Fixed, it stays at 38.0 "
+                  "MiB.");
+}
+
+static void test_not_for_memory(void **state)
+{
+    (void)state;
+    assert_answer(
+        "not-memory",
+        json_pack("[o]", make_arm("trigger", "not-memory", "killed-externally", 3, 64, 9)),
+        "It was killed by SIGKILL from somebody else, not by the kernel; it needed at "
+        "most 38.0 MiB of its 64 MiB limit. Memory is not the cause: a larger limit will "
+        "not help.");
+    assert_answer("stable",
+                  json_pack("[o]", make_arm("control", "stable", "killed-by-platform", 1, 64, 9)),
+                  "It was not killed; it needed at most 38.0 MiB of its 64 MiB limit. It does not "
+                  "leak: memory stays level under this traffic.");
+    assert_answer("inconclusive", json_array(),
+                  "No process was started: there is nothing to judge.");
+}
+
+/* The arm that shows the verdict, not the first that was killed. */
+static void test_subject(void **state)
+{
+    (void)state;
+    json_t *verdict = json_pack("{s:s}", "class", "leak");
+    json_t *arms = json_pack("[o, o, o]",
+                             make_arm("trigger", "startup-demand", "oom-container-limit", 3, 32, 0),
+                             make_arm("control", "leak", "killed-by-platform", 1, 64, 3),
+                             make_arm("raise", "leak", "oom-container-limit", 1, 64, 3));
+    const struct story story = {.arms = arms, .verdict = verdict};
+    assert_string_equal(text_at(answer_subject(&story), "name"), "raise");
+    json_decref(verdict);
+    json_decref(arms);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_leak),
+        cmocka_unit_test(test_start_needs_more),
+        cmocka_unit_test(test_not_for_memory),
+        cmocka_unit_test(test_subject),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
