@@ -3,20 +3,27 @@
 """Run a command on a cgroup v2 kernel in User Mode Linux: uml.py run [options] -- COMMAND...
 
 The kernel is an ordinary program (Debian's user-mode-linux): no root, no KVM. It has one CPU, no PSI
-and slow page faults. The root is this machine's, read-only; /tmp and /run are the guest's own.
+and slow page faults. The root is this machine's, read-only; /tmp and /run are the guest's own, and so is a
+directory above the build that is closed to the guest's ordinary user (as /root is).
 """
 
 import os
 import shlex
+import stat
 import sys
 from pathlib import Path
 
 import guest
 
+# Where the guest has a file system of its own.
+OWN = ["/tmp", "/run", "/var/tmp", "/mnt"]
+
 
 def init_script(options, scratch: Path) -> str:
-    # The guest's /tmp and /run hide what this machine has there: what is needed moves across.
-    kept = [path for path in {guest.TREE, options.directory.resolve()} if hidden(path)]
+    # The guest's own directories hide what this machine has there: what is needed moves across.
+    needed = {guest.TREE, options.directory.resolve()}
+    own = OWN + sorted({str(top) for path in needed if not hidden(path) for top in closed(path)})
+    kept = [path for path in needed if hidden(path, own)]
     save = "".join(
         f"mkdir -p /mnt/kept/{i} && mount --bind {quote(path)} /mnt/kept/{i}\n"
         for i, path in enumerate(kept)
@@ -25,6 +32,7 @@ def init_script(options, scratch: Path) -> str:
         f"mkdir -p {quote(path)} && mount --move /mnt/kept/{i} {quote(path)}\n"
         for i, path in enumerate(kept)
     )
+    cover = "".join(f"mount -t tmpfs -o mode=755 tmpfs {shlex.quote(top)}\n" for top in own if top not in OWN)
     share = ""
     if options.share:
         share = f"mkdir /mnt/share && mount -t hostfs none /mnt/share -o {quote(options.share)}\n"
@@ -37,7 +45,7 @@ cp {quote(guest.busybox())} /mnt/busybox
 mount -t tmpfs -o mode=755 tmpfs /run
 mount -t tmpfs -o mode=1777 tmpfs /tmp
 mount -t tmpfs -o mode=1777 tmpfs /var/tmp
-{restore}
+{cover}{restore}
 mkdir -p /dev/pts /dev/shm
 mount -t devpts devpts /dev/pts
 mount -t tmpfs -o mode=1777 tmpfs /dev/shm
@@ -50,8 +58,13 @@ ln -s /proc/self/fd /dev/fd
 """
 
 
-def hidden(path: Path) -> bool:
-    return any(path.is_relative_to(top) for top in ("/tmp", "/run", "/var/tmp", "/mnt"))
+def hidden(path: Path, own=OWN) -> bool:
+    return any(path.is_relative_to(top) for top in own)
+
+
+def closed(path: Path) -> list[Path]:
+    """The outermost directory above it that others may not enter, if there is one."""
+    return [top for top in reversed(path.parents) if not top.stat().st_mode & stat.S_IXOTH][:1]
 
 
 def quote(path: Path) -> str:
