@@ -185,15 +185,21 @@ static int compare_pair(const struct subject subjects[2], const json_t *a, const
                         const struct output *output, struct error *err)
 {
     struct compare_pair pair = {0};
+    struct compare_setup setups[2] = {0};
     int r = compare_side_load(subjects[0].store, subjects[0].directory.id, a, &pair.a, err);
     if (r == 0)
         r = compare_side_load(subjects[1].store, subjects[1].directory.id, b, &pair.b, err);
-    if (r == 0) {
-        compare_pair_judge(a, b, &pair);
+    if (r == 0)
+        r = compare_setup_load(subjects[0].store, subjects[0].result, a, &setups[0], err);
+    if (r == 0)
+        r = compare_setup_load(subjects[1].store, subjects[1].result, b, &setups[1], err);
+    if (r == 0 && compare_pair_judge(a, b, &setups[0], &setups[1], &pair) < 0)
+        r = error_errno(err, ENOMEM, "comparing the arms");
+    if (r == 0)
         r = put_pair(a, b, &pair, output, err);
-    }
-    compare_side_done(&pair.a);
-    compare_side_done(&pair.b);
+    compare_setup_done(&setups[0]);
+    compare_setup_done(&setups[1]);
+    compare_pair_done(&pair);
     return r;
 }
 

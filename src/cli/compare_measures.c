@@ -138,8 +138,8 @@ static enum comparison judge(const struct compare_pair *pair, enum compare_measu
     return outcome;
 }
 
-/* That one arm keeps more than the other coincides with what differs between them; other requests
- * may explain it as well. */
+/* That one arm keeps more than the other coincides with what differs between them; other requests,
+ * or a second thing that differs, may explain it as well. */
 static enum evidence_level level_of(const struct compare_pair *pair, enum compare_measure measure)
 {
     enum evidence_level ends = level_weaker(pair->a.level, pair->b.level);
@@ -147,7 +147,8 @@ static enum evidence_level level_of(const struct compare_pair *pair, enum compar
         return ends;
     if (pair->outcomes[measure] == COMPARISON_UNKNOWN || pair->outcomes[measure] == COMPARISON_OPEN)
         return LEVEL_NOT_PROVEN;
-    return level_weaker(pair->same_requests ? LEVEL_CORRELATED : LEVEL_STRONGLY_SUGGESTED, ends);
+    bool alike = pair->same_requests && pair->differs.factors <= 1;
+    return level_weaker(alike ? LEVEL_CORRELATED : LEVEL_STRONGLY_SUGGESTED, ends);
 }
 
 static bool is_same(const json_t *a, const json_t *b)
@@ -165,12 +166,17 @@ static void name_sides(const json_t *a, const json_t *b, struct compare_pair *pa
     pair->b_name = "B";
 }
 
-void compare_pair_judge(const json_t *a, const json_t *b, struct compare_pair *pair)
+int compare_pair_judge(const json_t *a, const json_t *b, const struct compare_setup *setup_a,
+                       const struct compare_setup *setup_b, struct compare_pair *pair)
 {
     name_sides(a, b, pair);
+    bool same_digest = is_same(json_object_get(json_object_get(a, "requests"), "sequence_sha256"),
+                               json_object_get(json_object_get(b, "requests"), "sequence_sha256"));
+    int r = compare_differences_find(setup_a, setup_b, same_digest, &pair->differs);
+    if (r < 0)
+        return r;
     pair->same_requests =
-        is_same(json_object_get(json_object_get(a, "requests"), "sequence_sha256"),
-                json_object_get(json_object_get(b, "requests"), "sequence_sha256"));
+        same_digest || (pair->differs.known && !(pair->differs.kinds & FACTOR_REQUESTS));
     pair->same_limit =
         is_same(json_object_get(a, "memory_limit_bytes"), json_object_get(b, "memory_limit_bytes"));
     for (enum compare_measure i = 0; i < COMPARE_MEASURES; i++) {
@@ -184,4 +190,12 @@ void compare_pair_judge(const json_t *a, const json_t *b, struct compare_pair *p
         pair->outcomes[i] = judge(pair, i);
         pair->levels[i] = level_of(pair, i);
     }
+    return 0;
+}
+
+void compare_pair_done(struct compare_pair *pair)
+{
+    compare_side_done(&pair->a);
+    compare_side_done(&pair->b);
+    json_decref(pair->differs.texts);
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "analysis/verdict.h"
+#include "base/buffer.h"
+#include "base/cleanup.h"
 #include "cli/compare.h"
 #include "report/wrap.h"
 
@@ -10,6 +12,8 @@
 #define CELL_MAX  96
 #define NAMES_MAX 160 /* two arms' names */
 #define KEPT_MAX  256
+
+#define DIFFERS_MAX 800
 
 enum kind { KIND_BYTES, KIND_COUNT, KIND_SECONDS };
 
@@ -269,17 +273,38 @@ void compare_say_kills(const struct compare_pair *pair, char text[static COMPARE
     }
 }
 
+void compare_say_differs(const struct compare_pair *pair, char text[static COMPARE_TEXT_MAX])
+{
+    size_t index;
+    const json_t *difference;
+    AUTO_BUFFER list = {0};
+    text[0] = '\0';
+    if (!pair->differs.known)
+        return;
+    json_array_foreach(pair->differs.texts, index, difference)
+        buffer_printf(&list, "%s%s", index ? "; " : "", json_string_value(difference));
+    if (list.length == 0)
+        snprintf(text, COMPARE_TEXT_MAX, "Nothing was set differently, as far as is recorded.");
+    else
+        snprintf(text, COMPARE_TEXT_MAX, "Set differently: %.*s%s.", DIFFERS_MAX,
+                 buffer_text(&list), list.length > DIFFERS_MAX ? "..." : "");
+}
+
 void compare_say_caveat(const struct compare_pair *pair, char text[static COMPARE_TEXT_MAX])
 {
+    AUTO_BUFFER list = {0};
     text[0] = '\0';
-    if (pair->same_requests && pair->same_limit)
-        return;
-    snprintf(text, COMPARE_TEXT_MAX, "Not alike: %s%s%s.",
-             pair->same_requests ? "" : "the request sequences differ, which may be the difference",
-             pair->same_requests || pair->same_limit ? "" : "; ",
-             pair->same_limit
-                 ? ""
-                 : "the memory limits differ, and with them the way to a kill and the peak");
+    if (!pair->same_requests)
+        buffer_puts(&list, "the request sequences differ, which may be the difference; ");
+    if (!pair->same_limit)
+        buffer_puts(&list,
+                    "the memory limits differ, and with them the way to a kill and the peak; ");
+    if (pair->differs.factors > 1)
+        buffer_printf(&list, "%u settings differ at once, and which of them matters is not shown; ",
+                      pair->differs.factors);
+    if (list.length > 0)
+        snprintf(text, COMPARE_TEXT_MAX, "Not alike: %.*s.", (int)list.length - 2,
+                 buffer_text(&list));
 }
 
 /* --- output ---------------------------------------------------------------------------------- */
@@ -312,13 +337,16 @@ int compare_print_pair(const struct compare_pair *pair, FILE *out, struct error 
     table_free(table);
     if (r < 0)
         return error_errno(err, -r, "comparing the arms");
-    char texts[3][COMPARE_TEXT_MAX];
+    char texts[4][COMPARE_TEXT_MAX];
     compare_say_growth(pair, texts[0]);
     compare_say_kills(pair, texts[1]);
-    compare_say_caveat(pair, texts[2]);
+    compare_say_differs(pair, texts[2]);
+    compare_say_caveat(pair, texts[3]);
     fputc('\n', out);
-    for (size_t i = 0; i < 3 && texts[i][0]; i++)
-        wrap_print(out, 0, "%s", texts[i]);
+    for (size_t i = 0; i < 4; i++) {
+        if (texts[i][0])
+            wrap_print(out, 0, "%s", texts[i]);
+    }
     return 0;
 }
 
@@ -353,6 +381,8 @@ int compare_pair_to_json(const struct compare_pair *pair, json_t *arm)
     failed |= json_object_set_new(
         arm, "same",
         json_pack("{s:b, s:b}", "requests", pair->same_requests, "memory_limit", pair->same_limit));
+    failed |= json_object_set_new(
+        arm, "differs_in", pair->differs.known ? json_incref(pair->differs.texts) : json_null());
     failed |= json_object_set_new(arm, "sentences", json_pack("[s, s]", growth, kills));
     failed |= json_object_set_new(arm, "caveat", caveat[0] ? json_string(caveat) : json_null());
     return failed ? -ENOMEM : 0;

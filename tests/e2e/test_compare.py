@@ -61,6 +61,9 @@ def test_a_patch_keeps_less_than_the_trigger(runs):
     assert growth["difference"]["value"] == pytest.approx(-LEAK, rel=0.2)
     assert growth["difference"]["value"] == pytest.approx(growth["b"]["value"] - growth["a"]["value"])
     assert arm["same"] == {"requests": True, "memory_limit": True} and arm["caveat"] is None
+    assert arm["differs_in"] == ["env MODE: leak-per-request -> healthy"]
+    assert "Set differently: env MODE: leak-per-request -> healthy.\n" in oomlab(
+        "compare", of(patched, ":trigger"), of(patched, ":patch")).stdout
     between = r"\(95 % -?[\d.]+ to [\d.]+ (B|KiB)"
     assert re.fullmatch(rf"patch keeps nothing measurable per request {between}\) where trigger keeps 2\d\d\.\d KiB "
                         rf"{between}\): 2\d\d\.\d KiB less {between}; Correlated\)\.", arm["sentences"][0])
@@ -95,6 +98,28 @@ def test_runs_with_other_requests_and_limits_are_not_alike(runs):
     cells = re.findall(r"[+-]?[\d.]+( [KMGT]?i?B)? \(-?[\d.]+ to -?[\d.]+( [KMGT]?i?B)?\)", text)
     assert cells and all(own == its for own, its in cells), text  # a figure has its interval's unit
     assert trigger["sentences"][0].startswith("B keeps ")  # both arms have one name
+
+
+def test_what_was_set_differently_is_named(runs):
+    oomlab, patched, healthy, _ = runs
+    (arm,) = compare(oomlab, of(patched, ":trigger"), of(healthy, ":trigger"))
+    assert arm["differs_in"] == ["memory: 64Mi -> 48Mi", f"env LEAK_BYTES_PER_REQUEST: {LEAK} -> (unset)",
+                                 "env MODE: leak-per-request -> (unset)", "per-cycle: 200 -> 150"]
+    assert "4 settings differ at once, and which of them matters is not shown" in arm["caveat"]
+
+
+def test_another_length_of_one_sequence_is_the_same_requests(runs):
+    """An arm takes a prefix of its sequence: twice the cycles begin with the same requests."""
+    oomlab, _, _, _ = runs
+    short, long = (run(oomlab, "--memory", "64Mi", "--arms", "trigger", "--kills", "1", "--cycles", str(cycles), "--seed", "7",
+                       "--per-cycle", "100", "--request", "GET /other", *LEAKING) for cycles in (2, 4))
+    assert short["arms"][0]["requests"]["sequence_sha256"] != long["arms"][0]["requests"]["sequence_sha256"]
+    (arm,) = compare(oomlab, of(short, ":trigger"), of(long, ":trigger"))
+    assert arm["same"]["requests"] and arm["caveat"] is None
+    assert arm["differs_in"] == ["cycles: 2 -> 4"]
+    (arm,) = compare(oomlab, of(short, ":trigger"), of(short, ":trigger"))
+    assert arm["differs_in"] == []
+    assert "Nothing was set differently" in oomlab("compare", of(short, ":trigger"), of(short, ":trigger")).stdout
 
 
 def test_two_healthy_arms_do_not_differ(runs):
