@@ -43,7 +43,8 @@ static int execution_row(struct story *story, const json_t *arm, struct error *e
     document_cell(document, "%s", figure_seconds(start, text));
     document_cell(document, "%s", figure_seconds(duration, text));
     document_cell(document, "%zu", json_array_size(json_object_get(arm, "lifetimes")));
-    document_cell(document, "%s", words_ended(text_at(arm, "ended_because")));
+    document_cell(document, "%s",
+                  words_ended(text_at(arm, "ended_because"), text_at(arm, "stop_reason")));
     document_cell(document, "%s", text_or(arm, "health_state", "not recorded"));
     return r;
 }

@@ -49,6 +49,21 @@ static int add_arm(struct table *table, const json_t *arm)
                             });
 }
 
+/* Why the stopping rule ended each arm, or what it still lacked; nothing under fixed limits. */
+static void print_stop_reasons(const json_t *arms, const char *scenario, FILE *out)
+{
+    size_t index;
+    json_t *arm;
+    fputs(paint(out, COLOUR_DIM), out);
+    json_array_foreach((json_t *)arms, index, arm)
+    {
+        const char *reason = text_at(arm, "stop_reason");
+        if (reason && is_text(arm, "scenario", scenario))
+            wrap_print(out, 2, "%s: %s", text_or(arm, "name", "?"), reason);
+    }
+    fputs(paint(out, COLOUR_NONE), out);
+}
+
 /* Kills explain failures by themselves; without one, say why there were any. */
 static void print_failures(const json_t *arms, const char *scenario, FILE *out)
 {
@@ -91,6 +106,7 @@ static int print_scenario(const json_t *arms, const char *scenario, FILE *out)
     if (r == 0)
         table_print(table, out);
     table_free(table);
+    print_stop_reasons(arms, scenario, out);
     print_failures(arms, scenario, out);
     return r;
 }
@@ -184,8 +200,13 @@ static void print_verdict(const json_t *result, FILE *out)
     const char *class = text_or(result, "verdict.class", "inconclusive");
     const char *settle = text_at(result, "verdict.would_settle");
     const char *action = text_at(result, "recommendation.action");
-    fprintf(out, "\n%sVERDICT: %s%s\n", paint(out, COLOUR_BOLD), words_class(class),
+    double confidence = number_at(result, "verdict.confidence");
+    fprintf(out, "\n%sVERDICT: %s%s", paint(out, COLOUR_BOLD), words_class(class),
             paint(out, COLOUR_NONE));
+    if (confidence > 0)
+        fprintf(out, " (confidence %.0f %%, %s)", 100 * confidence,
+                text_or(result, "verdict.level", "Not Proven"));
+    fputc('\n', out);
     wrap_print(out, 2, "%s", text_or(result, "verdict.summary", ""));
     wrap_print(out, 2, "%s", words_class_meaning(class));
     if (settle && *settle)

@@ -118,7 +118,7 @@ const char *words_action(const char *action)
     return FIND(words, action);
 }
 
-const char *words_ended(const char *ended_because)
+const char *words_ended(const char *ended_because, const char *stop_reason)
 {
     static const struct word words[] = {
         {"sequence-complete", "all requests were sent"},
@@ -130,7 +130,11 @@ const char *words_ended(const char *ended_because)
         {"crash-loop", "it kept ending by itself"},
         {"never-ready", "it never became ready"},
     };
-    return ended_because ? FIND(words, ended_because) : "not recorded";
+    if (!ended_because)
+        return "not recorded";
+    if (stop_reason && strcmp(ended_because, "sequence-complete") == 0)
+        return "its budget was spent";
+    return FIND(words, ended_because);
 }
 
 const char *words_metric(const char *metric)

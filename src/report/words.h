@@ -16,8 +16,9 @@ const char *words_level(const char *level);
 const char *words_action(const char *action);
 /* Whether the class is a problem to act on. */
 bool words_class_is_bad(const char *verdict_class);
-/* "enough kills were seen" for an arm's ended_because. */
-const char *words_ended(const char *ended_because);
+/* "enough kills were seen" for an arm's ended_because. `stop_reason`: what the stopping rule said;
+ * NULL: fixed limits. */
+const char *words_ended(const char *ended_because, const char *stop_reason);
 /* "requests until the kill", for a prediction's metric. */
 const char *words_metric(const char *metric);
 

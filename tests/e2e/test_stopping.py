@@ -86,6 +86,7 @@ def test_an_undecided_one_goes_to_the_budget_and_says_so(oomlab, tmp_path):
     assert trigger["requests"]["completed"] == trigger["requests"]["planned"] == 900
     report = (tmp_path / "run" / "report.md").read_text(encoding="utf-8")
     assert trigger["stop_reason"] in report
+    assert "its budget was spent" in report and "all requests were sent" not in report
 
 
 def test_confidence_asks_for_more_kills(oomlab, tmp_path):

@@ -41,7 +41,7 @@ static void test_lab(void **state)
     assert_contains(text,
                     "refuted  leak/raise, if it is startup-demand: not killed; observed: killed");
     assert_contains(text, "leak/trigger, process 1: oom_kill 0 -> 1, exit code 137 at 2026-");
-    assert_contains(text, "VERDICT: memory leak\n");
+    assert_contains(text, "VERDICT: memory leak (confidence 98 %, Strongly Suggested)\n");
     assert_contains(text, "WHAT TO DO: Fix the leak\n");
     free(text);
 }
@@ -58,6 +58,8 @@ static void test_failures_without_a_kill_and_open_predictions_are_told(void **st
         "UPDATE request SET status = 0, error = 'too many in flight' WHERE seq IN (4, 5) AND"
         " arm_id = (SELECT id FROM arm WHERE name = 'patch' LIMIT 1)",
         "UPDATE prediction SET holds = NULL",
+        "UPDATE arm SET stop_reason = 'Not settled within the budget: too few kills.'"
+        " WHERE name = 'trigger'",
         "UPDATE lifetime_end SET wait_status = NULL, wait_code = NULL",
     };
     for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
@@ -76,6 +78,7 @@ static void test_failures_without_a_kill_and_open_predictions_are_told(void **st
     assert_contains(text, "patch: requests failed: HTTP 503 (3)\n");
     assert_contains(text, "patch: the load generator gave up on 2 requests (too many in flight)\n");
     assert_lacks(text, "trigger: requests failed");
+    assert_contains(text, "  trigger: Not settled within the budget: too few kills.\n");
     assert_contains(text, "not decided  leak/raise");
     assert_lacks(text, "holds    ");
     assert_lacks(text, "nan");
