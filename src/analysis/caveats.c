@@ -3,6 +3,7 @@
 
 #include "analysis/statistics.h"
 #include "base/duration.h"
+#include "base/size.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -21,6 +22,9 @@
 #define IDLE_SHARE    0.5
 #define IDLE_MIN_S    60.0
 #define DISTANCES_MAX 4096
+/* The kernel lets no cgroup exceed its limit by more than its batches of pages; what people write
+ * down is rounded to three digits. */
+#define ABOVE_LIMIT 1.05
 
 static const char *const NAMES[CAVEAT_KINDS] = {
     [CAVEAT_FEW_SAMPLES] = "few-samples",
@@ -29,6 +33,8 @@ static const char *const NAMES[CAVEAT_KINDS] = {
     [CAVEAT_ABSENT_VALUES] = "absent-values",
     [CAVEAT_CLOCK_STEPS] = "clock-steps",
     [CAVEAT_LONG_IDLE] = "long-idle",
+    [CAVEAT_CONFLICTS] = "conflicting-values",
+    [CAVEAT_ABOVE_LIMIT] = "above-limit",
 };
 
 const char *caveat_kind_name(enum caveat_kind kind)
@@ -218,6 +224,49 @@ static void say_idle(const struct arm_series *arm, struct caveats *ret)
             100 * idle / observed, spell(longest).text);
 }
 
+static void say_conflicts(const struct arm_series *arm, struct caveats *ret)
+{
+    const struct conflicts *conflicts = &arm->conflicts;
+    char low[SIZE_TEXT_MAX], high[SIZE_TEXT_MAX];
+    if (conflicts->count == 0)
+        return;
+    size_format((uint64_t)conflicts->low, low);
+    size_format((uint64_t)conflicts->high, high);
+    if (conflicts->count == 1)
+        add(ret, CAVEAT_CONFLICTS,
+            "The moment at second %.0f has two sizes, %s and %s; the higher is used. They may be "
+            "of two containers.",
+            conflicts->first_s, low, high);
+    else
+        add(ret, CAVEAT_CONFLICTS,
+            "%zu moments have two sizes each, the first (second %.0f) %s and %s; of each the "
+            "higher is used. They may be of two containers.",
+            conflicts->count, conflicts->first_s, low, high);
+}
+
+double caveats_above_limit(const struct arm_series *arm)
+{
+    double peak = NAN;
+    for (size_t i = 0; i < arm->count; i++) {
+        const struct lifetime_series *lifetime = &arm->lifetimes[i];
+        for (size_t k = 0; k < lifetime->count; k++)
+            peak = fmax(peak, lifetime->points[k].working_set);
+    }
+    return arm->limit_bytes > 0 && peak > ABOVE_LIMIT * arm->limit_bytes ? peak : NAN;
+}
+
+static void say_above_limit(const struct arm_series *arm, struct caveats *ret)
+{
+    double peak = caveats_above_limit(arm);
+    char size[SIZE_TEXT_MAX], limit[SIZE_TEXT_MAX];
+    if (isnan(peak))
+        return;
+    add(ret, CAVEAT_ABOVE_LIMIT,
+        "The samples reach %s, above the limit of %s: they are of more than this container, or "
+        "another limit held then. Nothing is said of the time to that limit.",
+        size_format((uint64_t)peak, size), size_format((uint64_t)arm->limit_bytes, limit));
+}
+
 void caveats_of_arm(const struct arm_series *arm, struct caveats *ret)
 {
     *ret = (struct caveats){0};
@@ -235,4 +284,6 @@ void caveats_of_arm(const struct arm_series *arm, struct caveats *ret)
     say_absent(arm, ret);
     say_clock(arm, ret);
     say_idle(arm, ret);
+    say_conflicts(arm, ret);
+    say_above_limit(arm, ret);
 }

@@ -14,6 +14,8 @@ enum caveat_kind {
     CAVEAT_ABSENT_VALUES,   /* samples without a size */
     CAVEAT_CLOCK_STEPS,     /* the clock went back while they were taken */
     CAVEAT_LONG_IDLE,       /* most of the time no request came */
+    CAVEAT_CONFLICTS,       /* two sizes for one moment */
+    CAVEAT_ABOVE_LIMIT,     /* sizes that the limit does not allow: not its own, or not its limit */
     CAVEAT_KINDS,
 };
 
@@ -30,6 +32,8 @@ struct caveats {
 /* "gaps", "coarse-sampling", ...: in result.json and in the database. */
 const char *caveat_kind_name(enum caveat_kind kind);
 
+/* The highest working set where it is above what the limit allows, in bytes; else NAN. */
+double caveats_above_limit(const struct arm_series *arm);
 /* All that apply to the arm, each once, in the order of the kinds. Nothing of an arm without
  * samples: that is said elsewhere. */
 void caveats_of_arm(const struct arm_series *arm, struct caveats *ret);

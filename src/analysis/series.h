@@ -50,10 +50,18 @@ struct clock_steps {
     size_t left_out; /* samples on the other side of a step, whose times mean something else */
 };
 
+/* Moments for which a record has two sizes; of each the higher is in the series. */
+struct conflicts {
+    size_t count;
+    double first_s;   /* since the start of the process */
+    double low, high; /* the first's sizes, bytes */
+};
+
 struct arm_series {
     double limit_bytes;
     const struct lifetime_series *lifetimes;
     size_t count;
     bool requests_unknown; /* nobody recorded them: that there are none in it says nothing */
     struct clock_steps clock_steps; /* all 0 where the clock was monotonic */
+    struct conflicts conflicts;
 };

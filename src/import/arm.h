@@ -21,7 +21,10 @@ struct arm_work {
     int64_t *life_rows;    /* their rows in `lifetime`; owned */
     double limit;          /* bytes; 0: recorded as none; NAN unknown */
     int64_t limit_fact;
-    int64_t first_ns, last_ns;         /* of all its rows; FACT_TIME_UNKNOWN */
+    double other_limit; /* the newest other one that is told; NAN none */
+    int64_t other_limit_fact, other_limit_ns;
+    double above_limit;        /* the highest sample where it is above the limit; NAN: none is */
+    int64_t first_ns, last_ns; /* of all its rows; FACT_TIME_UNKNOWN */
     unsigned kills, unsettled, others; /* ends by the kernel; ends of unknown cause; all the rest */
     unsigned killer_kills;             /* ends by a user-space killer; in none of the others */
     unsigned falls;                    /* of its memory, at once, where no start is recorded */

@@ -461,12 +461,16 @@ int arm_judge(struct arm_work *arm, struct error *err)
     AUTO_FREE struct lifetime_series *series = calloc(arm->curves.count + 1, sizeof(*series));
     if (!series)
         return error_errno(err, ENOMEM, "judging '%s'", arm->name);
-    const struct arm_series all = {.limit_bytes = arm->limit,
-                                   .lifetimes = series,
-                                   .count = series_of_all(arm, series),
-                                   .requests_unknown = true,
-                                   .clock_steps = arm->curves.clock_steps};
+    struct arm_series all = {.limit_bytes = arm->limit,
+                             .lifetimes = series,
+                             .count = series_of_all(arm, series),
+                             .requests_unknown = true,
+                             .clock_steps = arm->curves.clock_steps,
+                             .conflicts = arm->curves.conflicts};
     caveats_of_arm(&all, &arm->caveats);
+    arm->above_limit = caveats_above_limit(&all);
+    if (!isnan(arm->above_limit)) /* it is not this curve's limit */
+        all.limit_bytes = NAN;
     int r = 0;
     if (has_curve(arm) && arm->unsettled == 0)
         r = judge_curve(arm, &all);

@@ -161,6 +161,19 @@ static int state_curve_ends(struct arm_work *arm, const struct curve *curve, str
     return r;
 }
 
+static int state_other_limit(struct arm_work *arm, struct error *err)
+{
+    char size[SIZE_TEXT_MAX], at[TIMESTAMP_TEXT_MAX];
+    bool timed = arm->other_limit_ns != FACT_TIME_UNKNOWN;
+    const char *which = !arm->limit_fact ? "the one that was given (--limit)"
+                        : timed          ? "the newest one"
+                                         : "the one that was told last";
+    return arm_state(arm, LEVEL_OBSERVED, arm->other_limit_fact, 0, err,
+                     "another record%s%s has a memory limit of %s; %s counts here.",
+                     timed ? " of " : "", timed ? timestamp_format(arm->other_limit_ns, at) : "",
+                     size_format((uint64_t)arm->other_limit, size), which);
+}
+
 static int state_memory(struct arm_work *arm, struct error *err)
 {
     char size[SIZE_TEXT_MAX], limit[SIZE_TEXT_MAX] = "", at[TIMESTAMP_TEXT_MAX];
@@ -171,6 +184,8 @@ static int state_memory(struct arm_work *arm, struct error *err)
     else if (arm->limit_fact)
         r = arm_state(arm, LEVEL_OBSERVED, arm->limit_fact, 0, err, "its memory limit is %s.",
                       size_format((uint64_t)arm->limit, limit));
+    if (r == 0 && arm->other_limit > 0)
+        r = state_other_limit(arm, err);
     const struct curve *best = NULL, *any = NULL;
     for (size_t i = 0; i < arm->curves.count; i++) {
         const struct curve *curve = &arm->curves.items[i];
@@ -184,6 +199,11 @@ static int state_memory(struct arm_work *arm, struct error *err)
         r = arm_state(arm, LEVEL_OBSERVED, best->peak_fact, 0, err,
                       "its highest recorded memory was %s, at %s.",
                       size_format((uint64_t)best->peak, size), moment(best->peak_ns, at));
+    if (r == 0 && best && !isnan(arm->above_limit))
+        r = arm_state(arm, LEVEL_OBSERVED, best->peak_fact, 0, err,
+                      "that is above the memory limit of %s, which no container can exceed: the "
+                      "sample is of more than it, or another limit held then.",
+                      size_format((uint64_t)arm->limit, limit));
     if (r == 0 && !best && any)
         r = arm_state(arm, LEVEL_OBSERVED, any->any_fact, 0, err,
                       "its memory was sampled %zu times, its working set not among them.",

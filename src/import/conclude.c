@@ -40,13 +40,39 @@ static struct store_value time_value(const char *column, int64_t ns)
 /* --- what is known of one container -------------------------------------------------------------
  */
 
+/* The newest other one of its own, where its limit was changed. */
+static int load_other_limit(struct arm_work *arm, struct error *err)
+{
+    sqlite3_stmt *row = NULL;
+    int r = store_prepare(
+        arm->store,
+        "SELECT f.value, f.id, f.at_ns FROM fact f JOIN place p ON p.id = f.place_id"
+        " WHERE f.kind = 'limit' AND f.value > 0 AND p.arm_id = ?1 AND abs(f.value - ?2) >= 1"
+        " ORDER BY f.at_ns DESC, f.id DESC LIMIT 1",
+        &row, err);
+    if (r < 0)
+        return r;
+    sqlite3_bind_int64(row, 1, arm->container->arm_id);
+    sqlite3_bind_double(row, 2, arm->limit);
+    if (sqlite3_step(row) == SQLITE_ROW) {
+        arm->other_limit = sqlite3_column_double(row, 0);
+        arm->other_limit_fact = sqlite3_column_int64(row, 1);
+        arm->other_limit_ns = sqlite3_column_type(row, 2) == SQLITE_NULL
+                                  ? FACT_TIME_UNKNOWN
+                                  : sqlite3_column_int64(row, 2);
+    }
+    sqlite3_finalize(row);
+    return 0;
+}
+
 /* The newest limit that is told of the container, or of its revision or app as a whole; 0 where all
  * that is told of the container is that it has none. */
 static int load_limit(struct arm_work *arm, const struct import_options *options, struct error *err)
 {
     arm->limit = options->limit_bytes;
+    arm->other_limit = NAN;
     if (!isnan(arm->limit))
-        return 0;
+        return load_other_limit(arm, err);
     sqlite3_stmt *row = NULL;
     int r = store_prepare(
         arm->store,
@@ -67,7 +93,7 @@ static int load_limit(struct arm_work *arm, const struct import_options *options
         arm->limit_fact = sqlite3_column_int64(row, 1);
     }
     sqlite3_finalize(row);
-    return 0;
+    return arm->limit > 0 ? load_other_limit(arm, err) : 0;
 }
 
 static int load_span(struct arm_work *arm, struct error *err)
@@ -375,7 +401,8 @@ static bool was_evicted(const struct arm_work *arm)
 static int insert_recommendation(struct arm_work *arm, struct error *err)
 {
     struct recommendation advice;
-    recommend(&arm->verdict, NULL, arm->limit, &arm->forecasts, &advice);
+    double limit = isnan(arm->above_limit) ? arm->limit : NAN; /* not that of these samples */
+    recommend(&arm->verdict, NULL, limit, &arm->forecasts, &advice);
     if (!(arm->limit > 0) && advice.action == ADVISE_KEEP_LIMIT)
         snprintf(advice.reason, sizeof(advice.reason),
                  arm->limit == 0
@@ -383,6 +410,10 @@ static int insert_recommendation(struct arm_work *arm, struct error *err)
                        "only one above it, or the host's memory, can end it for want of memory."
                      : "No out-of-memory kill is recorded; the limit is not, either (--limit), so "
                        "how near its memory came to it cannot be said.");
+    else if (!isnan(arm->above_limit) && advice.action == ADVISE_KEEP_LIMIT)
+        snprintf(advice.reason, sizeof(advice.reason),
+                 "No out-of-memory kill is recorded; the samples are above the limit that is, so "
+                 "how near its memory came to its own cannot be said.");
     if (was_evicted(arm) && advice.action == ADVISE_KEEP_LIMIT)
         snprintf(advice.reason, sizeof(advice.reason),
                  "The kubelet evicted it because its node ran low; the message says on what. Not "
@@ -529,7 +560,8 @@ static int conclude_all(struct all *all, bool empty, struct error *err)
 static int conclude_nothing(struct all *all, struct error *err)
 {
     static const struct container nobody;
-    struct arm_work arm = {.store = all->store, .container = &nobody, .limit = NAN};
+    struct arm_work arm = {
+        .store = all->store, .container = &nobody, .limit = NAN, .above_limit = NAN};
     static const struct estimate none = {NAN, NAN, NAN};
     arm.verdict = (struct verdict){.class = VERDICT_INCONCLUSIVE,
                                    .level = LEVEL_NOT_PROVEN,

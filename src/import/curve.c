@@ -14,6 +14,8 @@
 #define END_GRAIN_NS  (1500 * NS_PER_MS)
 #define END_SCRAPE_NS (60 * NS_PER_S)
 #define FALL_TO       0.5
+/* Two sizes of one moment are at odds when they differ by more of the higher one. */
+#define CONFLICT_SHARE 0.05
 
 void curves_done(struct curves *curves)
 {
@@ -80,7 +82,7 @@ static int add_point(struct curve *curve, int64_t at_ns)
 
 static void note_size(struct curve *curve, int64_t fact, int64_t at_ns, double value)
 {
-    if (!curve->first_fact) {
+    if (!curve->first_fact || (at_ns == curve->first_ns && value > curve->first)) {
         curve->first = value;
         curve->first_ns = at_ns;
         curve->first_fact = fact;
@@ -134,7 +136,17 @@ static bool is_next_process(const struct life *life, const struct curve *curve, 
     return field && sqlite3_column_double(row, 3) < FALL_TO * *field;
 }
 
-static int add_sample(struct curve *curve, sqlite3_stmt *row)
+/* A clock that is coarser than its samples gives one moment sizes, too, but near ones. */
+static void note_conflict(struct conflicts *conflicts, const struct point *point, double value)
+{
+    double low = fmin(point->working_set, value), high = fmax(point->working_set, value);
+    if (!(high - low > CONFLICT_SHARE * high))
+        return;
+    if (conflicts->count++ == 0)
+        *conflicts = (struct conflicts){1, point->t_s, low, high};
+}
+
+static int add_sample(struct curve *curve, sqlite3_stmt *row, struct conflicts *conflicts)
 {
     int64_t at_ns = sqlite3_column_int64(row, 1);
     int metric = sqlite3_column_int(row, 2);
@@ -146,6 +158,7 @@ static int add_sample(struct curve *curve, sqlite3_stmt *row)
         if (same && metric != METRIC_WORKING_SET)
             return 0;
         if (same) { /* the same moment told again: the higher value */
+            note_conflict(conflicts, point, value);
             point->working_set = fmax(point->working_set, value);
             note_size(curve, sqlite3_column_int64(row, 0), at_ns, point->working_set);
             return 0;
@@ -214,7 +227,7 @@ static int load_samples(struct store *store, int64_t arm_id, const struct lives 
             at++;
         }
         if ((lives->count == 0 || within(&lives->items[at], at_ns)) &&
-            add_sample(&curves->items[at], row) < 0)
+            add_sample(&curves->items[at], row, &curves->conflicts) < 0)
             r = error_errno(err, ENOMEM, "reading the samples");
     }
     sqlite3_finalize(row);

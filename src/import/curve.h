@@ -21,6 +21,7 @@ struct curves {
     struct curve *items; /* one for each lifetime; owned */
     size_t count;
     struct clock_steps clock_steps; /* of the tables that they are from */
+    struct conflicts conflicts;
 };
 
 /* At most so many points of a lifetime are kept; of more, the highest of each of equal groups. */

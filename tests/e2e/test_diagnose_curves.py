@@ -2,6 +2,7 @@
 """oomlab diagnose over curves of which something is missing: what is missing is said, and the verdict does not
 pretend that it was there."""
 
+import json
 import random
 
 import pytest
@@ -104,3 +105,51 @@ def test_what_is_no_number_is_refused_with_its_line(oomlab, tmp_path, row, said)
     path.write_text(f"time,memory_bytes\n{ZERO},5e7\n{row}\n")
     done = oomlab("diagnose", path)
     assert done.returncode not in (0, 3) and said in done.stderr and "curve.csv:3" in done.stderr
+
+
+def level(size, count=300, seed=2):
+    noise = random.Random(seed)
+    return [(ZERO + i, int(size + noise.gauss(0, 2e4))) for i in range(count)]
+
+
+def test_two_sizes_at_one_time_are_told(arm):
+    two = [row for pair in zip(level(100e6), level(400e6)) for row in pair]
+    found = arm(two, "--limit", "512Mi")
+    assert caveats(found)["conflicting-values"].startswith(
+        "300 moments have two sizes each, the first (second 0) 95.4 MiB and 381.5 MiB; of each the higher is used.")
+    assert found["verdict"]["class"] == "stable"
+
+
+def test_a_clock_coarser_than_its_samples_is_no_conflict(arm):
+    found = arm([(t - t % 2, m) for t, m in growing(300, step=1)])
+    assert "conflicting-values" not in caveats(found)
+
+
+@pytest.mark.parametrize("rows", [level(400e6), growing(300, step=1, rate=2e6)])
+def test_a_curve_above_its_limit_gets_no_forecast_of_it(oomlab, tmp_path, rows):
+    path = tmp_path / "curve.csv"
+    path.write_text("time,memory_bytes\n" + "".join(f"{t},{m}\n" for t, m in rows))
+    result = oomlab.result("diagnose", "--format", "json", "--limit", "256Mi", path)
+    (found,) = result["arms"]
+    assert "above the limit of 256.0 MiB" in caveats(found)["above-limit"]
+    assert any("above the memory limit of 256.0 MiB, which no container can exceed" in row["statement"]
+               for row in result["evidence"])
+    said = result["recommendation"]["reason"]
+    assert "256.0 MiB" not in said and "headroom" not in said, said
+
+
+def test_another_limit_that_is_recorded_is_told(oomlab, tmp_path):
+    def pod(limit, started):
+        state = {"running": {"startedAt": started}}
+        return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "n", "uid": "u",
+                                                                "creationTimestamp": started},
+                "spec": {"containers": [{"name": "c", "image": "i", "resources": {"limits": {"memory": limit}}}]},
+                "status": {"phase": "Running", "startTime": started, "containerStatuses": [
+                    {"name": "c", "containerID": "containerd://" + "a" * 64, "restartCount": 0, "ready": True,
+                     "state": state}]}}
+    for name, limit, started in (("old", "256Mi", "2026-06-20T04:00:00Z"), ("new", "512Mi", "2026-06-21T04:00:00Z")):
+        (tmp_path / name).write_text(json.dumps(pod(limit, started)))
+    result = oomlab.result("diagnose", "--format", "json", tmp_path / "old", tmp_path / "new")
+    assert [arm["memory_limit_bytes"] for arm in result["arms"]] == [512 * MIB]
+    said = [row["statement"] for row in result["evidence"]]
+    assert "p/c: another record has a memory limit of 256.0 MiB; the one that was told last counts here." in said, said

@@ -162,6 +162,42 @@ static void test_clock(void **state)
                 "steps is judged; 3 samples on the other side of one are left out.");
 }
 
+static void test_conflicts(void **state)
+{
+    (void)state;
+    struct lifetime_series lifetime = make(100, 1);
+    struct caveats caveats;
+    struct arm_series arm = {.limit_bytes = 1e8,
+                             .lifetimes = &lifetime,
+                             .count = 1,
+                             .conflicts = {1, 12, 104857600, 419430400}};
+    caveats_of_arm(&arm, &caveats);
+    assert_only(&caveats, CAVEAT_CONFLICTS,
+                "The moment at second 12 has two sizes, 100.0 MiB and 400.0 MiB; the higher is");
+    arm.conflicts.count = 3;
+    caveats_of_arm(&arm, &caveats);
+    assert_only(&caveats, CAVEAT_CONFLICTS, "3 moments have two sizes each, the first (second 12)");
+}
+
+static void test_above_limit(void **state)
+{
+    (void)state;
+    struct lifetime_series lifetime = make(100, 1); /* 1e7 bytes */
+    struct caveats caveats;
+    struct arm_series arm = {.limit_bytes = 9.6e6, .lifetimes = &lifetime, .count = 1};
+    caveats_of_arm(&arm, &caveats); /* rounded figures */
+    assert_int_equal(caveats.count, 0);
+    assert_true(isnan(caveats_above_limit(&arm)));
+    arm.limit_bytes = 9.5e6;
+    caveats_of_arm(&arm, &caveats);
+    assert_only(&caveats, CAVEAT_ABOVE_LIMIT, "reach 9.5 MiB, above the limit of 9.1 MiB");
+    assert_float_equal(caveats_above_limit(&arm), 1e7, 1);
+    arm.limit_bytes = 0; /* none */
+    assert_true(isnan(caveats_above_limit(&arm)));
+    arm.limit_bytes = NAN;
+    assert_true(isnan(caveats_above_limit(&arm)));
+}
+
 /* The words of all at their longest fit, and each kind has a name. */
 static void test_all_at_once(void **state)
 {
@@ -175,14 +211,17 @@ static void test_all_at_once(void **state)
         points[i].working_set = points[i].anon = i % 2 ? (double)NAN : 1;
     }
     points[50].t_s -= 5e6;
+    points[60].working_set = 1.1e18;
     lifetimes[1] = lifetimes[0];
     lifetimes[1].index = 4000000000;
-    struct arm_series arm = {
-        .limit_bytes = 1e8,
-        .lifetimes = lifetimes,
-        .count = 2,
-        .clock_steps = {
-            .count = 4000000000, .largest_s = 1e9, .left_out = SIZE_MAX, .line = UINT64_MAX}};
+    struct arm_series arm = {.limit_bytes = 1e8,
+                             .lifetimes = lifetimes,
+                             .count = 2,
+                             .clock_steps = {.count = 4000000000,
+                                             .largest_s = 1e9,
+                                             .left_out = SIZE_MAX,
+                                             .line = UINT64_MAX},
+                             .conflicts = {SIZE_MAX, 1e9, 1.1e18, 1.1e18}};
     caveats_of_arm(&arm, &caveats);
     assert_int_equal(caveats.count,
                      CAVEAT_KINDS - 1); /* few samples, and many, do not go together */
@@ -205,6 +244,8 @@ int main(void)
         cmocka_unit_test(test_absent),
         cmocka_unit_test(test_idle),
         cmocka_unit_test(test_clock),
+        cmocka_unit_test(test_conflicts),
+        cmocka_unit_test(test_above_limit),
         cmocka_unit_test(test_all_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
