@@ -45,6 +45,10 @@ struct arm_work {
 int arm_state(struct arm_work *arm, enum evidence_level level, int64_t fact, int64_t life_row,
               struct error *err, const char *format, ...) __attribute__((format(printf, 6, 7)));
 
+/* arm_limit.c: fills in arm->limit and other_limit. `given`: by the user, and above all records;
+ * NAN none. Else the newest limit that is told of the container, or of its revision or app as a
+ * whole; 0 where all that is told of the container is that it has none. */
+int arm_limit_load(struct arm_work *arm, double given, struct error *err);
 /* arm_judge.c: fills in arm->verdict and what goes with it. */
 int arm_judge(struct arm_work *arm, struct error *err);
 /* arm_state.c: every statement about it. */

@@ -40,62 +40,6 @@ static struct store_value time_value(const char *column, int64_t ns)
 /* --- what is known of one container -------------------------------------------------------------
  */
 
-/* The newest other one of its own, where its limit was changed. */
-static int load_other_limit(struct arm_work *arm, struct error *err)
-{
-    sqlite3_stmt *row = NULL;
-    int r = store_prepare(
-        arm->store,
-        "SELECT f.value, f.id, f.at_ns FROM fact f JOIN place p ON p.id = f.place_id"
-        " WHERE f.kind = 'limit' AND f.value > 0 AND p.arm_id = ?1 AND abs(f.value - ?2) >= 1"
-        " ORDER BY f.at_ns DESC, f.id DESC LIMIT 1",
-        &row, err);
-    if (r < 0)
-        return r;
-    sqlite3_bind_int64(row, 1, arm->container->arm_id);
-    sqlite3_bind_double(row, 2, arm->limit);
-    if (sqlite3_step(row) == SQLITE_ROW) {
-        arm->other_limit = sqlite3_column_double(row, 0);
-        arm->other_limit_fact = sqlite3_column_int64(row, 1);
-        arm->other_limit_ns = sqlite3_column_type(row, 2) == SQLITE_NULL
-                                  ? FACT_TIME_UNKNOWN
-                                  : sqlite3_column_int64(row, 2);
-    }
-    sqlite3_finalize(row);
-    return 0;
-}
-
-/* The newest limit that is told of the container, or of its revision or app as a whole; 0 where all
- * that is told of the container is that it has none. */
-static int load_limit(struct arm_work *arm, const struct import_options *options, struct error *err)
-{
-    arm->limit = options->limit_bytes;
-    arm->other_limit = NAN;
-    if (!isnan(arm->limit))
-        return load_other_limit(arm, err);
-    sqlite3_stmt *row = NULL;
-    int r = store_prepare(
-        arm->store,
-        "SELECT f.value, f.id FROM fact f JOIN place p ON p.id = f.place_id"
-        " WHERE f.kind = 'limit' AND (f.value > 0 OR p.arm_id = ?1) AND (p.arm_id = ?1 OR"
-        " (p.replica IS NULL AND p.container IS NULL AND"
-        "  ((p.revision IS NOT NULL AND p.revision = ?2) OR"
-        "   (p.revision IS NULL AND p.app = ?3))))"
-        " ORDER BY f.value > 0 DESC, p.arm_id = ?1 DESC, f.at_ns DESC, f.id DESC LIMIT 1",
-        &row, err);
-    if (r < 0)
-        return r;
-    sqlite3_bind_int64(row, 1, arm->container->arm_id);
-    sqlite3_bind_text(row, 2, arm->container->revision, -1, SQLITE_STATIC);
-    sqlite3_bind_text(row, 3, arm->container->app, -1, SQLITE_STATIC);
-    if (sqlite3_step(row) == SQLITE_ROW) {
-        arm->limit = sqlite3_column_double(row, 0);
-        arm->limit_fact = sqlite3_column_int64(row, 1);
-    }
-    sqlite3_finalize(row);
-    return arm->limit > 0 ? load_other_limit(arm, err) : 0;
-}
-
 static int load_span(struct arm_work *arm, struct error *err)
 {
     sqlite3_stmt *row = NULL;
@@ -196,7 +140,7 @@ static int know(struct arm_work *arm, const struct import_options *options, stru
 {
     int64_t arm_id = arm->container->arm_id;
     arm->weakest = LEVEL_MEASURED;
-    int r = load_limit(arm, options, err);
+    int r = arm_limit_load(arm, options->limit_bytes, err);
     if (r == 0)
         r = load_span(arm, err);
     if (r == 0)
