@@ -5,9 +5,10 @@ export LC_ALL ?= C.UTF-8
 FUZZ_SECONDS ?= 60
 ROW_RUNS ?= 20
 HEAP_RUNS ?= 20
+HEAP_KILLS ?= 1000
 SOURCES = $(shell git ls-files '*.c' '*.h')
 
-.PHONY: run test test-vm attribution bench accuracy heap-truth fuzz asan tsan tidy format format-check install build clean help
+.PHONY: run test test-vm attribution bench accuracy heap-truth heap-storm fuzz asan tsan tidy format format-check install build clean help
 
 help:
 	@echo 'make run           install what is missing, build, run the built-in lab'
@@ -17,6 +18,7 @@ help:
 	@echo 'make bench         measurements'
 	@echo 'make accuracy      the verdict on the labelled traces: docs/accuracy.md'
 	@echo 'make heap-truth    the heap profile against the truth, HEAP_RUNS kills (20): docs/heap.md'
+	@echo 'make heap-storm    the heap recorder killed HEAP_KILLS times (1000) amid threads, forks and signals'
 	@echo 'make fuzz          every fuzz target for FUZZ_SECONDS each (60)'
 	@echo 'make asan tsan     unit tests under AddressSanitizer+UBSan, threads under ThreadSanitizer'
 	@echo 'make tidy          clang-tidy          make format   clang-format'
@@ -60,6 +62,11 @@ heap-truth:
 	@scripts/deps test
 	@scripts/build $(BUILD) -Dtests=enabled
 	@OOMLAB=$(BUILD)/oomlab python3 tests/heap/sites.py --runs $(HEAP_RUNS)
+
+heap-storm:
+	@scripts/deps test
+	@scripts/build $(BUILD) -Dtests=enabled
+	@python3 tests/heap/storm.py --build $(BUILD) --runs $(HEAP_KILLS)
 
 fuzz:
 	@scripts/deps ci
