@@ -319,14 +319,14 @@ static double usual_rise(const struct profile *profile)
     return count ? rises[(size_t)(RISE_QUANTILE * (double)(count - 1))] : 0;
 }
 
-static size_t count_releases(const struct profile *profile)
+static size_t count_releases(struct profile *profile)
 {
     double low = lowest(profile->retained, profile->count), high = low;
     for (size_t i = 0; i < profile->count; i++)
         high = fmax(high, profile->retained[i]);
     double share = fmax(MIB_BYTES, RELEASE_SHARE * (high - low));
     return trend_releases(profile->retained, profile->count,
-                          fmax(share, RELEASE_RISES * usual_rise(profile)));
+                          fmax(share, RELEASE_RISES * usual_rise(profile)), &profile->troughs);
 }
 
 int profile_init(struct profile *profile, const struct lifetime_series *lifetime)

@@ -28,6 +28,7 @@ struct profile {
     double *idle_values;
     size_t idle_count, gap_count; /* the first gap_count of them lie between and after cycles */
     size_t releases;
+    struct trend_troughs troughs;           /* between them */
     double baseline;                        /* retained before the first request; NAN unknown */
     double settled_s;                       /* end of warm-up */
     double cycle_growth[GROWTH_CYCLES_MAX]; /* of the first cycles */

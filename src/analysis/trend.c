@@ -241,8 +241,9 @@ size_t trend_floor(const double *x, const double *y, size_t count, size_t bins, 
     return used;
 }
 
-size_t trend_releases(const double *y, size_t count, double drop)
+size_t trend_releases(const double *y, size_t count, double drop, struct trend_troughs *ret_troughs)
 {
+    struct trend_troughs troughs = {0, NAN, NAN, NAN};
     size_t releases = 0;
     bool falling = false;
     double extreme = count ? y[0] : 0; /* highest while rising, lowest while falling */
@@ -250,10 +251,16 @@ size_t trend_releases(const double *y, size_t count, double drop)
         if (falling ? y[i] < extreme : y[i] > extreme) {
             extreme = y[i];
         } else if (fabs(y[i] - extreme) >= drop) {
+            if (falling) {
+                troughs.before_last = troughs.last;
+                troughs.last = extreme;
+                troughs.first = troughs.count++ == 0 ? extreme : troughs.first;
+            }
             releases += !falling;
             falling = !falling;
             extreme = y[i];
         }
     }
+    *ret_troughs = troughs;
     return releases;
 }

@@ -42,8 +42,16 @@ int trend_common(const struct trend_series *series, size_t count, struct trend *
 size_t trend_floor(const double *x, const double *y, size_t count, size_t bins, double *ret_x,
                    double *ret_y);
 
-/* How often y fell by at least `drop` below the highest value since the last fall. */
-size_t trend_releases(const double *y, size_t count, double drop);
+/* The lowest values between two rises of a sawtooth. */
+struct trend_troughs {
+    size_t count;
+    double first, before_last, last; /* NAN as long as there are too few */
+};
+
+/* How often y fell by at least `drop` below the highest value since the last fall. The troughs are
+ * those that y rose out of again by as much. */
+size_t trend_releases(const double *y, size_t count, double drop,
+                      struct trend_troughs *ret_troughs);
 
 /* What the process keeps: the working set without active page cache, which the kernel can still
  * reclaim; that is anonymous, shared and kernel memory. NAN when unknown. */

@@ -59,7 +59,18 @@ struct survival {
     double cache_growth;
     unsigned cycles, growing_cycles; /* after the first */
     size_t releases;
+    bool troughs_rise;
 };
+
+/* A collector gave memory back at least twice, and each time less: between its last two troughs the
+ * floor rose as much as it did before. That its teeth hide that in a third of the time is no
+ * levelling off. */
+static bool troughs_rise(const struct trend_troughs *troughs, double material)
+{
+    double rise = troughs->last - troughs->first;
+    return troughs->count >= 2 && rise >= material &&
+           troughs->last - troughs->before_last >= 0.5 * rise / (double)(troughs->count - 1);
+}
 
 static double page_cache_growth(const struct profile *profile)
 {
@@ -131,6 +142,7 @@ static void survey(const struct view *view, const struct verdict *verdict,
     survival->thirds = thirds_of(profile, view_by_requests(view));
     survival->cache_growth = page_cache_growth(profile);
     survival->releases = profile->releases;
+    survival->troughs_rise = troughs_rise(&profile->troughs, survival->material);
     count_cycles(profile, verdict->drift_bytes.value, survival);
 }
 
@@ -193,7 +205,7 @@ static void judge_page_cache(const struct survival *survival, struct verdict *ve
 /* Hardly anything came in the last third, or something went. */
 static bool levels_off(const struct survival *survival)
 {
-    return survival->thirds.last <= LEVELLED_SHARE;
+    return survival->thirds.last <= LEVELLED_SHARE && !survival->troughs_rise;
 }
 
 static void judge_levelled(const struct view *view, const struct survival *survival,
@@ -350,7 +362,7 @@ static void judge_unsure(const struct view *view, const struct survival *surviva
 {
     const struct estimate *drift = &verdict->drift_bytes;
     bool fell_back = view_near_limit(view) && survival->releases > 0;
-    if (!fell_back && fabs(survival->thirds.last) <= LEVELLED_SHARE) {
+    if (!fell_back && fabs(survival->thirds.last) <= LEVELLED_SHARE && !survival->troughs_rise) {
         judge_levelled(view, survival, verdict);
         return;
     }

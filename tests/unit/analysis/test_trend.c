@@ -213,9 +213,14 @@ static void test_releases(void **state)
 {
     (void)state;
     double saw[] = {0, 10, 20, 5, 15, 25, 6, 30, 29, 28, 30}, flat[] = {5, 5.5, 5, 5.5};
-    assert_int_equal(trend_releases(saw, COUNT(saw), 10), 2);
-    assert_int_equal(trend_releases(flat, COUNT(flat), 1), 0);
-    assert_int_equal(trend_releases(flat, 0, 1), 0);
+    struct trend_troughs troughs;
+    assert_int_equal(trend_releases(saw, COUNT(saw), 10, &troughs), 2);
+    assert_int_equal(troughs.count, 2);
+    assert_true(troughs.first == 5 && troughs.before_last == 5 && troughs.last == 6);
+    assert_int_equal(trend_releases(flat, COUNT(flat), 1, &troughs), 0);
+    assert_int_equal(troughs.count, 0);
+    assert_int_equal(trend_releases(flat, 0, 1, &troughs), 0);
+    assert_int_equal(troughs.count, 0);
 }
 
 static void test_retained_bytes(void **state)

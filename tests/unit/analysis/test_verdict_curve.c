@@ -135,6 +135,38 @@ static void test_words_of_what_is_not_flat(void **state)
     assert_non_null(strstr(verdict.summary, "would not have shown in 23 h 59 min"));
 }
 
+/* A sample each second: what is kept grows to `kept_mib` in each of the collector's periods of 100
+ * s up to `until_s`, below teeth of `tooth_mib`. */
+static struct verdict sawtooth(double periods, double kept_mib, double until_s, double tooth_mib)
+{
+    struct random random = {1};
+    size_t count = (size_t)(100 * periods);
+    for (size_t i = 0; i < count; i++)
+        put(i, (double)i,
+            (150 + kept_mib * fmin((double)i, until_s) / 100 + tooth_mib * (double)(i % 100) / 100 +
+             0.02 * sim_normal(&random)) *
+                MIB);
+    return judge(count, true);
+}
+
+/* Wherever in the collector's period the curve ends: what rises from trough to trough is never
+ * called level, and what does not is never called a leak. */
+static void test_a_slow_collector(void **state)
+{
+    (void)state;
+    for (double periods = 2.2; periods < 12; periods += 0.1) {
+        for (double tooth = 30; tooth <= 120; tooth += 30) {
+            enum verdict_class leaks = sawtooth(periods, 10, INFINITY, tooth).class;
+            if (leaks != VERDICT_LEAK && leaks != VERDICT_INCONCLUSIVE)
+                fail_msg("%g periods, teeth of %g MiB: %s", periods, tooth,
+                         verdict_class_name(leaks));
+            enum verdict_class fills = sawtooth(periods, 40, 150, tooth).class;
+            if (fills == VERDICT_LEAK)
+                fail_msg("%g periods, teeth of %g MiB: a leak of what is full", periods, tooth);
+        }
+    }
+}
+
 /* Slow growth as the kernel counts it: nothing for some cycles, and then a batch at once. */
 static void test_growth_in_batches(void **state)
 {
@@ -179,6 +211,7 @@ int main(void)
         cmocka_unit_test(test_level_and_then_rising),
         cmocka_unit_test(test_a_peak_that_was_there_before),
         cmocka_unit_test(test_words_of_what_is_not_flat),
+        cmocka_unit_test(test_a_slow_collector),
         cmocka_unit_test(test_growth_in_batches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
