@@ -125,6 +125,21 @@ static void drop_tear_down(struct profile *profile)
         profile->count = from + 1;
 }
 
+/* Forget how long it lay at its limit before the kill: the OOM killer waits as long as something
+ * can be reclaimed, be it the program's own code. Memory cannot rise there, whatever the program
+ * asks for, and so its way ended when it arrived. */
+static void drop_stall(struct profile *profile)
+{
+    double limit = profile->lifetime->peak_bytes;
+    if (profile->lifetime->cause != CAUSE_OOM_CONTAINER_LIMIT || !(limit > 0))
+        return;
+    while (profile->count > 1 &&
+           profile->retained[profile->count - 2] >= PROFILE_AT_LIMIT * limit) {
+        profile->count--;
+        profile->end_s = profile->t[profile->count - 1];
+    }
+}
+
 /* Few bins where the curve is a sawtooth (each then holds a trough), many where it is smooth. */
 size_t profile_floor_bins(size_t points, size_t releases)
 {
@@ -287,7 +302,7 @@ static void measure_cycles(struct profile *profile)
     double start = profile->count ? profile->t[0] : INFINITY, first_end = NAN;
     for (size_t i = 0; i < lifetime->span_count; i++) {
         const struct span *span = &lifetime->spans[i];
-        if (span->kind != SPAN_CYCLE || span->start_s < start || span->end_s > lifetime->uptime_s)
+        if (span->kind != SPAN_CYCLE || span->start_s < start || span->end_s > profile->end_s)
             continue;
         profile->cycle_total++;
         if (profile->cycle_count == GROWTH_CYCLES_MAX)
@@ -331,13 +346,15 @@ static size_t count_releases(struct profile *profile)
 
 int profile_init(struct profile *profile, const struct lifetime_series *lifetime)
 {
-    *profile = (struct profile){.lifetime = lifetime, .baseline = NAN, .settled_s = NAN};
+    *profile = (struct profile){
+        .lifetime = lifetime, .end_s = lifetime->uptime_s, .baseline = NAN, .settled_s = NAN};
     int rc = busy_init(&profile->cycles, lifetime);
     if (rc == 0)
         rc = copy_points(profile);
     if (rc)
         return rc;
     drop_tear_down(profile);
+    drop_stall(profile);
     profile->baseline = find_baseline(profile);
     profile->releases = count_releases(profile);
     measure_cycles(profile);

@@ -8,6 +8,9 @@
 
 #define PROFILE_FLOOR_MAX 48 /* bins of the retained floor */
 #define PROFILE_IDLE_MAX  12 /* bins of each idle phase */
+/* Of its limit: a process that keeps so much has no room but for the pages that the kernel takes
+ * away and reads again. */
+#define PROFILE_AT_LIMIT 0.97
 
 /* Floor points of one series or of several behind one another. */
 struct floor {
@@ -20,6 +23,7 @@ struct profile {
     double *t, *requests, *in_flight, *retained,
         *cache; /* after readiness, retained known; owned */
     size_t count;
+    double end_s; /* of the lifetime, or of its way to the limit */
     struct busy cycles;
     struct floor by_requests;  /* during cycles: x is requests */
     struct floor by_time;      /* x is seconds */

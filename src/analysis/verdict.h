@@ -20,10 +20,11 @@ struct verdict {
     double peak_bytes;           /* highest working set over all lifetimes */
     double
         need_bytes; /* that without page cache, which is given back when needed; NAN or 0 unknown */
-    double limit_bytes;      /* the arm's */
-    unsigned child_kills;    /* OOM kills that the main processes outlived */
-    bool watched;            /* its requests or its readiness were */
-    unsigned kills;          /* ends by oom-container-limit, -ancestor-limit or -host */
+    double limit_bytes;   /* the arm's */
+    unsigned child_kills; /* OOM kills that the main processes outlived */
+    bool watched;         /* its requests or its readiness were */
+    bool held_at_limit;   /* it filled its limit, was not killed, and could not grow any further */
+    unsigned kills;       /* ends by oom-container-limit, -ancestor-limit or -host */
     unsigned agree, repeats; /* of so many lifetimes that ended for memory, those that show the
                                 class; 0 of 0 where none did or it is left open */
 };

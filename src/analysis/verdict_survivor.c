@@ -384,6 +384,31 @@ static void judge_unsure(const struct view *view, const struct survival *surviva
                                 : "A longer curve.");
 }
 
+/* In its last third. A level there is the limit's. */
+static bool is_held_at_limit(const struct view *view)
+{
+    const struct floor *floor = &view->longest->by_time;
+    double limit = view->arm->limit_bytes, lowest = INFINITY;
+    for (size_t i = floor->count * 2 / 3; i < floor->count; i++)
+        lowest = fmin(lowest, floor->y[i]);
+    return limit > 0 && isfinite(lowest) && lowest >= PROFILE_AT_LIMIT * limit;
+}
+
+/* The OOM killer waits as long as something can be reclaimed, be it the program's own code, which
+ * is read again at once: the process stalls instead of being killed. */
+static void judge_held(const struct view *view, struct verdict *verdict)
+{
+    verdict_leave_open(verdict, LEVEL_INFERRED);
+    verdict->held_at_limit = true;
+    verdict_say(verdict->summary,
+                "It filled its limit (%s of %s) and stayed there without being killed: it is the "
+                "limit that keeps it level, and a process there stalls while the kernel takes its "
+                "pages away and reads them again. Whether it would grow on does not show.",
+                bytes_words(view->need_bytes).text, limit_words(view->arm->limit_bytes).text);
+    verdict_say(verdict->would_settle, "%s under a higher limit.",
+                view->traffic ? "The same requests" : "The same work");
+}
+
 int verdict_of_survivor(const struct view *view, struct verdict *verdict)
 {
     struct survival survival = {.p_value = NAN, .scatter = NAN};
@@ -398,8 +423,10 @@ int verdict_of_survivor(const struct view *view, struct verdict *verdict)
     }
     survey(view, verdict, &survival);
     const struct estimate *drift = &verdict->drift_bytes;
-    if (survival.p_value < TREND_P && drift->low > 0 && drift->value >= survival.material &&
-        drift->value >= SCATTER_FACTOR * survival.scatter) {
+    if (is_held_at_limit(view)) {
+        judge_held(view, verdict);
+    } else if (survival.p_value < TREND_P && drift->low > 0 && drift->value >= survival.material &&
+               drift->value >= SCATTER_FACTOR * survival.scatter) {
         judge_growing(view, &survival, verdict);
     } else if (drift->value >= 2 * survival.material &&
                drift->value >= verdict_larger_share(survival.limit, 0.05, 2 * MATERIAL_BYTES)) {

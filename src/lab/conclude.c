@@ -121,7 +121,7 @@ static bool is_negative(const struct arm_findings *trigger)
 {
     const struct verdict *v = &trigger->verdict;
     return v->class == VERDICT_LEAK || v->class == VERDICT_NOT_MEMORY || v->kills > 0 ||
-           v->child_kills > 0 || trigger->result.end == ARM_CRASH_LOOP ||
+           v->child_kills > 0 || v->held_at_limit || trigger->result.end == ARM_CRASH_LOOP ||
            trigger->result.end == ARM_NEVER_READY;
 }
 

@@ -192,7 +192,8 @@ static bool is_pointless(const struct scenario_findings *findings, enum arm_kind
     const struct arm_findings *trigger = &findings->arms[ARM_TRIGGER];
     if (findings->plan->expect != EXPECT_NOTHING || kind == ARM_TRIGGER || kind == ARM_CONTROL)
         return false;
-    if (!trigger->ran || trigger->verdict.kills > 0 || trigger->verdict.child_kills > 0)
+    if (!trigger->ran || trigger->verdict.kills > 0 || trigger->verdict.child_kills > 0 ||
+        (kind == ARM_RAISE && trigger->verdict.held_at_limit))
         return false;
     /* The patch is the known-good arm against which small growth shows. */
     return !(kind == ARM_PATCH && (trigger->verdict.class == VERDICT_LEAK ||

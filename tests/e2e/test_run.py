@@ -67,11 +67,12 @@ def runtime_command(language):
     return [node, "--max-old-space-size=4096", str(SERVERS / "leaky.js")]
 
 
-@pytest.mark.parametrize("language, memory", [("python", "96Mi"), ("node", "192Mi")])
-def test_leaky_server_is_killed_and_called_a_leak(oomlab, language, memory):
+# Cycles that have room for three lives of it, also where it takes seconds to start.
+@pytest.mark.parametrize("language, memory, cycles", [("python", "96Mi", "5"), ("node", "192Mi", "10")])
+def test_leaky_server_is_killed_and_called_a_leak(oomlab, language, memory, cycles):
     result = oomlab.result(
         "run", "--memory", memory, "--port", "auto", "--request", "GET /search?q=x", "--env", "LEAK=1",
-        "--env", "KIB=1024", "--ready", "http:/health", "--rate", "100/s", "--cycles", "5",
+        "--env", "KIB=1024", "--ready", "http:/health", "--rate", "100/s", "--cycles", cycles,
         "--per-cycle", "200", "--patch-env", "LEAK=0", "--format", "json", "--",
         *runtime_command(language), status=3, timeout=200)
     trigger = arm(result, "trigger")

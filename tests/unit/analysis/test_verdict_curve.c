@@ -13,6 +13,7 @@
 #include "simulate.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define MIB        1048576.0
@@ -167,6 +168,80 @@ static void test_a_slow_collector(void **state)
     }
 }
 
+/* It rises for half of the time to a share of its limit, and stays. */
+static struct verdict filling(double share)
+{
+    for (size_t i = 0; i < 600; i++)
+        put(i, (double)i, LIMIT * (0.2 + (share - 0.2) * fmin(1, (double)i / 300)));
+    return judge(600, true);
+}
+
+static void test_a_level_at_the_limit_is_the_limits(void **state)
+{
+    (void)state;
+    struct verdict verdict = filling(0.99);
+    assert_int_equal(verdict.class, VERDICT_INCONCLUSIVE);
+    assert_true(verdict.held_at_limit);
+    assert_non_null(strstr(verdict.summary, "It filled its limit (506.9 MiB of 512.0 MiB)"));
+    assert_string_equal(verdict.would_settle, "The same work under a higher limit.");
+    verdict = filling(0.9);
+    assert_false(verdict.held_at_limit);
+    assert_int_equal(verdict.class, VERDICT_BOUNDED_CACHE);
+}
+
+/* Each killed lifetime lies at its limit for as long again before the kill. */
+static void stall(struct arm_series *arm, struct lifetime_series *lifetimes, struct point **copies)
+{
+    for (size_t i = 0; i < arm->count; i++) {
+        struct lifetime_series *lifetime = &lifetimes[i];
+        *lifetime = arm->lifetimes[i];
+        copies[i] = calloc(2 * lifetime->count + 1, sizeof(**copies));
+        assert_non_null(copies[i]);
+        memcpy(copies[i], lifetime->points, lifetime->count * sizeof(**copies));
+        if (lifetime->cause != CAUSE_OOM_CONTAINER_LIMIT || lifetime->count == 0)
+            continue;
+        for (size_t k = 0; k < lifetime->count; k++) {
+            struct point last = lifetime->points[lifetime->count - 1];
+            last.t_s = lifetime->uptime_s + lifetime->points[k].t_s;
+            last.anon += 0.995 * arm->limit_bytes - last.working_set;
+            last.working_set = 0.995 * arm->limit_bytes;
+            copies[i][lifetime->count + k] = last;
+        }
+        lifetime->points = copies[i];
+        lifetime->count *= 2;
+        lifetime->uptime_s *= 2;
+        lifetime->peak_bytes = arm->limit_bytes;
+    }
+    arm->lifetimes = lifetimes;
+}
+
+static void judge_stalled(enum model model, uint64_t seed)
+{
+    struct sim sim = sim_draw(model, seed);
+    struct arm_series arm = sim_run(&sim), stalled = arm;
+    struct lifetime_series lifetimes[16];
+    struct point *copies[16] = {0};
+    struct verdict before, after;
+    assert_in_range(arm.count, 1, 16);
+    assert_int_equal(verdict_of_arm(&arm, &before), 0);
+    stall(&stalled, lifetimes, copies);
+    assert_int_equal(verdict_of_arm(&stalled, &after), 0);
+    if (before.class == VERDICT_LEAK && after.class != VERDICT_LEAK)
+        fail_msg("%s, seed %ju: %s", model_name(model), (uintmax_t)seed, after.summary);
+    for (size_t i = 0; i < arm.count; i++)
+        free(copies[i]);
+    sim_done(&arm);
+}
+
+static void test_a_stall_before_the_kill_hides_no_leak(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        judge_stalled(MODEL_LEAK, seed);
+        judge_stalled(MODEL_LEAK_TIME, seed);
+    }
+}
+
 /* Slow growth as the kernel counts it: nothing for some cycles, and then a batch at once. */
 static void test_growth_in_batches(void **state)
 {
@@ -212,6 +287,8 @@ int main(void)
         cmocka_unit_test(test_a_peak_that_was_there_before),
         cmocka_unit_test(test_words_of_what_is_not_flat),
         cmocka_unit_test(test_a_slow_collector),
+        cmocka_unit_test(test_a_level_at_the_limit_is_the_limits),
+        cmocka_unit_test(test_a_stall_before_the_kill_hides_no_leak),
         cmocka_unit_test(test_growth_in_batches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
