@@ -98,7 +98,7 @@ static unsigned most_level(void)
 {
     uint64_t rate = __atomic_load_n(&map->header.rate_bytes, __ATOMIC_RELAXED);
     unsigned level = 0;
-    while (rate << (level + 1) <= SITE_MAX_BYTES)
+    while (rate != 0 && rate << (level + 1) <= SITE_MAX_BYTES) /* 0: the map was overwritten */
         level++;
     return level;
 }

@@ -41,6 +41,7 @@ class Storm:
     def __init__(self, build_directory, program, library, directory):
         self.tools = Path(build_directory) / "tests" / "heap"
         self.map, self.counters = Path(directory) / "map", Path(directory) / "counters"
+        self.map.unlink(missing_ok=True)  # a child of the last one may still have it mapped
         subprocess.run([self.tools / "make-heap-map", self.map, str(RATE)], check=True)
         self.counters.write_bytes(bytes(4096))
         env = {**os.environ, "OOMLAB_HEAP": str(self.map),
