@@ -6,9 +6,11 @@
 #include "base/duration.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -150,6 +152,27 @@ static int start_polling(uv_loop_t *loop, struct loop_daemon *daemon, struct err
     return r < 0 ? error_errno(err, -r, "watching the HTTP server") : 0;
 }
 
+/* Percent-encoding undone in place, but for that of a NUL: it would end the text, and what stands
+ * before it is another name. */
+static size_t unescape(void *context, struct MHD_Connection *connection, char *text)
+{
+    char *to = text;
+    (void)context;
+    (void)connection;
+    for (const char *from = text; *from; from++) {
+        unsigned value = 0;
+        if (*from == '%' && isxdigit((unsigned char)from[1]) && isxdigit((unsigned char)from[2]) &&
+            sscanf(from + 1, "%2x", &value) == 1 && value != 0) {
+            *to++ = (char)value;
+            from += 2;
+        } else {
+            *to++ = *from;
+        }
+    }
+    *to = '\0';
+    return (size_t)(to - text);
+}
+
 int loop_daemon_new(uv_loop_t *loop, const struct loop_daemon_options *options,
                     struct loop_daemon **ret, struct error *err)
 {
@@ -165,7 +188,7 @@ int loop_daemon_new(uv_loop_t *loop, const struct loop_daemon_options *options,
         options->connections_max, MHD_OPTION_CONNECTION_TIMEOUT, options->idle_timeout_s,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_NOTIFY_COMPLETED,
         options->completed, options->context, MHD_OPTION_NOTIFY_CONNECTION, on_connection, daemon,
-        MHD_OPTION_END);
+        MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_END);
     if (!daemon->daemon) {
         close(options->listen_fd);
         free(daemon);

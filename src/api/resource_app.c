@@ -68,7 +68,7 @@ json_t *app_json(struct app *app)
     json_object_set_new(properties, "runningStatus",
                         json_string(latest || !app->revisions ? "Running" : "Stopped"));
     json_object_set_new(properties, "latestRevisionName",
-                        latest ? json_string(latest->name) : json_null());
+                        app->revisions ? json_string(app->revisions->name) : json_null());
     json_object_set_new(properties, "latestReadyRevisionName",
                         ready ? json_string(ready->name) : json_null());
     json_object_set_new(properties, "outboundIpAddresses", json_pack("[s]", "127.0.0.1"));

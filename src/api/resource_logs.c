@@ -57,6 +57,19 @@ static json_t *event_json(sqlite3_stmt *rows)
     return row;
 }
 
+/* The newest row of the app: where to go on from when none was shown. */
+static int64_t newest_event(struct app *app, struct error *err)
+{
+    sqlite3_stmt *rows = NULL;
+    int64_t newest = 0;
+    int r = state_query(app->serve->state, &rows, err,
+                        "SELECT coalesce(max(id), 0) FROM event WHERE app_id = ?", "i", app->id);
+    if (r == 0 && state_step(app->serve->state, rows, err))
+        newest = sqlite3_column_int64(rows, 0);
+    sqlite3_finalize(rows);
+    return newest;
+}
+
 /* The last `tail` rows, or, after a cursor, all that follow. */
 static void system_logs(struct app *app, const struct log_query *query, struct reply *reply)
 {
@@ -78,6 +91,8 @@ static void system_logs(struct app *app, const struct log_query *query, struct r
         json_array_append_new(list, event_json(rows));
     }
     sqlite3_finalize(rows);
+    if (r == 0 && query->after < 0 && json_array_size(list) == 0)
+        next = newest_event(app, &err);
     if (r < 0 || err.code < 0) {
         json_decref(list);
         reply_failure(reply, "InternalServerError", &err);

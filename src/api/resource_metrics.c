@@ -31,7 +31,7 @@ static const struct metric_kind KINDS[] = {
 
 struct metric_query {
     int64_t start, end, step; /* minutes */
-    char revision[REVISION_NAME_MAX], replica[200];
+    char revision[200], replica[200];
     bool by_revision, by_replica; /* a series each ("eq '*'") */
 };
 
@@ -66,16 +66,42 @@ static int64_t parse_interval(const char *text)
     return strcmp(text, "P1D") == 0 ? 1440 : 0;
 }
 
-static void parse_equals(const char *filter, const char *name, char *ret, size_t size, bool *ret_by)
+/* One "NAME eq 'VALUE'"; what follows it, or NULL where it is none. '*': a series each. */
+static const char *parse_equals(const char *text, struct metric_query *query)
 {
-    const char *at = strcasestr(filter, name);
-    char value[200] = "";
-    if (!at || sscanf(at + strlen(name), " eq '%199[^']'", value) != 1)
-        return;
-    if (strcmp(value, "*") == 0)
-        *ret_by = true;
-    else
-        snprintf(ret, size, "%s", value);
+    static const char *const NAMES[] = {"revisionName", "podName", "replicaName"};
+    for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++) {
+        char value[200];
+        int used = 0;
+        size_t length = strlen(NAMES[i]);
+        if (strncasecmp(text, NAMES[i], length) != 0 ||
+            sscanf(text + length, " eq '%199[^']'%n", value, &used) != 1 || used == 0)
+            continue;
+        bool each = strcmp(value, "*") == 0;
+        *(i == 0 ? &query->by_revision : &query->by_replica) |= each;
+        if (!each)
+            snprintf(i == 0 ? query->revision : query->replica, sizeof(query->revision), "%s",
+                     value);
+        return text + length + used;
+    }
+    return NULL;
+}
+
+/* Terms with "and" between them: nothing that is not understood is passed over. */
+static bool parse_filter(const char *filter, struct metric_query *query)
+{
+    filter += strspn(filter, " ");
+    for (;;) {
+        filter = parse_equals(filter, query);
+        if (!filter)
+            return false;
+        filter += strspn(filter, " ");
+        if (*filter == '\0')
+            return true;
+        if (strncasecmp(filter, "and ", 4) != 0)
+            return false;
+        filter += 4 + strspn(filter + 4, " ");
+    }
 }
 
 static bool parse_query(struct request *request, struct metric_query *query, struct reply *reply)
@@ -105,12 +131,11 @@ static bool parse_query(struct request *request, struct metric_query *query, str
                     POINTS_MAX);
         return false;
     }
-    if (filter) {
-        parse_equals(filter, "revisionName", query->revision, sizeof(query->revision),
-                     &query->by_revision);
-        parse_equals(filter, "podName", query->replica, sizeof(query->replica), &query->by_replica);
-        parse_equals(filter, "replicaName", query->replica, sizeof(query->replica),
-                     &query->by_replica);
+    if (filter && !parse_filter(filter, query)) {
+        reply_error(reply, MHD_HTTP_BAD_REQUEST, "BadRequest",
+                    "the filter is revisionName, podName or replicaName eq 'VALUE' (or '*'), with "
+                    "'and' between them; 'or' and 'ne' are not supported here");
+        return false;
     }
     return true;
 }
@@ -172,7 +197,7 @@ struct series {
     struct point *points;
     size_t count;
     json_t *list;
-    char revision[REVISION_NAME_MAX], replica[200];
+    char revision[200], replica[200];
     bool open;
 };
 

@@ -24,8 +24,10 @@
 #include <sys/utsname.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
+#include <unistd.h>
 
 #define TICK_MS        1000
+#define GIVE_UP_S      10
 #define TRIM_EVERY     60 /* ticks */
 #define SESSIONS_MAX   8  /* directories with consoles that are kept */
 #define STOP_GRACE_MAX (60 * NS_PER_S)
@@ -36,6 +38,7 @@ struct running {
     int lock_fd;
     unsigned ticks;
     bool handles, attached;
+    int64_t give_up_ns; /* CLOCK_MONOTONIC; 0: the evidence can be written */
 };
 
 /* --- directories ---------------------------------------------------------------------------- */
@@ -181,14 +184,27 @@ static void on_signal(uv_signal_t *handle, int number)
         stop(serve);
 }
 
+/* Without evidence no end of a replica is told any more, and so none is waited for: the containers
+ * are killed, and if that does not end serve, it ends as by SIGKILL, after which the next start
+ * clears up. */
+static void give_up(struct running *running)
+{
+    if (running->give_up_ns == 0) {
+        log_error("the evidence cannot be written any more: stopping");
+        stop(&running->serve);
+        hurry(&running->serve);
+        running->give_up_ns = clock_monotonic_ns() + GIVE_UP_S * NS_PER_S;
+    } else if (clock_monotonic_ns() >= running->give_up_ns) {
+        _exit(EXIT_FAILURE);
+    }
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct running *running = timer->data;
     struct error err;
-    if (store_failed(running->serve.store) && !running->serve.stopping) {
-        log_error("the evidence cannot be written any more: stopping");
-        stop(&running->serve);
-    }
+    if (store_failed(running->serve.store))
+        give_up(running);
     if (pump_run(&running->serve, &err) < 0 && running->ticks % TRIM_EVERY == 0)
         log_warning("%s", err.text);
     if (++running->ticks % TRIM_EVERY == 0) {

@@ -186,6 +186,59 @@ static int check_container(json_t *template, uint16_t port, struct error *err)
     return r == 0 ? image_check(container, err) : r;
 }
 
+/* What Azure has and we have not is refused by name: taken in silence it would have no effect, and
+ * secrets would be stored and shown. */
+static int check_unsupported(const json_t *template, const json_t *configuration, struct error *err)
+{
+    const json_t *container = template_container(template);
+    const struct {
+        const json_t *of;
+        const char *key, *name;
+    } unsupported[] = {
+        {configuration, "secrets", "configuration.secrets"},
+        {configuration, "registries", "configuration.registries"},
+        {template, "volumes", "template.volumes"},
+        {container, "volumeMounts", "template.containers[0].volumeMounts"},
+        {json_object_get(template, "scale"), "rules", "template.scale.rules"},
+    };
+    for (size_t i = 0; i < sizeof(unsupported) / sizeof(unsupported[0]); i++) {
+        if (json_array_size(json_object_get(unsupported[i].of, unsupported[i].key)) > 0)
+            return error_usage(err, "%s is not supported here", unsupported[i].name);
+    }
+    if (json_is_true(json_object_get(json_object_get(configuration, "dapr"), "enabled")))
+        return error_usage(err, "configuration.dapr is not supported here");
+    return 0;
+}
+
+static int check_modes(const json_t *configuration, struct error *err)
+{
+    const char *mode = text_of(configuration, "activeRevisionsMode");
+    const char *transport = text_of(json_object_get(configuration, "ingress"), "transport");
+    if (mode && strcasecmp(mode, "single") != 0 && strcasecmp(mode, "multiple") != 0)
+        return error_usage(
+            err, "configuration.activeRevisionsMode is Single or Multiple, not '%.40s'", mode);
+    if (transport && strcasecmp(transport, "auto") != 0 && strcasecmp(transport, "http") != 0)
+        return error_usage(err, "ingress.transport is Auto or Http here, not '%.40s'", transport);
+    return 0;
+}
+
+/* Replicas may be left out. */
+static int check_scale(const json_t *scale, struct error *err)
+{
+    const json_t *least = json_object_get(scale, "minReplicas");
+    const json_t *most = json_object_get(scale, "maxReplicas");
+    bool numbers = (!least || json_is_null(least) || json_is_integer(least)) &&
+                   (!most || json_is_null(most) || json_is_integer(most));
+    json_int_t low = json_integer_value(least), high = json_integer_value(most);
+    if (numbers && low >= 0 && low <= REPLICAS_MAX &&
+        (!json_is_integer(most) || (high >= 1 && high <= REPLICAS_MAX && high >= low)))
+        return 0;
+    return error_usage(err,
+                       "scale: minReplicas (0 to %d) and maxReplicas (1 to %d) are whole numbers, "
+                       "the first not above the second",
+                       REPLICAS_MAX, REPLICAS_MAX);
+}
+
 int template_check(json_t *properties, const struct template_options *options,
                    const char **ret_code, struct error *err)
 {
@@ -199,17 +252,12 @@ int template_check(json_t *properties, const struct template_options *options,
     if (json_is_object(ingress) && port == 0)
         return error_usage(err, "ingress.targetPort must be between 1 and 65535");
     int r = check_container(template, port, err);
-    json_int_t least =
-        json_integer_value(json_object_get(json_object_get(template, "scale"), "minReplicas"));
-    const json_t *most = json_object_get(json_object_get(template, "scale"), "maxReplicas");
-    if (r == 0 && (least < 0 || least > REPLICAS_MAX ||
-                   (json_is_integer(most) &&
-                    (json_integer_value(most) < 1 || json_integer_value(most) > REPLICAS_MAX ||
-                     json_integer_value(most) < least))))
-        return error_usage(err,
-                           "scale: minReplicas (0 to %d) must not exceed maxReplicas (1 to "
-                           "%d)",
-                           REPLICAS_MAX, REPLICAS_MAX);
+    if (r == 0)
+        r = check_unsupported(template, configuration, err);
+    if (r == 0)
+        r = check_modes(configuration, err);
+    if (r == 0)
+        r = check_scale(json_object_get(template, "scale"), err);
     if (r < 0)
         return r;
     return check_size(template, options, ret_code, err);

@@ -94,6 +94,24 @@ int az_require(const struct invocation *invocation, const char *value, const cha
                        option);
 }
 
+struct az_segment az_segment(const char *name)
+{
+    static const char UNRESERVED[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                     "0123456789-._~()";
+    struct az_segment ret;
+    size_t used = 0;
+    for (; *name && used + sizeof("%252F") < sizeof(ret.text); name++) {
+        if (*name == '/')
+            used += (size_t)sprintf(ret.text + used, "%%252F");
+        else if (strchr(UNRESERVED, *name))
+            ret.text[used++] = *name;
+        else
+            used += (size_t)sprintf(ret.text + used, "%%%02X", (unsigned char)*name);
+    }
+    ret.text[used] = '\0';
+    return ret;
+}
+
 __attribute__((format(printf, 3, 0))) static void
 put_path(char path[static AZ_PATH_MAX], size_t used, const char *format, va_list rest)
 {
@@ -108,9 +126,8 @@ put_path(char path[static AZ_PATH_MAX], size_t used, const char *format, va_list
 void az_path(char path[static AZ_PATH_MAX], const struct az_arguments *arguments,
              const char *format, ...)
 {
-    int used =
-        snprintf(path, AZ_PATH_MAX, "/subscriptions/" AZ_SUBSCRIPTION "/resourceGroups/%.90s",
-                 arguments->group);
+    int used = snprintf(path, AZ_PATH_MAX, "/subscriptions/" AZ_SUBSCRIPTION "/resourceGroups/%s",
+                        az_segment(arguments->group).text);
     va_list rest;
     va_start(rest, format);
     put_path(path, (size_t)used, format, rest);
@@ -122,8 +139,8 @@ void az_app_path(char path[static AZ_PATH_MAX], const struct az_arguments *argum
 {
     int used = snprintf(path, AZ_PATH_MAX,
                         "/subscriptions/" AZ_SUBSCRIPTION
-                        "/resourceGroups/%.90s/providers/Microsoft.App/containerApps/%.100s",
-                        arguments->group, arguments->name);
+                        "/resourceGroups/%s/providers/Microsoft.App/containerApps/%s",
+                        az_segment(arguments->group).text, az_segment(arguments->name).text);
     va_list rest;
     va_start(rest, format);
     put_path(path, (size_t)used, format, rest);

@@ -108,8 +108,18 @@ int az_failed(struct error *err);
 
 /* --- paths ---------------------------------------------------------------------------------- */
 
-#define AZ_PATH_MAX 1024
-/* "/subscriptions/S/resourceGroups/GROUP" and what follows, with api-version. */
+#define AZ_PATH_MAX    4096
+#define AZ_SEGMENT_MAX 768
+/* A name as one segment of a path, whatever it is: percent-encoded, so that it can begin no query
+ * and reach no other resource. A slash, which is in no name, arrives as "%2F" and is refused. What
+ * is cut off is longer than any name may be. */
+struct az_segment {
+    char text[AZ_SEGMENT_MAX];
+};
+struct az_segment az_segment(const char *name);
+
+/* "/subscriptions/S/resourceGroups/GROUP" and what follows, with api-version. The format's own
+ * names are segments. */
 void az_path(char path[static AZ_PATH_MAX], const struct az_arguments *arguments,
              const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* The app's path and, below it, `format`. */

@@ -115,6 +115,7 @@ static int perform(CURL *easy, const char *server, const char *method, const cha
     *headers = curl_slist_append(*headers, "Expect:");
     *headers = curl_slist_append(*headers, "Content-Type: application/json");
     curl_easy_setopt(easy, CURLOPT_URL, buffer_text(&url));
+    curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L); /* ".." is a name like any other */
     curl_easy_setopt(easy, CURLOPT_PROXY, "");
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     if (text || strcmp(method, "POST") == 0)

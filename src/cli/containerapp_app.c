@@ -75,6 +75,12 @@ static int apply_ingress(const struct az_arguments *arguments, json_t *configura
 {
     char *end = NULL;
     long port = arguments->target_port ? strtol(arguments->target_port, &end, 10) : 0;
+    if (arguments->revisions_mode && strcasecmp(arguments->revisions_mode, "multiple") != 0 &&
+        strcasecmp(arguments->revisions_mode, "single") != 0)
+        return error_usage(err,
+                           "argument --revisions-mode: '%.40s' is not a valid value (multiple, "
+                           "single)",
+                           arguments->revisions_mode);
     if (arguments->revisions_mode)
         json_object_set_new(configuration, "activeRevisionsMode",
                             json_string(strcasecmp(arguments->revisions_mode, "multiple") == 0

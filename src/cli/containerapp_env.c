@@ -34,8 +34,8 @@ static int environment(const struct invocation *invocation, const char *method, 
     const struct az_arguments *arguments = invocation->arguments;
     if (r < 0)
         return r;
-    az_path(path, arguments, "/providers/Microsoft.App/managedEnvironments/%.100s",
-            arguments->name);
+    az_path(path, arguments, "/providers/Microsoft.App/managedEnvironments/%s",
+            az_segment(arguments->name).text);
     return ask(invocation, method, path, err);
 }
 

@@ -71,7 +71,7 @@ int cli_revision_show(const struct invocation *invocation, struct error *err)
     int r = require_revision(invocation, err);
     if (r < 0)
         return r;
-    az_app_path(path, arguments, "/revisions/%s", arguments->revision);
+    az_app_path(path, arguments, "/revisions/%s", az_segment(arguments->revision).text);
     return show(invocation, path, NULL, err);
 }
 
@@ -84,7 +84,7 @@ int cli_revision_act(const struct invocation *invocation, struct error *err)
     int r = require_revision(invocation, err);
     if (r < 0)
         return r;
-    az_app_path(path, arguments, "/revisions/%s/%s", arguments->revision,
+    az_app_path(path, arguments, "/revisions/%s/%s", az_segment(arguments->revision).text,
                 strrchr(invocation->verb->name, ' ') + 1);
     r = az_ask(arguments, "POST", path, NULL, &answer, err);
     return r == 0 ? az_print(arguments, json_incref(answer.body), NULL, err) : az_failed(err);
@@ -125,7 +125,7 @@ int cli_revision_copy(const struct invocation *invocation, struct error *err)
     if (r == 0 && !from)
         r = error_usage(err, "the app has no active revision: give --from-revision");
     if (r == 0) {
-        az_app_path(path, arguments, "/revisions/%s", from);
+        az_app_path(path, arguments, "/revisions/%s", az_segment(from).text);
         r = az_ask(arguments, "GET", path, NULL, &answer, err);
     }
     json_decref(app);
@@ -171,7 +171,7 @@ static int load_replicas(const struct invocation *invocation, json_t **ret, stru
     int r = find_revision(invocation, revision, sizeof(revision), err);
     if (r < 0)
         return r;
-    az_app_path(path, invocation->arguments, "/revisions/%s/replicas", revision);
+    az_app_path(path, invocation->arguments, "/revisions/%s/replicas", az_segment(revision).text);
     return az_list(invocation->arguments, path, ret, err);
 }
 
@@ -211,6 +211,7 @@ int cli_replica_show(const struct invocation *invocation, struct error *err)
         r = find_revision(invocation, revision, sizeof(revision), err);
     if (r < 0)
         return az_failed(err);
-    az_app_path(path, arguments, "/revisions/%s/replicas/%s", revision, arguments->replica);
+    az_app_path(path, arguments, "/revisions/%s/replicas/%s", az_segment(revision).text,
+                az_segment(arguments->replica).text);
     return show(invocation, path, NULL, err);
 }

@@ -9,9 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static json_t *list_json(const char *const *words)
+/* One empty word clears the list, as with az. */
+static json_t *words_json(const char *const *words)
 {
     json_t *list = json_array();
+    if (words[0] && words[0][0] == '\0' && !words[1])
+        return list;
     for (; *words; words++)
         json_array_append_new(list, json_string(*words));
     return list;
@@ -66,7 +69,10 @@ static int env_put(json_t *env, const char *pair, struct error *err)
                            "Environment variables must be in the format \"<key>=<value> "
                            "<key>=secretref:<value> ...\", not '%.60s'",
                            pair);
-    json_t *made = json_pack("{s:s%, s:s}", "name", pair, length, "value", pair + length + 1);
+    const char *value = pair + length + 1;
+    bool secret = strncmp(value, "secretref:", strlen("secretref:")) == 0;
+    json_t *made = json_pack("{s:s%, s:s}", "name", pair, length, secret ? "secretRef" : "value",
+                             value + (secret ? strlen("secretref:") : 0));
     if (!made)
         return error_usage(err, "the environment variable '%.60s' is no UTF-8", pair);
     for (size_t i = 0; i < json_array_size(env); i++) {
@@ -174,9 +180,9 @@ int template_apply(const struct az_arguments *arguments, json_t *template, struc
         json_object_set_new(container, "image", image_json(arguments->image));
     if (arguments->command)
         json_object_set_new(container, "command",
-                            list_json((const char *const *)arguments->command));
+                            words_json((const char *const *)arguments->command));
     if (arguments->args)
-        json_object_set_new(container, "args", list_json((const char *const *)arguments->args));
+        json_object_set_new(container, "args", words_json((const char *const *)arguments->args));
     if (arguments->revision_suffix)
         json_object_set_new(template, "revisionSuffix", json_string(arguments->revision_suffix));
     int r = apply_size(arguments, container, err);

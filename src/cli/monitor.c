@@ -89,9 +89,9 @@ static int put_resource(struct buffer *path, const struct invocation *invocation
     if (r < 0)
         return r;
     buffer_puts(path, "/subscriptions/" AZ_SUBSCRIPTION "/resourceGroups/");
-    put_escaped(path, arguments->group);
+    buffer_puts(path, az_segment(arguments->group).text);
     buffer_puts(path, "/providers/Microsoft.App/containerApps/");
-    put_escaped(path, arguments->resource);
+    buffer_puts(path, az_segment(arguments->resource).text);
     return 0;
 }
 

@@ -176,6 +176,9 @@ def test_state_survives_a_stop_and_a_kill(serve):
         pids.add(found[0]["name"])
     assert len(pids) == 2
     rows = serve.get(f"{APPS}/stays/oomlab/logs?type=system&tail=300")["value"]
+    none = serve.get(f"{APPS}/stays/oomlab/logs?type=system&tail=0")
+    assert none["value"] == [] and none["next"] > 0  # where --follow --tail 0 goes on from
+    assert serve.get(f"{APPS}/stays/oomlab/logs?type=system&after={none['next']}")["value"] == []
     assert [r["Reason"] for r in rows].count("RevisionCreation") == 1
     assert [r["Reason"] for r in rows].count("AssigningReplica") == 3
 

@@ -158,3 +158,88 @@ def test_a_file_in_the_sockets_place_is_kept(tmp_path):
     assert done.returncode == 2
     assert "is no socket" in done.stderr
     assert path.read_text() == "kept"
+
+
+@pytest.mark.parametrize("name", ["../../../../../resourceGroups/victim", "../containerApps/kept", "kept/revisions",
+                                  "kept?api-version=2022-03-01#", "%6bept", "kept%2Frevisions", "..", ".", "a b", "x'; drop",
+                                  "ünïcode", "k" * 300])
+def test_the_client_reaches_nothing_but_what_is_named(serve, name):
+    """A name is one segment of a path, whatever stands in it: nothing else is shown, changed or deleted."""
+    serve.az("group", "create", "--name", "victim", "--location", "local")
+    status, value, _ = serve.ask("PUT", f"{APPS}/kept", app_body(SLEEP))
+    assert status in (200, 201), value
+    group = ("--resource-group", "rg")
+    for words in (("containerapp", "show"), ("containerapp", "delete", "--yes"), ("containerapp", "env", "show"),
+                  ("containerapp", "env", "delete", "--yes"), ("containerapp", "revision", "list")):
+        done = serve.az(*words, "--name", name, *group)
+        assert done.returncode in (1, 2, 3), (words, done.stdout)
+        assert "no answer" not in done.stderr
+    done = serve.az("containerapp", "revision", "show", "--name", "kept", "--revision", name, *group)
+    assert done.returncode in (1, 2, 3), done.stdout
+    done = serve.az("group", "delete", "--yes", "--name", name)
+    assert done.returncode in (1, 2, 3), done.stdout
+    groups = [group["name"] for group in serve.get(f"{GROUP.rsplit('/', 1)[0]}")["value"]]
+    assert {"victim", "rg"} <= set(groups)
+    assert serve.get(f"{APPS}/kept")["name"] == "kept"
+
+
+def test_a_nul_in_a_path_ends_no_name(serve):
+    groups = GROUP.rsplit("/", 1)[0]
+    assert serve.ask("PUT", f"{groups}/other", {"location": "local"})[0] in (200, 201)
+    assert serve.ask("DELETE", f"{groups}/other%00x")[0] in (400, 404)
+    assert serve.ask("PUT", f"{groups}/made%00x", {"location": "local"})[0] in (400, 404)
+    assert {"other"} <= {group["name"] for group in serve.get(groups)["value"]}
+    assert "made" not in {group["name"] for group in serve.get(groups)["value"]}
+
+
+@pytest.mark.parametrize("change, named", [
+    ({"configuration": {"secrets": [{"name": "s", "value": "top-secret"}]}}, "configuration.secrets"),
+    ({"configuration": {"registries": [{"server": "x"}]}}, "configuration.registries"),
+    ({"configuration": {"dapr": {"enabled": True}}}, "configuration.dapr"),
+    ({"configuration": {"activeRevisionsMode": "Triple"}}, "activeRevisionsMode"),
+    ({"template": {"volumes": [{"name": "v"}]}}, "template.volumes"),
+    ({"template": {"scale": {"rules": [{"name": "r"}]}}}, "template.scale.rules"),
+    ({"template": {"scale": {"minReplicas": "2"}}}, "minReplicas"),
+    ({"template": {"scale": {"minReplicas": 1.5}}}, "minReplicas")])
+def test_what_would_have_no_effect_is_refused_by_name(serve, change, named):
+    body = app_body(SLEEP)
+    for part, value in change.items():
+        body["properties"].setdefault(part, {}).update(value)
+    status, value, _ = serve.ask("PUT", f"{APPS}/refused", body)
+    assert status == 400 and named in value["error"]["message"], value
+    assert serve.ask("GET", f"{APPS}/refused")[0] == 404
+
+
+@pytest.mark.parametrize("value", ["garbage", "bogus eq 'x'", "revisionName ne 'x'", "revisionName eq 'a' or revisionName eq 'b'",
+                                   "revisionName eq 'a' and", "revisionName eq 'a'b"])
+def test_filters_that_are_not_understood_are_refused(serve, value):
+    serve.ask("PUT", f"{APPS}/kept", app_body(SLEEP))
+    done = serve.az("monitor", "metrics", "list", "--resource", "kept", "--resource-group", "rg", "--metric",
+                    "WorkingSetBytes", "--filter", value)
+    assert done.returncode == 1 and "filter" in done.stderr, (done.stdout, done.stderr)
+
+
+def test_a_secret_reference_is_no_value(serve):
+    done = serve.az("containerapp", "create", "--name", "secret", "--resource-group", "rg", "--environment", "env", "--image",
+                    "host", "--command", "/bin/sleep", "1000", "--env-vars", "A=secretref:b")
+    assert done.returncode == 1 and "secretRef is not supported" in done.stderr, done.stderr
+
+
+def test_a_full_disk_ends_serve(tmp_path, no_leftovers):
+    """The containers are killed, and serve ends with an error instead of waiting for what cannot be written."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small disk")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=900k", "tmpfs", disk], check=True)
+    try:
+        server = Serve(disk / "serve", "--allow-any-size")
+        server.log = tmp_path / "serve.log"
+        server.start()
+        server.prepare()
+        server.ask("PUT", f"{APPS}/noisy", app_body(["/bin/sh", "-c", "while :; do echo 0123456789012345678901234567890123456789; done"]))
+        assert server.process.wait(90) == 1
+    finally:
+        server.kill()
+        subprocess.run(["umount", disk], check=True)
+    assert "cannot be written any more" in server.log.read_text(encoding="utf-8")

@@ -155,15 +155,16 @@ static struct verdict sawtooth(double periods, double kept_mib, double until_s, 
 static void test_a_slow_collector(void **state)
 {
     (void)state;
-    for (double periods = 2.2; periods < 12; periods += 0.1) {
-        for (double tooth = 30; tooth <= 120; tooth += 30) {
-            enum verdict_class leaks = sawtooth(periods, 10, INFINITY, tooth).class;
+    for (unsigned tenths = 22; tenths < 120; tenths++) {
+        for (unsigned tooth = 30; tooth <= 120; tooth += 30) {
+            enum verdict_class leaks = sawtooth(tenths / 10.0, 10, INFINITY, tooth).class;
             if (leaks != VERDICT_LEAK && leaks != VERDICT_INCONCLUSIVE)
-                fail_msg("%g periods, teeth of %g MiB: %s", periods, tooth,
+                fail_msg("%g periods, teeth of %u MiB: %s", tenths / 10.0, tooth,
                          verdict_class_name(leaks));
-            enum verdict_class fills = sawtooth(periods, 40, 150, tooth).class;
+            enum verdict_class fills = sawtooth(tenths / 10.0, 40, 150, tooth).class;
             if (fills == VERDICT_LEAK)
-                fail_msg("%g periods, teeth of %g MiB: a leak of what is full", periods, tooth);
+                fail_msg("%g periods, teeth of %u MiB: a leak of what is full", tenths / 10.0,
+                         tooth);
         }
     }
 }
