@@ -80,8 +80,13 @@ int cgroup_create(const struct cgroup *parent, const char *name, struct cgroup *
                   struct error *err);
 int cgroup_set_limits(const struct cgroup *cgroup, const struct cgroup_limits *limits,
                       struct error *err);
-/* Move a process in (v1, and v2 where CLONE_INTO_CGROUP is not to be had). */
+/* Move a process in. The kernel waits for an RCU grace period, milliseconds to tens of them, before
+ * it moves another one than the writer itself. */
 int cgroup_attach(const struct cgroup *cgroup, pid_t pid, struct error *err);
+/* v1: open what a process without threads moves itself in by, without that wait (Linux 5.5): it
+ * writes "0" to each. `fds` are -1 where there is nothing to write, on v2 all of them. -errno leaves
+ * nothing open. */
+int cgroup_open_entrances(const struct cgroup *cgroup, int fds[CGROUP_CONTROLLERS]);
 /* SIGKILL every process inside, cgroup.kill where it exists, until none is left or `deadline_ns`
  * (monotonic) has passed: -ETIMEDOUT. */
 int cgroup_kill_all(const struct cgroup *cgroup, int64_t deadline_ns, struct error *err);

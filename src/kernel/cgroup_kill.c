@@ -36,6 +36,22 @@ int cgroup_attach(const struct cgroup *cgroup, pid_t pid, struct error *err)
     return 0;
 }
 
+/* "tasks" moves one thread, and only for that the kernel leaves out the lock over all processes. */
+int cgroup_open_entrances(const struct cgroup *cgroup, int fds[CGROUP_CONTROLLERS])
+{
+    int r = 0;
+    for (int i = 0; i < CGROUP_CONTROLLERS; i++) {
+        fds[i] = -1;
+        if (r < 0 || cgroup->version != CGROUP_V1 || cgroup->dir_fd[i] < 0)
+            continue;
+        fds[i] = openat(cgroup->dir_fd[i], "tasks", O_WRONLY | O_CLOEXEC);
+        r = fds[i] < 0 ? -errno : 0;
+    }
+    for (int i = 0; r < 0 && i < CGROUP_CONTROLLERS; i++)
+        close_fd(&fds[i]);
+    return r;
+}
+
 /* The first `max` pids of cgroup.procs. */
 static int read_members(int dir_fd, pid_t *pids, unsigned max)
 {

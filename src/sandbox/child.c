@@ -39,6 +39,16 @@ static void check(const struct child_plan *plan, long result, enum child_step st
         fail(plan, step, 0);
 }
 
+/* Moving itself costs nothing; whoever is moved by another waits for an RCU grace period. */
+static bool enter_cgroup(const struct child_plan *plan)
+{
+    bool inside = true;
+    for (int i = 0; i < CGROUP_CONTROLLERS; i++)
+        if (plan->entrance_fds[i] >= 0)
+            inside = write(plan->entrance_fds[i], "0", 1) == 1 && inside;
+    return inside;
+}
+
 static void wait_for_parent(const struct child_plan *plan)
 {
     char byte;
@@ -48,6 +58,14 @@ static void wait_for_parent(const struct child_plan *plan)
     while (n < 0 && errno == EINTR);
     if (n != 1)
         _exit(EXIT_NOT_STARTED);
+}
+
+static void report_and_wait(const struct child_plan *plan, enum child_step step)
+{
+    struct child_report report = {.step = step};
+    if (write(plan->control_fd, &report, sizeof(report)) != (ssize_t)sizeof(report))
+        _exit(EXIT_NOT_STARTED);
+    wait_for_parent(plan);
 }
 
 static int close_from_to(unsigned first, unsigned last, int descriptors_max)
@@ -197,13 +215,13 @@ _Noreturn void child_main(const struct child_plan *plan)
 {
     check(plan, prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), CHILD_STEP_DEATH_SIGNAL);
     prctl(PR_SET_NAME, CHILD_HELD_NAME, 0, 0, 0);
+    bool inside = enter_cgroup(plan);
     arrange_descriptors(plan);
     wait_for_parent(plan);
+    if (!inside)
+        report_and_wait(plan, CHILD_OUTSIDE);
     enter_container(plan);
-    struct child_report ready = {.step = CHILD_READY};
-    if (write(plan->control_fd, &ready, sizeof(ready)) != (ssize_t)sizeof(ready))
-        _exit(EXIT_NOT_STARTED);
-    wait_for_parent(plan);
+    report_and_wait(plan, CHILD_READY);
     reset_signals(plan);
     execute(plan);
 }

@@ -44,6 +44,7 @@ static const char *step_text(enum child_step step)
     case CHILD_STEP_SIGNALS:
         return "resetting its signals";
     case CHILD_READY:
+    case CHILD_OUTSIDE:
     case CHILD_STEP_EXEC:
         break;
     }

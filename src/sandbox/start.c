@@ -25,6 +25,7 @@
 /* What the child needs in descriptors, all above 2 so that none is in the way of another. */
 struct child_fds {
     int control, null, out, err;
+    int entrances[CGROUP_CONTROLLERS];
 };
 
 static void child_fds_close(struct child_fds *fds)
@@ -33,6 +34,8 @@ static void child_fds_close(struct child_fds *fds)
     close_fd(&fds->null);
     close_fd(&fds->out);
     close_fd(&fds->err);
+    for (int i = 0; i < CGROUP_CONTROLLERS; i++)
+        close_fd(&fds->entrances[i]);
 }
 
 static int check_name(const char *name, struct error *err)
@@ -71,7 +74,7 @@ static int open_fds(const struct sandbox_spec *spec, struct sandbox *sandbox, st
         r = duplicate(spec->stdout_fd, &fds->out);
     if (r == 0)
         r = duplicate(spec->stderr_fd, &fds->err);
-    return r;
+    return r < 0 ? r : cgroup_open_entrances(&sandbox->cgroup, fds->entrances);
 }
 
 static bool own_oom_score_is_negative(void)
@@ -109,6 +112,7 @@ static int clone_held(struct sandbox *sandbox, const struct sandbox_spec *spec,
         .descriptors_max = descriptors_max(),
     };
     snprintf(plan.hostname, sizeof(plan.hostname), "%s", spec->name);
+    memcpy(plan.entrance_fds, fds->entrances, sizeof(plan.entrance_fds));
     struct spawn_request request = {
         .plan = &plan,
         .new_user = sandbox->new_user,
@@ -155,30 +159,45 @@ static bool has_spoken(const struct sandbox *sandbox)
     return poll(&answer, 1, 0) == 1;
 }
 
+/* Its report once it is set up, or why it is not; as receive_report(). */
+static int set_up(struct sandbox *sandbox, struct child_report *ret, struct error *err)
+{
+    send_go(sandbox);
+    int r = receive_report(sandbox, ret);
+    if (r != 1 || ret->step != CHILD_OUTSIDE)
+        return r;
+    r = cgroup_attach(&sandbox->cgroup, sandbox->pid, err);
+    if (r < 0 && !has_spoken(sandbox))
+        return r;
+    send_go(sandbox);
+    return receive_report(sandbox, ret);
+}
+
 /* From the clone to the held child. */
 static int bring_up(struct sandbox *sandbox, const struct sandbox_spec *spec, struct error *err)
 {
     int r = 0;
-    if (!sandbox->in_cgroup)
+    if (!sandbox->in_cgroup && sandbox->cgroup.version == CGROUP_V2)
         r = cgroup_attach(&sandbox->cgroup, sandbox->pid, err);
     if (r == 0 && sandbox->new_user)
         r = spawn_map_user(sandbox->pid, spec->user, err);
     if (r < 0 && !has_spoken(sandbox))
         return r;
-    send_go(sandbox);
     struct child_report report;
-    r = receive_report(sandbox, &report);
+    r = set_up(sandbox, &report, err);
     if (r == -ETIMEDOUT)
         return error_set(err, ETIMEDOUT, "its process hangs while it is being set up");
     if (r == 0)
         return failure_silent(sandbox, err);
+    if (r < 0)
+        return r;
     return report.step == CHILD_READY ? 0 : failure_reported(sandbox, &report, err);
 }
 
 static int start(struct sandbox_root *root, const struct sandbox_spec *spec,
                  struct sandbox *sandbox, struct error *err)
 {
-    CLEANUP(child_fds_close) struct child_fds fds = {-1, -1, -1, -1};
+    CLEANUP(child_fds_close) struct child_fds fds = {-1, -1, -1, -1, {-1, -1, -1, -1}};
     int r = command_init(spec->argv[0], spec->env, spec->directory, &sandbox->command, err);
     if (r == 0 && spec->root && !(sandbox->command.root = strdup(spec->root)))
         r = error_errno(err, ENOMEM, "looking up '%s'", spec->argv[0]);

@@ -235,6 +235,46 @@ static void test_fallbacks(void **state)
     check_blocks(blocks, sizeof(blocks) / sizeof(*blocks));
 }
 
+/* A child that may not move itself into its cgroups is moved: it never runs outside of them. The
+ * filter refuses to write a single byte. */
+static int run_outside(void)
+{
+    struct sandbox_root *root = root_or_fail();
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+    struct error err = {.text = ""};
+    struct box box;
+    pid_t member = 0;
+    int r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(write), 1,
+                             SCMP_A2(SCMP_CMP_EQ, 1));
+    if (r < 0 || seccomp_load(filter) < 0)
+        return 2;
+    if (box_start(root, &(struct box_request){.args = {"wait"}}, &box, &err) < 0) {
+        fprintf(stderr, "%s\n", err.text);
+        return 3;
+    }
+    bool inside = true;
+    for (int i = 0; i < CGROUP_CONTROLLERS; i++) {
+        struct cgroup one = {.dir_fd = {sandbox_cgroup(box.sandbox)->dir_fd[i]}};
+        if (one.dir_fd[CGROUP_MEMORY] >= 0)
+            inside = inside && cgroup_members(&one, &member, 1) == 1 &&
+                     member == sandbox_pid(box.sandbox);
+    }
+    box_done(&box);
+    sandbox_root_free(root);
+    return inside ? 0 : 4;
+}
+
+static void test_moved_by_parent(void **state)
+{
+    (void)state;
+    pid_t child = fork_process();
+    if (child == 0)
+        _exit(run_outside());
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
 /* No memory for a process: no other way is tried. */
 static void test_no_clone_at_all(void **state)
 {
@@ -281,7 +321,7 @@ int main(void)
         cmocka_unit_test(test_bad_directory),      cmocka_unit_test(test_killed_while_held),
         cmocka_unit_test(test_every_step_blocked), cmocka_unit_test(test_proc_refused),
         cmocka_unit_test(test_fallbacks),          cmocka_unit_test(test_no_clone_at_all),
-        cmocka_unit_test(test_root_fails),
+        cmocka_unit_test(test_root_fails),         cmocka_unit_test(test_moved_by_parent),
     };
     return cmocka_run_group_tests(tests, suite_setup, suite_teardown);
 }
