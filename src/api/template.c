@@ -16,7 +16,9 @@
 #define REPLICAS_MAX       300 /* as Azure's */
 #define PIDS_MAX           4096
 #define STARTUP_FAILURES   240
+#define LOCAL_PROBE_FIRST  (2 * NS_PER_MS)
 #define LOCAL_PROBE_PERIOD (50 * NS_PER_MS)
+#define LOCAL_PROBE_STEADY (5 * NS_PER_S) /* Azure's period */
 #define STOP_GRACE         (30 * NS_PER_S) /* Azure's terminationGracePeriodSeconds */
 
 json_t *template_container(const json_t *template)
@@ -297,6 +299,7 @@ static void make_probe(const json_t *probe, struct probe_spec *ret)
     ret->kind = http ? READY_HTTP : READY_TCP;
     snprintf(ret->path, sizeof(ret->path), "%s", path ? path : "/");
     ret->period_ns = seconds(probe, "periodSeconds", 10 * NS_PER_S);
+    ret->first_period_ns = ret->steady_period_ns = 0;
     if (ret->period_ns < NS_PER_S)
         ret->period_ns = NS_PER_S;
     ret->timeout_ns = seconds(probe, "timeoutSeconds", NS_PER_S);
@@ -312,10 +315,13 @@ static void make_probes(const json_t *container, struct app_template *made)
     const struct probe_spec none = {.kind = READY_NONE, .failure_threshold = 3};
     made->revision.readiness = made->revision.liveness = made->revision.startup = none;
     made->revision.startup.failure_threshold = STARTUP_FAILURES;
-    /* Azure probes the target port of an ingress unless told otherwise; here, more often. */
+    /* Azure probes the target port of an ingress unless told otherwise; here, more often until it
+     * answers. */
     if (made->target_port != 0) {
         made->revision.readiness.kind = READY_TCP;
+        made->revision.readiness.first_period_ns = LOCAL_PROBE_FIRST;
         made->revision.readiness.period_ns = LOCAL_PROBE_PERIOD;
+        made->revision.readiness.steady_period_ns = LOCAL_PROBE_STEADY;
         made->revision.readiness.timeout_ns = NS_PER_S;
     }
     size_t i = 0;

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "platform/probe.h"
 
+#include "base/cleanup.h"
 #include "base/duration.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 struct prober {
     uv_loop_t *loop;
@@ -24,6 +29,8 @@ struct watch {
 struct probe {
     struct prober *prober;
     struct probe_spec spec;
+    uint16_t port;
+    int64_t wait_ns; /* until the next attempt: grows to the period */
     CURL *easy;
     uv_timer_t timer;
     probe_result result;
@@ -172,11 +179,63 @@ void prober_free(struct prober *prober)
     uv_close((uv_handle_t *)&prober->timer, on_prober_closed);
 }
 
+/* The kernel may give a connection to a port where nobody listens that very port as its own end: it
+ * is then connected to itself. */
+static bool is_own_end(int fd, uint16_t port)
+{
+    struct sockaddr_in own = {.sin_port = 0};
+    socklen_t length = sizeof(own);
+    return getsockname(fd, (struct sockaddr *)&own, &length) == 0 && own.sin_port == htons(port);
+}
+
+/* Loopback connects or refuses within the call, nearly always: 1, 0, or -EAGAIN when it has to be
+ * waited for (a full backlog). */
+static int connect_at_once(uint16_t port)
+{
+    AUTO_CLOSE int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    const struct sockaddr_in address = {
+        .sin_family = AF_INET,
+        .sin_port = htons(port),
+        .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)},
+    };
+    if (fd < 0)
+        return -EAGAIN;
+    int errnum = 0;
+    if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+        errnum = errno;
+    socklen_t length = sizeof(errnum);
+    struct pollfd writable = {.fd = fd, .events = POLLOUT};
+    if (errnum == EINPROGRESS &&
+        (poll(&writable, 1, 0) != 1 || getsockopt(fd, SOL_SOCKET, SO_ERROR, &errnum, &length) < 0))
+        return -EAGAIN;
+    if (errnum == 0)
+        return !is_own_end(fd, port);
+    return errnum == ECONNREFUSED ? 0 : -EAGAIN;
+}
+
+static void on_period(uv_timer_t *timer);
+
+static void wait_for_next(struct probe *probe)
+{
+    uint64_t period_ms = (uint64_t)(probe->spec.period_ns / NS_PER_MS);
+    if (probe->wait_ns >= probe->spec.period_ns)
+        return; /* the timer repeats */
+    uint64_t wait_ms = (uint64_t)(probe->wait_ns / NS_PER_MS);
+    probe->wait_ns *= 2;
+    uv_timer_start(&probe->timer, on_period, wait_ms, period_ms > 0 ? period_ms : 1);
+}
+
 static void on_period(uv_timer_t *timer)
 {
     struct probe *probe = timer->data;
+    wait_for_next(probe);
     if (probe->in_flight)
         return;
+    int connected = probe->spec.kind == READY_TCP ? connect_at_once(probe->port) : -EAGAIN;
+    if (connected >= 0) {
+        finish(probe, connected ? CURLE_OK : CURLE_COULDNT_CONNECT);
+        return;
+    }
     if (curl_multi_add_handle(probe->prober->multi, probe->easy) == CURLM_OK)
         probe->in_flight = true;
 }
@@ -213,6 +272,7 @@ int probe_new(struct prober *prober, const struct probe_spec *spec, uint16_t por
         return error_errno(err, ENOMEM, "preparing a probe");
     probe->prober = prober;
     probe->spec = *spec;
+    probe->port = port;
     probe->result = result;
     probe->context = context;
     probe->easy = curl_easy_init();
@@ -239,6 +299,8 @@ void probe_start(struct probe *probe)
     uint64_t period_ms = (uint64_t)(probe->spec.period_ns / NS_PER_MS);
     uint64_t delay_ms = (uint64_t)(probe->spec.initial_delay_ns / NS_PER_MS);
     probe->running = true;
+    probe->wait_ns =
+        probe->spec.first_period_ns > 0 ? probe->spec.first_period_ns : probe->spec.period_ns;
     uv_timer_start(&probe->timer, on_period, delay_ms, period_ms > 0 ? period_ms : 1);
 }
 
@@ -255,6 +317,7 @@ void probe_set_period(struct probe *probe, int64_t period_ns)
 {
     uint64_t period_ms = (uint64_t)(period_ns / NS_PER_MS);
     probe->spec.period_ns = period_ns;
+    probe->wait_ns = period_ns;
     if (probe->running)
         uv_timer_start(&probe->timer, on_period, period_ms, period_ms > 0 ? period_ms : 1);
 }

@@ -9,21 +9,32 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The readiness probe's period once the container is ready: often enough to notice a closed port,
- * rarely enough not to be traffic. */
-#define STEADY_READINESS_PERIOD_NS (250 * NS_PER_MS)
+/* The readiness probe's period once the container has been ready, unless its own is longer: often
+ * enough to notice a closed port, rarely enough not to be traffic. */
+#define READINESS_PERIOD_NS (250 * NS_PER_MS)
+
+static int64_t watchful_period_ns(const struct probe_spec *readiness)
+{
+    return readiness->period_ns > READINESS_PERIOD_NS ? readiness->period_ns : READINESS_PERIOD_NS;
+}
+
+static int64_t steady_period_ns(const struct probe_spec *readiness)
+{
+    return readiness->steady_period_ns > 0 ? readiness->steady_period_ns
+                                           : watchful_period_ns(readiness);
+}
 
 static void become_ready(struct replica *replica)
 {
     bool first = replica->ready_ns == 0;
+    if (replica->readiness && (first || replica->readiness_failures > 0))
+        probe_set_period(replica->readiness, steady_period_ns(&replica->template->readiness));
     replica->is_ready = true;
     replica->was_ready = true;
     replica->readiness_failures = 0;
     if (!first)
         return;
     replica->ready_ns = clock_monotonic_ns();
-    if (replica->readiness)
-        probe_set_period(replica->readiness, STEADY_READINESS_PERIOD_NS);
 
     struct error ignored;
     const struct store_value key = STORE_INT("id", replica->id);
@@ -81,6 +92,8 @@ static void on_readiness(void *context, bool ok, int status, const char *text)
         become_ready(replica);
         return;
     }
+    if (replica->ready_ns != 0 && replica->readiness_failures == 0)
+        probe_set_period(replica->readiness, watchful_period_ns(&replica->template->readiness));
     replica->readiness_failures++;
     record_probe_failure(replica, "Readiness", replica->readiness_failures, status, text);
     if (replica->readiness_failures >= replica->template->readiness.failure_threshold)

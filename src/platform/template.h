@@ -13,6 +13,8 @@ struct probe_spec {
     enum readiness kind;        /* READY_NONE: no such probe */
     char path[256];             /* for READY_HTTP */
     int64_t period_ns;          /* Kubernetes: 10 s; readiness in a lab: 50 ms */
+    int64_t first_period_ns;    /* the first waits: this, doubling to the period; 0: the period */
+    int64_t steady_period_ns;   /* of readiness, while it holds; 0: the period, at least 250 ms */
     int64_t timeout_ns;         /* default 1 s */
     int64_t initial_delay_ns;   /* default 0 */
     unsigned failure_threshold; /* failures in a row; default 3, startup 240 */

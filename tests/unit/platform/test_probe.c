@@ -2,6 +2,7 @@
 /* Probes against real sockets: a small HTTP server in the same loop. */
 #include "platform/probe.h"
 
+#include "base/clock.h"
 #include "base/duration.h"
 
 #include <arpa/inet.h>
@@ -12,6 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -131,19 +134,24 @@ static void on_result(void *context, bool ok, int status, const char *text)
     snprintf(f->text, sizeof(f->text), "%s", text);
 }
 
-static void run_probe(struct fixture *f, enum readiness kind, unsigned results)
+static void run_spec(struct fixture *f, const struct probe_spec *spec, unsigned results)
 {
     struct error err;
+    assert_int_equal(probe_new(f->prober, spec, f->port, false, on_result, f, &f->probe, &err), 0);
+    probe_start(f->probe);
+    while (f->results < results)
+        uv_run(&f->loop, UV_RUN_ONCE);
+}
+
+static void run_probe(struct fixture *f, enum readiness kind, unsigned results)
+{
     struct probe_spec spec = {
         .kind = kind,
         .period_ns = 5 * NS_PER_MS,
         .timeout_ns = 200 * NS_PER_MS,
     };
     strcpy(spec.path, "/health");
-    assert_int_equal(probe_new(f->prober, &spec, f->port, false, on_result, f, &f->probe, &err), 0);
-    probe_start(f->probe);
-    while (f->results < results)
-        uv_run(&f->loop, UV_RUN_ONCE);
+    run_spec(f, &spec, results);
 }
 
 static void test_http_success_repeats_with_new_connections(void **state)
@@ -197,15 +205,59 @@ static void test_tcp_needs_no_answer(void **state)
     assert_true(f->ok);
 }
 
-static void test_closed_port_fails(void **state)
+static void close_port(struct fixture *f)
 {
-    struct fixture *f = *state;
     uv_close((uv_handle_t *)&f->server, NULL);
     f->server_open = false;
     uv_run(&f->loop, UV_RUN_NOWAIT);
+}
+
+static void test_closed_port_fails(void **state)
+{
+    struct fixture *f = *state;
+    close_port(f);
     run_probe(f, READY_TCP, 1);
     assert_false(f->ok);
-    assert_true(strlen(f->text) > 0);
+    assert_string_equal(f->text, "Couldn't connect to server");
+}
+
+/* Nobody accepts, and the kernel keeps no more than one connection: the third one waits, and the
+ * time-out is its end. */
+static void test_full_backlog_times_out(void **state)
+{
+    struct fixture *f = *state;
+    struct probe_spec spec = {
+        .kind = READY_TCP, .period_ns = 5 * NS_PER_MS, .timeout_ns = 50 * NS_PER_MS};
+    close_port(f);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(f->port)};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int yes = 1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+    assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(fd, 0), 0);
+    run_spec(f, &spec, 1);
+    assert_true(f->ok);
+    while (f->ok)
+        uv_run(&f->loop, UV_RUN_ONCE);
+    assert_string_equal(f->text, "Timeout was reached");
+    close(fd);
+}
+
+/* The first attempts do not wait for the period. */
+static void test_first_attempts_come_soon(void **state)
+{
+    struct fixture *f = *state;
+    struct probe_spec spec = {.kind = READY_TCP,
+                              .period_ns = 3600 * NS_PER_S,
+                              .first_period_ns = NS_PER_MS,
+                              .timeout_ns = NS_PER_S};
+    close_port(f);
+    int64_t begun_ns = clock_monotonic_ns();
+    run_spec(f, &spec, 5);
+    assert_false(f->ok);
+    /* 1 + 2 + 4 + 8 ms; the loop's clock counts whole ones. */
+    assert_true(clock_monotonic_ns() - begun_ns > 10 * NS_PER_MS);
 }
 
 int main(void)
@@ -219,6 +271,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_silence_times_out, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_tcp_needs_no_answer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_closed_port_fails, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_full_backlog_times_out, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_first_attempts_come_soon, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
