@@ -18,7 +18,7 @@
 #define STARTUP_FAILURES   240
 #define LOCAL_PROBE_FIRST  (2 * NS_PER_MS)
 #define LOCAL_PROBE_PERIOD (50 * NS_PER_MS)
-#define LOCAL_PROBE_STEADY (5 * NS_PER_S) /* Azure's period */
+#define LOCAL_PROBE_STEADY (5 * NS_PER_S)  /* Azure's period */
 #define STOP_GRACE         (30 * NS_PER_S) /* Azure's terminationGracePeriodSeconds */
 
 json_t *template_container(const json_t *template)

@@ -84,8 +84,8 @@ int cgroup_set_limits(const struct cgroup *cgroup, const struct cgroup_limits *l
  * it moves another one than the writer itself. */
 int cgroup_attach(const struct cgroup *cgroup, pid_t pid, struct error *err);
 /* v1: open what a process without threads moves itself in by, without that wait (Linux 5.5): it
- * writes "0" to each. `fds` are -1 where there is nothing to write, on v2 all of them. -errno leaves
- * nothing open. */
+ * writes "0" to each. `fds` are -1 where there is nothing to write, on v2 all of them. -errno
+ * leaves nothing open. */
 int cgroup_open_entrances(const struct cgroup *cgroup, int fds[CGROUP_CONTROLLERS]);
 /* SIGKILL every process inside, cgroup.kill where it exists, until none is left or `deadline_ns`
  * (monotonic) has passed: -ETIMEDOUT. */

@@ -13,8 +13,13 @@ enum listener {
     LISTENER_OTHER,   /* there are listening sockets, and no process in the cgroup holds one */
 };
 
-/* Look through /proc/net/tcp, /proc/net/tcp6 and the descriptors of the cgroup's processes. */
+/* Look through the listening sockets (listener_diag(), else /proc/net/tcp and tcp6) and the
+ * descriptors of the cgroup's processes. */
 enum listener listener_of_port(uint16_t port, const struct cgroup *cgroup);
+
+/* Ask the kernel over netlink for the inodes of the sockets that listen on `port`, IPv4 and IPv6:
+ * writes at most `max` and returns how many, or -errno (-ENOENT: a kernel without inet_diag). */
+int listener_diag(uint16_t port, uint64_t *ret_inodes, unsigned max);
 
 /* The socket inodes that listen on `port` in the text of a /proc/net/tcp file: writes at most `max`
  * and returns how many. */

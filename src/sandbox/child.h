@@ -13,7 +13,8 @@
 
 enum child_step {
     CHILD_READY,   /* not a failure: set up and held */
-    CHILD_OUTSIDE, /* nor this: the parent has to move it into its cgroup, and to say so by a byte */
+    CHILD_OUTSIDE, /* nor this: the parent has to move it into its cgroup, and to say so by a byte
+                    */
     CHILD_STEP_DEATH_SIGNAL,
     CHILD_STEP_DESCRIPTORS,
     CHILD_STEP_MOUNTS,
@@ -52,10 +53,10 @@ struct child_plan {
     int control_fd;       /* SOCK_SEQPACKET, above 2, as are the next three */
     int null_fd, stdout_fd, stderr_fd;
     int entrance_fds[CGROUP_CONTROLLERS]; /* cgroup_open_entrances(): it moves itself; or all -1 */
-    int descriptors_max; /* for kernels without close_range */
+    int descriptors_max;                  /* for kernels without close_range */
 };
 
 /* Runs in the child, all signals blocked. Enters its cgroup, waits for a byte on the control socket
- * (the parent has mapped its user), sets up, reports CHILD_READY, waits for a second byte, executes.
- * The socket's end means that oomlab is gone: exit. */
+ * (the parent has mapped its user), sets up, reports CHILD_READY, waits for a second byte,
+ * executes. The socket's end means that oomlab is gone: exit. */
 _Noreturn void child_main(const struct child_plan *plan);
