@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -136,3 +137,22 @@ def assert_row_right(found: dict, name: str) -> None:
     assert not wrong, json.dumps(wrong, indent=1)
     row = found["rows"][name]
     assert row["runs"] >= 1 and row["right"] == row["runs"]
+
+
+def run_e2e(machine: Machine, share: Path, cases: list[str], deadline_s: int, env: dict) -> dict[str, tuple[str, str]]:
+    """These end-to-end tests ("FILE::TEST") in one boot. Name → passed, skipped or failed, and why."""
+    command = ["/usr/bin/python3", "-u", "-m", "pytest", "-v", "-p", "no:cacheprovider", "--tb=short", "--durations=9",
+               "--junitxml=/mnt/share/junit.xml", *(f"tests/e2e/{case}" for case in cases)]
+    settings = {"OOMLAB": str(BUILD / "oomlab"), "BUILD_DIR": str(BUILD), "PYTHONDONTWRITEBYTECODE": "1", **env}
+    done = machine.run(share, command, deadline_s, settings)
+    assert (share / "junit.xml").exists(), f"the guest did not finish: {done.returncode}"
+    results = {}
+    for case in ElementTree.parse(share / "junit.xml").iter("testcase"):
+        name = f"{case.get('classname').rpartition('.')[2]}.py::{case.get('name')}"
+        outcome, reason = "passed", ""
+        for element in case:
+            if element.tag in ("failure", "error", "skipped") and outcome != "failed":
+                outcome = "skipped" if element.tag == "skipped" else "failed"
+                reason = f"{element.get('message')}\n{element.text or ''}"
+        results[name] = outcome, reason
+    return results
