@@ -12,6 +12,7 @@ from pathlib import Path
 from serving import APPS, Serve, app_body, until
 
 KILLS = int(os.environ.get("OOMLAB_TEST_KILLS", "100"))
+CHURN_S = float(os.environ.get("OOMLAB_TEST_CHURN_S", "0.4"))  # at most, between a start and its kill
 MARK = "oomlab-churn"
 
 
@@ -81,7 +82,7 @@ def test_kill_under_churn(tmp_path, no_leftovers):
         churn = Churn(serve, turn)
         churn.known, churn.count = dict(known), count
         churn.start()
-        time.sleep(rng.uniform(0, 0.4))  # the moment of the kill is what is random here
+        time.sleep(rng.uniform(0, CHURN_S))  # the moment of the kill is what is random here
         serve.kill()
         churn.join(30)
         count = churn.count

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from serving import APPS, Serve, free_port, until
 
-SIZE = ("--cpu", "0.25", "--memory", "64Mi")
+SIZE = ("--cpu", "0.25", "--memory", "32Mi")
 LEAKY = ("--image", "builtin/leaky", *SIZE)
 CGROUP_V2 = (Path("/sys/fs/cgroup") / "cgroup.controllers").exists()
 WAIT_S = 60
@@ -59,7 +59,7 @@ def until_healthy(serve, name, revision):
 
 
 def test_a_kill_is_told_by_every_verb(serve):
-    create(serve, "killed", "--env-vars", "MODE=hard-oom", "HARD_OOM_MB=100", "--target-port", str(free_port()),
+    create(serve, "killed", "--env-vars", "MODE=hard-oom", "HARD_OOM_MB=50", "--target-port", str(free_port()),
            "--ingress", "external")
 
     def ends():
@@ -93,7 +93,7 @@ def test_restart_and_metrics(serve):
         return max((point[aggregation.lower()] for point in points if aggregation.lower() in point), default=0)
 
     until(lambda: value("WorkingSetBytes", "Average") > 0, "its memory is a metric", WAIT_S)
-    assert value("WorkingSetBytes", "Average") < 64 << 20
+    assert value("WorkingSetBytes", "Average") < 32 << 20
     until(lambda: value("RestartCount", "Maximum") == 1, "its restart is a metric", WAIT_S)
 
 

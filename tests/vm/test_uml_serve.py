@@ -22,7 +22,8 @@ CASES = [
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     machine = Machine("uml.py", "--memory", "1536M")
-    return conftest.run_e2e(machine, tmp_path_factory.mktemp("uml-serve"), CASES, 300, {"OOMLAB_TEST_KILLS": "3"})
+    env = {"OOMLAB_TEST_KILLS": "4", "OOMLAB_TEST_CHURN_S": "2"}
+    return conftest.run_e2e(machine, tmp_path_factory.mktemp("uml-serve"), CASES, 300, env)
 
 
 @pytest.mark.parametrize("case", CASES)
