@@ -25,7 +25,7 @@
 #define AT_RECURSIVE 0x8000
 #endif
 
-static _Noreturn void fail(const struct child_plan *plan, enum child_step step, unsigned candidate)
+_Noreturn void child_fail(const struct child_plan *plan, enum child_step step, unsigned candidate)
 {
     struct child_report report = {.step = step, .errnum = errno, .candidate = candidate};
     ssize_t ignored = write(plan->control_fd, &report, sizeof(report));
@@ -33,10 +33,10 @@ static _Noreturn void fail(const struct child_plan *plan, enum child_step step, 
     _exit(EXIT_NOT_STARTED);
 }
 
-static void check(const struct child_plan *plan, long result, enum child_step step)
+void child_check(const struct child_plan *plan, long result, enum child_step step)
 {
     if (result < 0)
-        fail(plan, step, 0);
+        child_fail(plan, step, 0);
 }
 
 /* Moving itself costs nothing; whoever is moved by another waits for an RCU grace period. */
@@ -49,7 +49,7 @@ static bool enter_cgroup(const struct child_plan *plan)
     return inside;
 }
 
-static void wait_for_parent(const struct child_plan *plan)
+void child_wait_for_parent(const struct child_plan *plan)
 {
     char byte;
     ssize_t n;
@@ -65,7 +65,7 @@ static void report_and_wait(const struct child_plan *plan, enum child_step step)
     struct child_report report = {.step = step};
     if (write(plan->control_fd, &report, sizeof(report)) != (ssize_t)sizeof(report))
         _exit(EXIT_NOT_STARTED);
-    wait_for_parent(plan);
+    child_wait_for_parent(plan);
 }
 
 static int close_from_to(unsigned first, unsigned last, int descriptors_max)
@@ -81,19 +81,20 @@ static int close_from_to(unsigned first, unsigned last, int descriptors_max)
 
 /* First of all, so that no descriptor of oomlab (a lock, another container's socket) lives on here.
  */
-static void arrange_descriptors(const struct child_plan *plan)
+void child_arrange_descriptors(const struct child_plan *plan)
 {
-    check(plan, dup3(plan->null_fd, STDIN_FILENO, 0), CHILD_STEP_DESCRIPTORS);
-    check(plan, dup3(plan->stdout_fd, STDOUT_FILENO, 0), CHILD_STEP_DESCRIPTORS);
-    check(plan, dup3(plan->stderr_fd, STDERR_FILENO, 0), CHILD_STEP_DESCRIPTORS);
+    child_check(plan, dup3(plan->stdin_fd, STDIN_FILENO, 0), CHILD_STEP_DESCRIPTORS);
+    child_check(plan, dup3(plan->stdout_fd, STDOUT_FILENO, 0), CHILD_STEP_DESCRIPTORS);
+    child_check(plan, dup3(plan->stderr_fd, STDERR_FILENO, 0), CHILD_STEP_DESCRIPTORS);
     unsigned control = (unsigned)plan->control_fd;
-    check(plan, close_from_to(STDERR_FILENO + 1, control - 1, plan->descriptors_max),
-          CHILD_STEP_DESCRIPTORS);
-    check(plan, close_from_to(control + 1, ~0U, plan->descriptors_max), CHILD_STEP_DESCRIPTORS);
+    child_check(plan, close_from_to(STDERR_FILENO + 1, control - 1, plan->descriptors_max),
+                CHILD_STEP_DESCRIPTORS);
+    child_check(plan, close_from_to(control + 1, ~0U, plan->descriptors_max),
+                CHILD_STEP_DESCRIPTORS);
 }
 
 /* Raising one's own score needs no privilege. */
-static int raise_oom_score(void)
+int child_raise_oom_score(void)
 {
     int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
     if (fd < 0)
@@ -126,57 +127,59 @@ static long private_shared_memory(void)
 static void enter_root(const struct child_plan *plan)
 {
     if (plan->layer)
-        check(plan, rootfs_overlay(plan->layer, plan->new_user), CHILD_STEP_LAYER);
-    check(plan, rootfs_enter(plan->layer ? ROOTFS_MERGED : plan->root), CHILD_STEP_ROOT);
-    check(plan, rootfs_mount_proc(), CHILD_STEP_PROC);
-    check(plan, rootfs_furnish(), CHILD_STEP_FURNISH);
-    check(plan, private_shared_memory(), CHILD_STEP_MOUNTS);
+        child_check(plan, rootfs_overlay(plan->layer, plan->new_user), CHILD_STEP_LAYER);
+    child_check(plan, rootfs_enter(plan->layer ? ROOTFS_MERGED : plan->root), CHILD_STEP_ROOT);
+    child_check(plan, rootfs_mount_proc(), CHILD_STEP_PROC);
+    child_check(plan, rootfs_furnish(), CHILD_STEP_FURNISH);
+    child_check(plan, private_shared_memory(), CHILD_STEP_MOUNTS);
     protect("/sys"); /* it is the machine's: nothing in an image has to change it */
 }
 
 static void enter_machine(const struct child_plan *plan)
 {
-    check(plan, mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL),
-          CHILD_STEP_PROC);
-    check(plan, private_shared_memory(), CHILD_STEP_MOUNTS);
+    child_check(plan, mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL),
+                CHILD_STEP_PROC);
+    child_check(plan, private_shared_memory(), CHILD_STEP_MOUNTS);
     protect("/sys/fs/cgroup");
 }
 
 /* System calls again: the C library's functions would have every thread of ours follow. */
-static void become(const struct child_plan *plan)
+void child_become(const struct child_plan *plan)
 {
     const struct sandbox_user *user = plan->user;
     /* Many programs log by opening /dev/stdout, which leads to these pipes. */
     fchown(STDOUT_FILENO, user->uid, (gid_t)-1);
     fchown(STDERR_FILENO, user->uid, (gid_t)-1);
-    check(plan, syscall(SYS_setgroups, (size_t)user->group_count, user->groups), CHILD_STEP_USER);
-    check(plan, syscall(SYS_setresgid, user->gid, user->gid, user->gid), CHILD_STEP_USER);
-    check(plan, syscall(SYS_setresuid, user->uid, user->uid, user->uid), CHILD_STEP_USER);
+    child_check(plan, syscall(SYS_setgroups, (size_t)user->group_count, user->groups),
+                CHILD_STEP_USER);
+    child_check(plan, syscall(SYS_setresgid, user->gid, user->gid, user->gid), CHILD_STEP_USER);
+    child_check(plan, syscall(SYS_setresuid, user->uid, user->uid, user->uid), CHILD_STEP_USER);
     /* A change of user takes it away. Should oomlab have died before, the control socket tells. */
-    check(plan, prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), CHILD_STEP_DEATH_SIGNAL);
+    child_check(plan, prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), CHILD_STEP_DEATH_SIGNAL);
 }
 
 static void enter_container(const struct child_plan *plan)
 {
-    check(plan, mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), CHILD_STEP_MOUNTS);
+    child_check(plan, mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), CHILD_STEP_MOUNTS);
     if (plan->root)
         enter_root(plan);
     else
         enter_machine(plan);
-    check(plan, sethostname(plan->hostname, strlen(plan->hostname)), CHILD_STEP_HOSTNAME);
-    check(plan, setsid(), CHILD_STEP_SESSION);
+    child_check(plan, sethostname(plan->hostname, strlen(plan->hostname)), CHILD_STEP_HOSTNAME);
+    child_check(plan, setsid(), CHILD_STEP_SESSION);
     if (plan->directory)
-        check(plan, plan->root ? rootfs_change_directory(plan->directory) : chdir(plan->directory),
-              CHILD_STEP_DIRECTORY);
+        child_check(plan,
+                    plan->root ? rootfs_change_directory(plan->directory) : chdir(plan->directory),
+                    CHILD_STEP_DIRECTORY);
     if (plan->raise_oom_score)
-        check(plan, raise_oom_score(), CHILD_STEP_OOM_SCORE);
+        child_check(plan, child_raise_oom_score(), CHILD_STEP_OOM_SCORE);
     if (plan->user && !plan->new_user)
-        become(plan);
-    check(plan, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), CHILD_STEP_PRIVILEGES);
+        child_become(plan);
+    child_check(plan, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), CHILD_STEP_PRIVILEGES);
 }
 
 /* exec keeps ignored signals ignored and the mask as it is: a fresh start needs both undone. */
-static void reset_signals(const struct child_plan *plan)
+void child_reset_signals(const struct child_plan *plan)
 {
     /* Without libc, which does not touch the two signals of its own (32, 33) and ignores them in
      * what posix_spawn() starts: make's children, for one. All zero is SIG_DFL whatever the layout.
@@ -186,19 +189,19 @@ static void reset_signals(const struct child_plan *plan)
         syscall(SYS_rt_sigaction, i, action, NULL, (size_t)(NSIG - 1) / 8);
     sigset_t none;
     sigemptyset(&none);
-    check(plan, sigprocmask(SIG_SETMASK, &none, NULL), CHILD_STEP_SIGNALS);
+    child_check(plan, sigprocmask(SIG_SETMASK, &none, NULL), CHILD_STEP_SIGNALS);
 }
 
 /* As execvp(3) does: a candidate that is not there is passed over, one that may not be executed is
  * remembered. */
-static _Noreturn void execute(const struct child_plan *plan)
+_Noreturn void child_execute(const struct child_plan *plan)
 {
     int errnum = ENOENT;
     unsigned blamed = 0;
     for (unsigned i = 0; plan->candidates[i]; i++) {
         execve(plan->candidates[i], (char *const *)plan->argv, (char *const *)plan->env);
         if (errno != ENOENT && errno != ENOTDIR && errno != EACCES)
-            fail(plan, CHILD_STEP_EXEC, i);
+            child_fail(plan, CHILD_STEP_EXEC, i);
         if (errno == EACCES && errnum != EACCES) {
             errnum = EACCES;
             blamed = i;
@@ -208,20 +211,20 @@ static _Noreturn void execute(const struct child_plan *plan)
             blamed = i;
     }
     errno = errnum;
-    fail(plan, CHILD_STEP_EXEC, blamed);
+    child_fail(plan, CHILD_STEP_EXEC, blamed);
 }
 
 _Noreturn void child_main(const struct child_plan *plan)
 {
-    check(plan, prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), CHILD_STEP_DEATH_SIGNAL);
+    child_check(plan, prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), CHILD_STEP_DEATH_SIGNAL);
     prctl(PR_SET_NAME, CHILD_HELD_NAME, 0, 0, 0);
     bool inside = enter_cgroup(plan);
-    arrange_descriptors(plan);
-    wait_for_parent(plan);
+    child_arrange_descriptors(plan);
+    child_wait_for_parent(plan);
     if (!inside)
         report_and_wait(plan, CHILD_OUTSIDE);
     enter_container(plan);
     report_and_wait(plan, CHILD_READY);
-    reset_signals(plan);
-    execute(plan);
+    child_reset_signals(plan);
+    child_execute(plan);
 }

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* The name of a process that has not executed its command yet; exec replaces it. */
 #define CHILD_HELD_NAME "oomlab-held"
@@ -30,6 +31,11 @@ enum child_step {
     CHILD_STEP_PRIVILEGES,
     CHILD_STEP_SIGNALS,
     CHILD_STEP_EXEC,
+    /* Of a process that enters a running container (enter_child.h). */
+    CHILD_ENTERED, /* not a failure: `pid` is inside, and held */
+    CHILD_STEP_NAMESPACES,
+    CHILD_STEP_CLONE,
+    CHILD_STEP_TERMINAL,
 };
 
 /* One message on the control socket. */
@@ -37,6 +43,7 @@ struct child_report {
     enum child_step step;
     int errnum;
     unsigned candidate; /* CHILD_STEP_EXEC: which one */
+    pid_t pid;          /* CHILD_ENTERED, as oomlab's pid namespace sees it */
 };
 
 struct child_plan {
@@ -51,7 +58,7 @@ struct child_plan {
     char hostname[65];
     bool raise_oom_score; /* oomlab's own is negative: 0 for the child */
     int control_fd;       /* SOCK_SEQPACKET, above 2, as are the next three */
-    int null_fd, stdout_fd, stderr_fd;
+    int stdin_fd, stdout_fd, stderr_fd;
     int entrance_fds[CGROUP_CONTROLLERS]; /* cgroup_open_entrances(): it moves itself; or all -1 */
     int descriptors_max;                  /* for kernels without close_range */
 };
@@ -60,3 +67,16 @@ struct child_plan {
  * (the parent has mapped its user), sets up, reports CHILD_READY, waits for a second byte,
  * executes. The socket's end means that oomlab is gone: exit. */
 _Noreturn void child_main(const struct child_plan *plan);
+
+/* The parts of it, in their order. What fails is reported, and ends the child. */
+_Noreturn void child_fail(const struct child_plan *plan, enum child_step step, unsigned candidate);
+void child_check(const struct child_plan *plan, long result, enum child_step step);
+/* A byte on the control socket; its end: exit. */
+void child_wait_for_parent(const struct child_plan *plan);
+/* Standard input, output and error; everything else but the control socket is closed. */
+void child_arrange_descriptors(const struct child_plan *plan);
+/* 0, or -1 with errno. */
+int child_raise_oom_score(void);
+void child_become(const struct child_plan *plan);
+void child_reset_signals(const struct child_plan *plan);
+_Noreturn void child_execute(const struct child_plan *plan);

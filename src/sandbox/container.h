@@ -29,6 +29,8 @@ bool sandbox_was_born_inside(const struct sandbox *sandbox);
 /* Wait for the main process's end, without reaping it: 0 or -ETIMEDOUT. */
 int sandbox_wait_for_end(const struct sandbox *sandbox, int64_t deadline_ns);
 
+/* What a child did in this step: "mounting its own /proc". */
+const char *failure_step_text(enum child_step step);
 /* Why a start failed, in words; both set `err` and return a negative errno. */
 /* The child reported a step. */
 int failure_reported(const struct sandbox *sandbox, const struct child_report *report,

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *step_text(enum child_step step)
+const char *failure_step_text(enum child_step step)
 {
     switch (step) {
     case CHILD_STEP_DEATH_SIGNAL:
@@ -43,9 +43,16 @@ static const char *step_text(enum child_step step)
         return "forbidding it new privileges";
     case CHILD_STEP_SIGNALS:
         return "resetting its signals";
+    case CHILD_STEP_NAMESPACES:
+        return "entering the container's namespaces";
+    case CHILD_STEP_CLONE:
+        return "making a process in the container";
+    case CHILD_STEP_TERMINAL:
+        return "opening a terminal in the container (its /dev/ptmx)";
     case CHILD_READY:
     case CHILD_OUTSIDE:
     case CHILD_STEP_EXEC:
+    case CHILD_ENTERED:
         break;
     }
     return "preparing it";
@@ -75,24 +82,24 @@ int failure_reported(const struct sandbox *sandbox, const struct child_report *r
             "%s is not permitted in a user namespace here. In a container, start that one "
             "with an unmasked /proc (podman run --security-opt unmask=ALL); on Ubuntu set "
             "kernel.apparmor_restrict_unprivileged_userns=0; or run oomlab as root",
-            step_text(report->step));
+            failure_step_text(report->step));
     if (report->step == CHILD_STEP_LAYER)
         return error_unavailable(
             err,
             "%s in '%s': %s. That takes Linux 5.11 for an ordinary user, and a file system with "
             "extended attributes (ext4, xfs, btrfs, tmpfs; no overlay): name a directory on one "
             "with --state",
-            step_text(report->step), sandbox->layer, strerrordesc_np(report->errnum));
+            failure_step_text(report->step), sandbox->layer, strerrordesc_np(report->errnum));
     if (report->step == CHILD_STEP_ROOT || (report->step == CHILD_STEP_FURNISH &&
                                             (report->errnum == EROFS || report->errnum == EACCES)))
-        return error_errno(err, report->errnum, "%s '%s'", step_text(report->step),
+        return error_errno(err, report->errnum, "%s '%s'", failure_step_text(report->step),
                            sandbox->command.root);
     if (report->step == CHILD_STEP_DIRECTORY) {
         error_errno(err, report->errnum, "its working directory '%s'", sandbox->command.directory);
         err->kind = ERROR_USAGE;
         return err->code;
     }
-    return error_errno(err, report->errnum, "%s", step_text(report->step));
+    return error_errno(err, report->errnum, "%s", failure_step_text(report->step));
 }
 
 int failure_silent(const struct sandbox *sandbox, struct error *err)

@@ -10,10 +10,12 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define NAMESPACES (CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC)
+#define NAMESPACES      (CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC)
+#define DESCRIPTORS_MAX 65536
 
 static long clone_into_cgroup(uint64_t flags, int cgroup_fd, int *pidfd)
 {
@@ -28,7 +30,7 @@ static long clone_into_cgroup(uint64_t flags, int cgroup_fd, int *pidfd)
 
 /* clone(2) rather than clone3: some container runtimes' filters refuse the latter. The pidfd comes
  * back through the third argument. */
-static long clone_plain(uint64_t flags, int *pidfd)
+long spawn_clone(uint64_t flags, int *pidfd)
 {
 #if defined(__s390__)
     return syscall(SYS_clone, NULL, flags | SIGCHLD, pidfd, NULL, 0);
@@ -54,7 +56,7 @@ static long clone_child(const struct spawn_request *request, struct spawned *spa
             return pid;
         spawned->in_cgroup = false;
     }
-    return clone_plain(flags, &spawned->pidfd);
+    return spawn_clone(flags, &spawned->pidfd);
 }
 
 static int explain(const struct spawn_request *request, int errnum, struct error *err)
@@ -114,4 +116,19 @@ int spawn_map_user(pid_t pid, const struct sandbox_user *user, struct error *err
     if (r == 0)
         r = write_map(pid, "gid_map", groups, err);
     return r;
+}
+
+bool spawn_must_raise_oom_score(void)
+{
+    char text[16];
+    return file_read_text(AT_FDCWD, "/proc/self/oom_score_adj", text, sizeof(text)) > 0 &&
+           text[0] == '-';
+}
+
+int spawn_descriptors_max(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > DESCRIPTORS_MAX)
+        return DESCRIPTORS_MAX;
+    return (int)limit.rlim_cur;
 }

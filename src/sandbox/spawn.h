@@ -6,6 +6,7 @@
 #include "sandbox/child.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct spawn_request {
@@ -27,3 +28,10 @@ int spawn(const struct spawn_request *request, struct spawned *ret, struct error
 /* As an ordinary user, map our own user and group, and nothing else, into the child's user
  * namespace: it sees itself as `user`, or as who we are (NULL). */
 int spawn_map_user(pid_t pid, const struct sandbox_user *user, struct error *err);
+
+/* clone(2) with SIGCHLD at its end and `flags` (CLONE_PIDFD fills in `pidfd`): the pid, 0 in the
+ * child, or -1 with errno. Block signals before. */
+long spawn_clone(uint64_t flags, int *pidfd);
+/* What a child's plan has of this process. */
+bool spawn_must_raise_oom_score(void);
+int spawn_descriptors_max(void);

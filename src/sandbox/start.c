@@ -3,7 +3,6 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/duration.h"
-#include "base/file.h"
 #include "sandbox/container.h"
 #include "sandbox/layer.h"
 #include "sandbox/root.h"
@@ -15,12 +14,10 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define SETUP_WAIT_NS   (30 * NS_PER_S)
-#define DESCRIPTORS_MAX 65536
+#define SETUP_WAIT_NS (30 * NS_PER_S)
 
 /* What the child needs in descriptors, all above 2 so that none is in the way of another. */
 struct child_fds {
@@ -77,21 +74,6 @@ static int open_fds(const struct sandbox_spec *spec, struct sandbox *sandbox, st
     return r < 0 ? r : cgroup_open_entrances(&sandbox->cgroup, fds->entrances);
 }
 
-static bool own_oom_score_is_negative(void)
-{
-    char text[16];
-    return file_read_text(AT_FDCWD, "/proc/self/oom_score_adj", text, sizeof(text)) > 0 &&
-           text[0] == '-';
-}
-
-static int descriptors_max(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > DESCRIPTORS_MAX)
-        return DESCRIPTORS_MAX;
-    return (int)limit.rlim_cur;
-}
-
 static int clone_held(struct sandbox *sandbox, const struct sandbox_spec *spec,
                       const struct child_fds *fds, struct error *err)
 {
@@ -104,12 +86,12 @@ static int clone_held(struct sandbox *sandbox, const struct sandbox_spec *spec,
         .layer = spec->layer,
         .new_user = sandbox->new_user,
         .user = spec->user,
-        .raise_oom_score = own_oom_score_is_negative(),
+        .raise_oom_score = spawn_must_raise_oom_score(),
         .control_fd = fds->control,
-        .null_fd = fds->null,
+        .stdin_fd = fds->null,
         .stdout_fd = fds->out,
         .stderr_fd = fds->err,
-        .descriptors_max = descriptors_max(),
+        .descriptors_max = spawn_descriptors_max(),
     };
     snprintf(plan.hostname, sizeof(plan.hostname), "%s", spec->name);
     memcpy(plan.entrance_fds, fds->entrances, sizeof(plan.entrance_fds));
