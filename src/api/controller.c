@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Brings what runs in line with what is wanted: starts the replicas of active revisions, switches
  * over in single revision mode, stops and removes the rest. */
+#include "api/exec.h"
 #include "api/ingress.h"
 #include "api/model.h"
 #include "base/cleanup.h"
@@ -187,6 +188,7 @@ static bool on_ended(void *context, const struct lifetime_report *lifetime)
     replica->end_exit_code = lifetime->exit_code;
     replica->end_cause = lifetime->death.cause;
     replica->end_ns = lifetime->ended_ns;
+    execs_replica_ended(revision->app->serve, replica->name, lifetime->death.cause);
     if (lifetime->death.cause == CAUSE_OOM_CONTAINER_LIMIT ||
         lifetime->death.cause == CAUSE_OOM_ANCESTOR_LIMIT ||
         lifetime->death.cause == CAUSE_OOM_HOST)
@@ -357,7 +359,7 @@ void app_stop(struct app *app)
 
 bool serve_is_idle(const struct serve *serve)
 {
-    if (serve->image_jobs || serve->cleaning)
+    if (serve->image_jobs || serve->cleaning || serve->execs)
         return false;
     for (const struct app *app = serve->apps; app; app = app->next) {
         for (const struct app_revision *r = app->revisions; r; r = r->next) {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/http.h"
 
+#include "api/exec.h"
+#include "api/exec_stream.h"
 #include "api/loop_daemon.h"
 #include "base/buffer.h"
 #include "base/cleanup.h"
@@ -40,6 +42,8 @@ struct incoming {
     struct buffer body;
     bool refused, too_large;
     json_t *json;
+    struct listening *listening;
+    struct exec *exec; /* owned: the connection becomes it when the reply is out */
 };
 
 /* --- replies -------------------------------------------------------------------------------- */
@@ -84,9 +88,36 @@ void reply_failure(struct reply *reply, const char *code, const struct error *er
         reply_error(reply, MHD_HTTP_INTERNAL_SERVER_ERROR, "InternalServerError", "%s", err->text);
 }
 
+const char *request_header(const struct request *request, const char *name)
+{
+    return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+}
+
 const char *request_query(const struct request *request, const char *name)
 {
     return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+static void on_upgraded(void *context, struct MHD_Connection *connection, void *request,
+                        const char *extra, size_t extra_length, MHD_socket socket,
+                        struct MHD_UpgradeResponseHandle *upgrade)
+{
+    struct incoming *incoming = request;
+    (void)context;
+    loop_daemon_request_read(incoming->listening->daemon, connection);
+    exec_begin(steal_ptr(&incoming->exec), incoming->listening->daemon, upgrade, socket, extra,
+               extra_length);
+}
+
+static enum MHD_Result send_upgrade(struct MHD_Connection *connection)
+{
+    struct MHD_Response *response = MHD_create_response_for_upgrade(on_upgraded, NULL);
+    if (!response)
+        return MHD_NO;
+    MHD_add_response_header(response, "Upgrade", EXEC_PROTOCOL);
+    enum MHD_Result result = MHD_queue_response(connection, MHD_HTTP_SWITCHING_PROTOCOLS, response);
+    MHD_destroy_response(response);
+    return result;
 }
 
 static enum MHD_Result send_reply(struct MHD_Connection *connection, struct reply *reply)
@@ -228,6 +259,10 @@ static enum MHD_Result answer(const struct listening *listening, struct MHD_Conn
         listening->serve->requests_served++;
         route_dispatch(&request, &reply);
     }
+    if (reply.exec) {
+        incoming->exec = reply.exec;
+        return send_upgrade(connection);
+    }
     return send_reply(connection, &reply);
 }
 
@@ -244,6 +279,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         if (!incoming)
             return MHD_NO;
         *request = incoming;
+        incoming->listening = listening;
         if (admit(listening, connection, &reply))
             return MHD_YES;
         log_warning("refused: %s %.200s: %u", method, path, reply.status);
@@ -273,6 +309,7 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
         return;
     buffer_done(&incoming->body);
     json_decref(incoming->json);
+    exec_discard(incoming->exec);
     free(incoming);
     *request = NULL;
 }

@@ -14,6 +14,8 @@
 #define REQUEST_PARAMS    4
 #define REPLY_HEADERS_MAX 4
 
+struct exec;
+
 struct request {
     struct serve *serve;
     const char *method, *path;
@@ -33,8 +35,11 @@ struct reply {
     const char *names[REPLY_HEADERS_MAX];
     char values[REPLY_HEADERS_MAX][512];
     unsigned headers;
+    struct exec *exec; /* owned; with the status 101 the connection becomes it */
 };
 
+/* A header's value, NULL when it is missing. */
+const char *request_header(const struct request *request, const char *name);
 /* A query's value, NULL when it is missing. */
 const char *request_query(const struct request *request, const char *name);
 

@@ -18,6 +18,7 @@
 
 struct app;
 struct app_revision;
+struct exec;
 
 struct app_replica {
     struct app_replica *next;
@@ -96,6 +97,7 @@ struct serve {
     struct image_cache *images;
     struct image_job *image_jobs; /* images that are being unpacked */
     bool cleaning, clean_again;   /* unused ones are being removed */
+    struct exec *execs;           /* commands of clients in containers */
     struct listener_set *listeners;
     char token[65];
     uint16_t tcp_port;

@@ -31,6 +31,7 @@ void replicas_list(struct request *request, struct reply *reply);
 void replica_get(struct request *request, struct reply *reply);
 
 void operation_get(struct request *request, struct reply *reply);
+void exec_post(struct request *request, struct reply *reply);
 void logs_get(struct request *request, struct reply *reply);
 void metrics_get(struct request *request, struct reply *reply);
 void metric_definitions_get(struct request *request, struct reply *reply);

@@ -47,6 +47,7 @@ static const struct route ROUTES[] = {
     {"GET", APP "/providers/Microsoft.Insights/metrics", metrics_get},
     {"GET", APP "/providers/Microsoft.Insights/metricDefinitions", metric_definitions_get},
     {"GET", APP "/oomlab/logs", logs_get},
+    {"POST", APP "/oomlab/exec", exec_post},
     {"GET", "providers/Microsoft.App/locations/{}/containerappOperationStatuses/{}", operation_get},
     {"GET", "providers/Microsoft.App/locations/{}/containerappOperationResults/{}", operation_get},
     {"GET", "/metrics", prometheus_get},

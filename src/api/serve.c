@@ -2,6 +2,7 @@
 /* The life of one serve: its lock, its session, its loop, its end. */
 #include "api/serve.h"
 
+#include "api/exec.h"
 #include "api/http.h"
 #include "api/ingress.h"
 #include "api/model.h"
@@ -156,6 +157,7 @@ static void stop(struct serve *serve)
         return;
     serve->stopping = true;
     images_cancel(serve);
+    execs_stop(serve);
     sd_notify(0, "STOPPING=1");
     for (struct app *app = serve->apps; app; app = app->next) {
         ingress_close(app);

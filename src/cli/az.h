@@ -18,7 +18,8 @@ struct az_arguments {
         *transport, *revision_suffix, *revisions_mode, *yaml, *location, *container_name;
     const char **command, **args, **env_vars, **set_env_vars, **replace_env_vars, **remove_env_vars,
         **tags;
-    const char *revision, *replica, *from_revision, *mode, *type, *tail, *format, *container;
+    const char *revision, *replica, *from_revision, *mode, *type, *tail, *format, *container,
+        *exec_command;
     const char **revision_weight, **label_weight;
     const char *resource, *resource_type, *interval, *start_time, *end_time, *offset, *filter,
         *metric_namespace;
@@ -102,6 +103,11 @@ int az_wait(const struct az_arguments *arguments, struct az_answer *answer, stru
 /* All pages of a list. New reference. */
 int az_list(const struct az_arguments *arguments, const char *path, json_t **ret,
             struct error *err);
+
+/* POST the body to `path` and have the connection upgraded to `protocol`: the socket, not blocking.
+ * Another answer than that is an error, as with az_ask(). */
+int az_upgrade(const struct az_arguments *arguments, const char *path, const json_t *body,
+               const char *protocol, int *ret_socket, struct error *err);
 
 /* The exit status for an error that az_ask() told: 3 for a missing resource, else the usual one. */
 int az_failed(struct error *err);

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The client of oomlab serve: its unix socket, or http://127.0.0.1:PORT with the token. */
-#include "cli/az.h"
+#include "cli/az_client.h"
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "cli/serve_place.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -67,7 +66,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *context)
 }
 
 /* "Authorization: Bearer ..." from $OOMLAB_TOKEN or the token file beside the socket. */
-static int add_token(struct curl_slist **headers, struct error *err)
+int az_token_header(struct buffer *line, struct error *err)
 {
     AUTO_BUFFER token = {0};
     char path[PLACE_MAX];
@@ -81,14 +80,12 @@ static int add_token(struct curl_slist **headers, struct error *err)
         if (r < 0)
             return error_wrap(err, "reading the token (or set OOMLAB_TOKEN)");
     }
-    AUTO_BUFFER line = {0};
     const char *text = buffer_text(&token);
-    buffer_printf(&line, "Authorization: Bearer %.*s", (int)strcspn(text, "\r\n"), text);
-    *headers = curl_slist_append(*headers, buffer_text(&line));
+    buffer_printf(line, "Authorization: Bearer %.*s", (int)strcspn(text, "\r\n"), text);
     return 0;
 }
 
-static int unreachable(const char *server, CURLcode code, struct error *err)
+int az_unreachable(const char *server, CURLcode code, struct error *err)
 {
     return error_set(err, ECONNREFUSED,
                      "no answer from oomlab serve at '%s': %s. Start it with 'oomlab serve', or "
@@ -106,9 +103,11 @@ static int perform(CURL *easy, const char *server, const char *method, const cha
         length--;
     buffer_printf(&url, "%.*s%s", tcp ? (int)length : 16, tcp ? server : "http://localhost", path);
     if (tcp) {
-        int r = add_token(headers, err);
+        AUTO_BUFFER token = {0};
+        int r = az_token_header(&token, err);
         if (r < 0)
             return r;
+        *headers = curl_slist_append(*headers, buffer_text(&token));
     } else {
         curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, server);
     }
@@ -123,11 +122,11 @@ static int perform(CURL *easy, const char *server, const char *method, const cha
     curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, *headers);
     CURLcode code = curl_easy_perform(easy);
-    return code == CURLE_OK ? 0 : unreachable(server, code, err);
+    return code == CURLE_OK ? 0 : az_unreachable(server, code, err);
 }
 
-static int find_server(const struct az_arguments *arguments, char place[static PLACE_MAX],
-                       struct error *err)
+int az_find_server(const struct az_arguments *arguments, char place[static PLACE_MAX],
+                   struct error *err)
 {
     const char *given = arguments->server ? arguments->server : getenv("OOMLAB_SERVER");
     if (!given || given[0] == '\0')
@@ -142,7 +141,7 @@ int az_send(const struct az_arguments *arguments, const char *method, const char
             const json_t *body, struct az_answer *ret, struct error *err)
 {
     char server[PLACE_MAX];
-    int r = find_server(arguments, server, err);
+    int r = az_find_server(arguments, server, err);
     AUTO_FREE char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
     CURL *easy = curl_easy_init();
     struct curl_slist *headers = NULL;
@@ -169,7 +168,7 @@ int az_send(const struct az_arguments *arguments, const char *method, const char
 }
 
 /* ARM's error as az prints it: (Code) message. */
-static int told_error(const struct az_answer *answer, struct error *err)
+int az_told_error(const struct az_answer *answer, struct error *err)
 {
     const json_t *error = json_object_get(answer->body, "error");
     const char *code = json_string_value(json_object_get(error, "code"));
@@ -183,7 +182,7 @@ int az_ask(const struct az_arguments *arguments, const char *method, const char 
 {
     int r = az_send(arguments, method, path, body, ret, err);
     if (r == 0 && ret->status >= 400)
-        r = told_error(ret, err);
+        r = az_told_error(ret, err);
     return r;
 }
 
@@ -207,7 +206,7 @@ int az_wait(const struct az_arguments *arguments, struct az_answer *answer, stru
         if (r < 0)
             return r;
         if (status && strcmp(status, "Failed") == 0)
-            return told_error(&now, err);
+            return az_told_error(&now, err);
         if (!status || strcmp(status, "InProgress") != 0)
             return 0;
         nanosleep(&pause, NULL);

@@ -93,7 +93,12 @@ static const struct option_spec EXEC[] = {
     REVISION,
     AZ_TEXT("replica", 0, replica, "NAME", "name of the replica"),
     AZ_TEXT("container", 0, container, "NAME", "name of the container"),
-    AZ_WORDS("command", 0, command, "WORD...", "the command"),
+    {.name = "command",
+     .kind = OPTION_TEXT,
+     .argument = "COMMAND",
+     .fallback = "sh",
+     .help = "the command and its arguments in one word, quoted as in a shell",
+     .offset = offsetof(struct az_arguments, exec_command)},
     AZ_COMMON};
 
 #define COMMAND(word, text, option_list, function)                                                 \
@@ -114,7 +119,7 @@ static const struct az_command COMMANDS[] = {
     COMMAND("show", "show it", SHOW, containerapp_show),
     COMMAND("list", "list container apps", SHOW, containerapp_list),
     COMMAND("delete", "delete it", DELETE, containerapp_delete),
-    COMMAND("exec", "run a command in a replica (not supported yet)", EXEC, containerapp_exec),
+    COMMAND("exec", "run a command in a replica's container", EXEC, containerapp_exec),
     COMMAND("env create", "create an environment", ENVIRONMENT, env_create),
     COMMAND("env show", "show an environment", ENVIRONMENT, env_show),
     COMMAND("env list", "list environments", ENVIRONMENT, env_list),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* logs show, and exec (which is not there yet). */
+/* logs show. */
 #include "cli/containerapp.h"
 
 #include "base/buffer.h"
@@ -96,13 +96,4 @@ int logs_show(const struct invocation *invocation, struct error *err)
         r = fetch(arguments, &after, err);
     }
     return r == 0 ? STATUS_DONE : az_failed(err);
-}
-
-int containerapp_exec(const struct invocation *invocation, struct error *err)
-{
-    int r = containerapp_require(invocation, err);
-    if (r < 0)
-        return r;
-    return error_usage(err, "containerapp exec: not supported here yet; the replica's process can "
-                            "be entered with nsenter(1)");
 }

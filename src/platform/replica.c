@@ -533,6 +533,13 @@ void replica_free(struct replica *replica)
     uv_close((uv_handle_t *)&replica->timer, on_timer_closed);
 }
 
+int replica_open_entrance(const struct replica *replica, struct entrance **ret, struct error *err)
+{
+    if (replica->state != REPLICA_RUNNING)
+        return error_set(err, ESRCH, "the container of replica '%s' does not run", replica->name);
+    return entrance_open(replica->sandbox, ret, err);
+}
+
 const char *replica_name(const struct replica *replica)
 {
     return replica->name;

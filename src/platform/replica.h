@@ -9,6 +9,7 @@
 #include "platform/probe.h"
 #include "platform/recorder.h"
 #include "platform/template.h"
+#include "sandbox/enter.h"
 #include "sandbox/sandbox.h"
 #include "store/store.h"
 
@@ -88,6 +89,9 @@ void replica_observe(struct replica *replica, const struct observation *observat
 /* Stamp the heap profile of the current lifetime, if there is one; `cycle` as for
  * heap_recording_stamp(). */
 void replica_stamp_heap(struct replica *replica, unsigned cycle);
+
+/* A way into the container that runs now. -ESRCH: none does. */
+int replica_open_entrance(const struct replica *replica, struct entrance **ret, struct error *err);
 
 const char *replica_name(const struct replica *replica);
 uint32_t replica_lifetime_id(const struct replica *replica); /* 0: none is alive */
