@@ -90,8 +90,13 @@ void app_get(struct request *request, struct reply *reply)
 
 void apps_list(struct request *request, struct reply *reply)
 {
-    json_t *list = json_array();
     const char *group = request->params[0];
+    if (group && !group_exists(request->serve, group)) {
+        reply_error(reply, MHD_HTTP_NOT_FOUND, "ResourceGroupNotFound",
+                    "Resource group '%s' could not be found.", group);
+        return;
+    }
+    json_t *list = json_array();
     for (struct app *app = request->serve->apps; app; app = app->next) {
         if (!app->deleting && (!group || strcasecmp(app->group, group) == 0))
             json_array_insert_new(list, 0, app_json(app));

@@ -69,13 +69,21 @@ static size_t display_width(const char *text)
     return width;
 }
 
-static void print_padding(size_t count, FILE *out)
+static void print_times(char sign, size_t count, FILE *out)
 {
     while (count-- > 0)
-        fputc(' ', out);
+        fputc(sign, out);
 }
 
-void table_print(const struct table *table, FILE *out)
+static void print_rule(const size_t *widths, size_t columns, FILE *out)
+{
+    for (size_t i = 0; i < columns; i++) {
+        print_times('-', widths[i], out);
+        fputs(i + 1 == columns ? "\n" : "  ", out);
+    }
+}
+
+static void print_all(const struct table *table, bool ruled, FILE *out)
 {
     size_t widths[TABLE_COLUMNS_MAX] = {0};
     for (size_t i = 0; i < table->rows * table->columns; i++) {
@@ -89,11 +97,23 @@ void table_print(const struct table *table, FILE *out)
             size_t padding = widths[column] - display_width(cell);
             bool last = column + 1 == table->columns;
             if (table->right[column])
-                print_padding(padding, out);
+                print_times(' ', padding, out);
             fputs(cell, out);
             if (!table->right[column] && !last)
-                print_padding(padding, out);
+                print_times(' ', padding, out);
             fputs(last ? "\n" : "  ", out);
         }
+        if (ruled && row == 0)
+            print_rule(widths, table->columns, out);
     }
+}
+
+void table_print(const struct table *table, FILE *out)
+{
+    print_all(table, false, out);
+}
+
+void table_print_ruled(const struct table *table, FILE *out)
+{
+    print_all(table, true, out);
 }

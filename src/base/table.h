@@ -21,3 +21,5 @@ int table_add(struct table *table, const char *const *cells);
 
 /* Print with two blanks between columns; widths count UTF-8 characters. */
 void table_print(const struct table *table, FILE *out);
+/* The same with a rule of dashes below the headings. */
+void table_print_ruled(const struct table *table, FILE *out);

@@ -45,9 +45,9 @@ static void print_tsv_value(const json_t *value)
         fputs("None", stdout);
     else if (json_is_boolean(value))
         fputs(json_is_true(value) ? "True" : "False", stdout);
-    else if (json_is_array(value) || json_is_object(value))
-        printf("%zu", json_is_array(value) ? json_array_size(value) : json_object_size(value));
-    else
+    else if (json_is_array(value))
+        printf("%zu", json_array_size(value));
+    else if (!json_is_object(value)) /* an object is an empty cell */
         json_dumpf(value, stdout, JSON_ENCODE_ANY);
 }
 
@@ -71,6 +71,8 @@ static void print_tsv_row(const json_t *row)
             print_tsv_value(value);
             separator = "\t";
         }
+    } else if (json_is_boolean(row)) {
+        fputs(json_is_true(row) ? "true" : "false", stdout);
     } else {
         print_tsv_value(row);
     }
@@ -111,22 +113,50 @@ static bool hidden(const char *key)
     return false;
 }
 
-static void find_columns(const json_t *first, struct columns *ret)
+static bool has_column(const struct columns *columns, const char *key)
+{
+    for (size_t i = 0; i < columns->count; i++) {
+        if (strcmp(columns->keys[i], key) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Its simple values that are there; null has no column of its own. */
+static void add_columns(const json_t *row, struct columns *ret)
 {
     const char *key = NULL;
     json_t *value = NULL;
-    *ret = (struct columns){0};
-    json_object_foreach((json_t *)first, key, value)
+    json_object_foreach((json_t *)row, key, value)
     {
-        if (hidden(key) || json_is_object(value) || json_is_array(value) ||
-            ret->count == TABLE_COLUMNS_MAX)
+        if (hidden(key) || json_is_object(value) || json_is_array(value) || json_is_null(value) ||
+            ret->count == TABLE_COLUMNS_MAX || has_column(ret, key))
             continue;
         snprintf(ret->names[ret->count], sizeof(ret->names[0]), "%c%s",
                  toupper((unsigned char)key[0]), key + 1);
         ret->keys[ret->count++] = key;
     }
-    for (size_t i = 0; i < json_array_size(first) && i < TABLE_COLUMNS_MAX; i++)
-        snprintf(ret->names[ret->count++], sizeof(ret->names[0]), "Column%zu", i + 1);
+}
+
+/* Those of all rows: one may have what another has not. */
+static void find_columns(const json_t *json, struct columns *ret)
+{
+    const json_t *first = json_is_array(json) ? json_array_get(json, 0) : json;
+    size_t i = 0;
+    const json_t *row = NULL;
+    *ret = (struct columns){0};
+    if (!json_is_array(json))
+        add_columns(json, ret);
+    json_array_foreach(json, i, row)
+    {
+        if (json_is_object(row))
+            add_columns(row, ret);
+    }
+    for (size_t k = 0; ret->count == 0 && k < json_array_size(first) && k < TABLE_COLUMNS_MAX; k++)
+        snprintf(ret->names[k], sizeof(ret->names[0]), "Column%zu", k + 1);
+    if (ret->count == 0)
+        ret->count =
+            json_array_size(first) < TABLE_COLUMNS_MAX ? json_array_size(first) : TABLE_COLUMNS_MAX;
     if (ret->count == 0)
         snprintf(ret->names[ret->count++], sizeof(ret->names[0]), "Result");
 }
@@ -166,7 +196,7 @@ static int print_table(const json_t *json)
     size_t rows = list ? json_array_size(json) : 1;
     if (json_is_null(json) || rows == 0)
         return 0;
-    find_columns(list ? json_array_get(json, 0) : json, &columns);
+    find_columns(json, &columns);
     for (size_t i = 0; i < columns.count; i++)
         headings[i] = columns.names[i];
     struct table *table = table_new(headings);
@@ -174,7 +204,7 @@ static int print_table(const json_t *json)
     for (size_t i = 0; r == 0 && i < rows; i++)
         r = add_row(table, &columns, list ? json_array_get(json, i) : json);
     if (r == 0)
-        table_print(table, stdout);
+        table_print_ruled(table, stdout);
     table_free(table);
     return r;
 }

@@ -176,6 +176,13 @@ int template_apply(const struct az_arguments *arguments, json_t *template, struc
         json_object_set_new(template, "containers", containers);
     }
     json_t *container = json_array_get(containers, 0);
+    const char *name = json_string_value(json_object_get(container, "name"));
+    if (arguments->container_name && name && strcmp(arguments->container_name, name) != 0)
+        return error_usage(
+            err,
+            "argument --container-name: the app has no container '%.80s', but '%.80s'; "
+            "more than one is not supported here",
+            arguments->container_name, name);
     if (arguments->image)
         json_object_set_new(container, "image", image_json(arguments->image));
     if (arguments->command)

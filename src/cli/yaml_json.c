@@ -126,6 +126,8 @@ static bool needs_quotes(const char *text)
         if (strcasecmp(text, words[i]) == 0)
             return true;
     }
+    if (strncasecmp(text, "0x", 2) == 0)
+        return true;
     return text[0] == '\0' || text[strspn(text, "0123456789+-.eExXoO_:TZ")] == '\0';
 }
 

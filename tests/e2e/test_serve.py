@@ -51,7 +51,7 @@ def test_the_walk_through(serve, tmp_path):
                           timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert '"memory": "1Gi"' in done.stdout
-    assert serve.get(f"{APPS.replace('/rg/', '/rg-oom-lab/')}")["value"] == []
+    assert serve.ask("GET", APPS.replace("/rg/", "/rg-oom-lab/"))[0] == 404  # its group is gone, too
 
 
 def test_a_kill_is_proven_in_the_system_log(serve):
@@ -260,6 +260,17 @@ def test_az_verbs_print_as_az(serve):
     table = az("containerapp", "revision", "list", "-n", "cli", "-g", "rg", "-o", "table").stdout.splitlines()
     assert table[0].split() == ["CreatedTime", "Active", "Replicas", "TrafficWeight", "HealthState",
                                 "ProvisioningState", "Name"]
+    assert set(table[1]) == {"-", " "} and len(table) == 3  # as knack has it
+    rows = ("--query", "[{a: 'x', b: null, c: {d: `1`}}, {a: 'y', e: `true`}]")
+    table = [line.split() for line in az(*show, *rows, "-o", "table").stdout.splitlines()]
+    assert table == [["A", "E"], ["-", "----"], ["x"], ["y", "True"]]
+    assert az(*show, *rows, "-o", "tsv").stdout == "x\tNone\t\ny\tTrue\n"
+    assert az(*show, "--query", "`true`", "-o", "tsv").stdout == "true\n"
+    assert az(*show, "--query", "'0x1f'", "-o", "yaml").stdout.startswith("'0x1f'")
+    done = az("containerapp", "update", "-n", "cli", "-g", "rg", "--container-name", "other", "--cpu", "0.5")
+    assert done.returncode == 2 and "has no container 'other'" in done.stderr
+    done = az("containerapp", "list", "-g", "none")
+    assert done.returncode == 3 and "Resource group 'none' could not be found." in done.stderr
     until(lambda: "hello" in az("containerapp", "logs", "show", "-n", "cli", "-g", "rg", "--format", "text").stdout,
           "the console log")
     done = az("containerapp", "update", "-n", "cli", "-g", "rg", "--cpu", "0.5", "--memory", "0.5Gi")
