@@ -141,6 +141,8 @@ git fsck --full --strict
 git diff HEAD~10 | git apply -R --stat
 git rev-parse no-such-revision || echo "status $?"
 git repack -q -a -d -f
+# Which deltas several threads find hangs on how they share the work.
+git -c pack.threads=1 repack -q -a -d -f
 git verify-pack -v .git/objects/pack/*.idx | sort | head -100
 """
 
