@@ -78,6 +78,19 @@ static int half_of_differences(const struct trend_series *series, size_t count, 
     return rc;
 }
 
+/* What grows at a rate has risen by its way at the end: no rate of one process is beyond all that
+ * it moved, and what the errors at its ends may hide. */
+static double largest_rate(const struct trend_series *series, const struct rate_errors *errors)
+{
+    double low = INFINITY, high = -INFINITY;
+    for (size_t k = 0; k < series->count; k++) {
+        low = fmin(low, series->y[k]);
+        high = fmax(high, series->y[k]);
+    }
+    double way = series->count >= 3 ? series->x[series->count - 1] - series->x[0] : 0;
+    return way > errors->x ? (high - low + 2 * errors->bytes) / (way - errors->x) : INFINITY;
+}
+
 int rate_of(const struct trend_series *series, size_t count, const struct trend *trend,
             const struct rate_errors *errors, struct estimate *ret)
 {
@@ -91,5 +104,11 @@ int rate_of(const struct trend_series *series, size_t count, const struct trend 
     double half = hypot(half_of_ends(series, count, ret->value, errors), spread);
     ret->low = ret->value - hypot(ret->value - trend->slope.low, half);
     ret->high = ret->value + hypot(trend->slope.high - ret->value, half);
+    /* It may be none at all: a step, say, and then a level. */
+    if (count == 1 && ret->low < 0 && ret->high > 0) {
+        double most = largest_rate(series, errors);
+        ret->low = fmax(ret->low, fmin(trend->slope.low, -most));
+        ret->high = fmin(ret->high, fmax(trend->slope.high, most));
+    }
     return 0;
 }

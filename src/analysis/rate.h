@@ -19,6 +19,7 @@ struct rate_errors {
 /* The slope of `trend`, which trend_common() made of these series, with an interval that allows for
  * the errors of the measurement at both ends of each series, and for the spread (Student's t) of
  * the series' own slopes, or of those of their quarters, whichever is wider. Never narrower than
- * trend->slope. Returns 0 or -ENOMEM. */
+ * trend->slope; of one series, where it holds 0, not beyond all that the series moved. Returns 0 or
+ * -ENOMEM. */
 int rate_of(const struct trend_series *series, size_t count, const struct trend *trend,
             const struct rate_errors *errors, struct estimate *ret);

@@ -46,6 +46,27 @@ static void test_spread_of_the_series(void **state)
     assert_true(fabs(rate.low - (2 - hypot(below, half))) < 1e-5);
 }
 
+/* A step in the first quarter and then a level: the quarters differ for ever, and yet no more than
+ * the step can have come of every x. */
+static void test_a_step_bounds_the_rate(void **state)
+{
+    (void)state;
+    double x[48], y[48];
+    for (size_t i = 0; i < 48; i++) {
+        x[i] = (double)i * 100;
+        y[i] = (i < 4 ? 0 : 1e6) + (double)(i % 3) * 1e4;
+    }
+    const struct trend_series series = {x, y, 48};
+    const struct rate_errors errors = {1e5, 1};
+    struct trend trend;
+    struct estimate rate;
+    assert_int_equal(trend_common(&series, 1, &trend), 0);
+    assert_int_equal(rate_of(&series, 1, &trend, &errors, &rate), 0);
+    double most = (1e6 + 2e4 + 2e5) / 4699;
+    assert_true(rate.low < 0 && rate.low >= -most - 1e-9);
+    assert_true(rate.high > 0 && rate.high <= most + 1e-9);
+}
+
 static void test_errors_at_the_ends(void **state)
 {
     (void)state;
@@ -107,6 +128,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_spread_of_the_series),
+        cmocka_unit_test(test_a_step_bounds_the_rate),
         cmocka_unit_test(test_errors_at_the_ends),
         cmocka_unit_test(test_coverage),
     };
