@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The allocation family, in front of whatever allocator the program uses. The usual way through
- * malloc() is one comparison and one subtraction, and through free() one byte. */
+ * malloc() is one subtraction, and through free() one bit. */
 #include "preload/recorder.h"
 
 #include <errno.h>
@@ -18,6 +18,24 @@ EXPORT void *pvalloc(size_t size);
 
 #define CALLER __builtin_return_address(0)
 
+/* Takes the object from the countdown, in one instruction, which the compiler would make five of.
+ * True: it reaches beyond the end. A signal handler that allocates just then finds a countdown that
+ * wrapped around and takes its own from that; put_back() makes both good. */
+static inline bool count_down(size_t size)
+{
+    bool beyond;
+    __asm__("subq %2, %0"
+            : "+m"(thread.countdown), "=@ccc"(beyond)
+            : "r"((uint64_t)size)
+            : "memory");
+    return UNLIKELY(beyond);
+}
+
+static inline void put_back(size_t size)
+{
+    thread.countdown += size;
+}
+
 static __attribute__((noinline)) void *consider(void *pointer, size_t size, const void *caller)
 {
     if (pointer)
@@ -28,18 +46,18 @@ static __attribute__((noinline)) void *consider(void *pointer, size_t size, cons
 /* After a successful allocation. */
 static inline void *counted(void *pointer, size_t size, const void *caller)
 {
-    if (UNLIKELY(size > thread.countdown))
-        return consider(pointer, size, caller);
-    thread.countdown -= size;
-    return pointer;
+    if (!count_down(size))
+        return pointer;
+    put_back(size);
+    return consider(pointer, size, caller);
 }
 
 void *malloc(size_t size)
 {
-    if (UNLIKELY(size > thread.countdown))
-        return consider(real.malloc(size), size, CALLER);
-    thread.countdown -= size;
-    return real.malloc(size);
+    if (!count_down(size))
+        return real.malloc(size);
+    put_back(size);
+    return consider(real.malloc(size), size, CALLER);
 }
 
 void *calloc(size_t count, size_t size)
@@ -47,10 +65,10 @@ void *calloc(size_t count, size_t size)
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes))
         return real.calloc(count, size);
-    if (UNLIKELY(bytes > thread.countdown))
-        return consider(real.calloc(count, size), bytes, CALLER);
-    thread.countdown -= bytes;
-    return real.calloc(count, size);
+    if (!count_down(bytes))
+        return real.calloc(count, size);
+    put_back(bytes);
+    return consider(real.calloc(count, size), bytes, CALLER);
 }
 
 /* Before the real free: afterwards the address may be another thread's object. */
@@ -103,10 +121,10 @@ void *realloc(void *pointer, size_t size)
 {
     if (filter_may_hold(pointer))
         return realloc_watched(pointer, size, CALLER);
-    if (UNLIKELY(size > thread.countdown))
-        return consider(real.realloc(pointer, size), size, CALLER);
-    thread.countdown -= size;
-    return real.realloc(pointer, size);
+    if (!count_down(size))
+        return real.realloc(pointer, size);
+    put_back(size);
+    return consider(real.realloc(pointer, size), size, CALLER);
 }
 
 int posix_memalign(void **ret, size_t alignment, size_t size)

@@ -90,22 +90,32 @@ HIDDEN unsigned site_level(uint32_t site);
 HIDDEN void site_took(uint32_t site, unsigned most);
 HIDDEN void site_freed(uint32_t site);
 
-/* --- table.c: the sampled objects that live ----------------------------------------------------
+/* --- filter.c: which addresses may be samples --------------------------------------------------
  */
 
-/* Counts, by a hash of the address, of this process's samples. free() asks it before anything else:
- * 0 means that the object is no sample. Small, because it competes for the program's cache. */
-#define FILTER_BYTES 65536U
-extern HIDDEN uint8_t filter[FILTER_BYTES];
-static inline uint32_t filter_index(const void *pointer)
+/* free() asks it before anything else. Objects that lie together share a word, each with a bit of
+ * its own, so that a program that frees them together looks at one place. */
+#define FILTER_WORDS 1024U
+extern HIDDEN uint64_t filter_bits[FILTER_WORDS];
+static inline uint32_t filter_word(const void *pointer)
 {
-    return (uint32_t)((uintptr_t)pointer >> 4) * UINT32_C(0x9e3779b1) >> 16;
+    return (uint32_t)((uintptr_t)pointer >> 10) * UINT32_C(0x9e3779b1) >> 22;
+}
+static inline unsigned filter_bit(const void *pointer)
+{
+    return (unsigned)((uintptr_t)pointer >> 4) % 64;
 }
 static inline bool filter_may_hold(const void *pointer)
 {
-    return UNLIKELY(__atomic_load_n(&filter[filter_index(pointer)], __ATOMIC_RELAXED) != 0);
+    uint64_t word = __atomic_load_n(&filter_bits[filter_word(pointer)], __ATOMIC_RELAXED);
+    return UNLIKELY(word >> filter_bit(pointer) & 1);
 }
-HIDDEN void filter_add(const void *pointer);
+/* False: not now; the object can be no sample. */
+HIDDEN bool filter_add(const void *pointer);
+HIDDEN void filter_remove(const void *pointer);
+
+/* --- table.c: the sampled objects that live ----------------------------------------------------
+ */
 
 /* Add a live sample. False: its buckets are full (counted). */
 HIDDEN bool table_add(uint32_t slot, const void *pointer, const struct heap_sample *content);

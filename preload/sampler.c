@@ -27,32 +27,26 @@ static uint64_t next_random(uint64_t *state)
     return z ^ (z >> 31);
 }
 
-/* -ln(u) for 0 < u < 1, without libm: u = m * 2^e with m in [0.5, 1), and ln m by the series of
- * 2 artanh((m-1)/(m+1)). The error is below 1e-9, far less than one byte in a mean. */
+/* -ln(u) for 0 < u < 1, without libm and without a branch: u = m * 2^e with m in [sqrt(1/2),
+ * sqrt(2)), and ln m by the series of 2 artanh((m-1)/(m+1)). The error is below 1e-9, far less than
+ * one byte in a mean. */
 static double minus_log(double u)
 {
     union {
         double value;
         uint64_t bits;
     } parts = {.value = u};
-    int exponent = (int)(parts.bits >> 52 & 0x7ff) - 1022;
-    parts.bits = (parts.bits & ~(UINT64_C(0x7ff) << 52)) | UINT64_C(1022) << 52;
+    int64_t exponent = (int64_t)(parts.bits - UINT64_C(0x3fe6a09e667f3bcd)) >> 52;
+    parts.bits -= (uint64_t)exponent << 52;
     double m = parts.value;
-    if (m < 0.70710678118654752) {
-        m *= 2;
-        exponent--;
-    }
     double s = (m - 1) / (m + 1);
     double square = s * s;
-    double series = 1.0 / 15;
-    series = series * square + 1.0 / 13;
-    series = series * square + 1.0 / 11;
-    series = series * square + 1.0 / 9;
+    double series = 1.0 / 9;
     series = series * square + 1.0 / 7;
     series = series * square + 1.0 / 5;
     series = series * square + 1.0 / 3;
     series = series * square + 1;
-    return -(exponent * 0.69314718055994530942 + 2 * s * series);
+    return -((double)exponent * 0.69314718055994530942 + 2 * s * series);
 }
 
 static double next_uniform(void)

@@ -13,8 +13,6 @@
 #define RAISE_FROM (HEAP_SAMPLES / 2)
 #define RAISE_STEP (HEAP_SAMPLES / 16)
 
-uint8_t filter[FILTER_BYTES];
-
 /* The keys of a bucket. */
 static uint64_t *bucket_at(uint32_t bucket)
 {
@@ -29,22 +27,6 @@ static struct heap_sample *sample_of(const uint64_t *key)
 static bool swap(uint64_t *key, uint64_t from, uint64_t to)
 {
     return __atomic_compare_exchange_n(key, &from, to, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
-}
-
-/* A count that reached its maximum stays: it costs look-ups, never a missed one. */
-static void filter_change(const void *pointer, int by)
-{
-    uint8_t *count = &filter[filter_index(pointer)];
-    uint8_t old = __atomic_load_n(count, __ATOMIC_RELAXED);
-    while (old != UINT8_MAX && !(by < 0 && old == 0) &&
-           !__atomic_compare_exchange_n(count, &old, (uint8_t)(old + by), true, __ATOMIC_RELAXED,
-                                        __ATOMIC_RELAXED))
-        ;
-}
-
-void filter_add(const void *pointer)
-{
-    filter_change(pointer, 1);
 }
 
 /* Room is running out: fewer samples from now on, each with the weight that its own mean gives. */
@@ -84,7 +66,7 @@ static void drop_stale(uint64_t *bucket, uint64_t key, const void *pointer)
     for (unsigned i = 0; i < HEAP_BUCKET_SLOTS; i++) {
         if (LOAD(&bucket[i]) != key || !swap(&bucket[i], key, 0))
             continue;
-        filter_change(pointer, -1);
+        filter_remove(pointer);
         COUNT(&map->header.samples_replaced);
         __atomic_fetch_sub(&map->header.live_samples, 1, __ATOMIC_RELAXED);
     }
@@ -95,7 +77,10 @@ bool table_add(uint32_t slot, const void *pointer, const struct heap_sample *con
     uint64_t key = HEAP_KEY(slot, (uintptr_t)pointer);
     uint32_t home = heap_bucket(key);
     drop_stale(bucket_at(home), key, pointer);
-    filter_change(pointer, 1);
+    if (!filter_add(pointer)) {
+        COUNT(&map->header.dropped_table);
+        return false;
+    }
     for (unsigned reach = 0; reach < HEAP_BUCKET_REACH; reach++) {
         uint32_t bucket = (home + reach) & (HEAP_BUCKETS - 1);
         uint64_t *keys = bucket_at(bucket);
@@ -108,7 +93,7 @@ bool table_add(uint32_t slot, const void *pointer, const struct heap_sample *con
         }
         STORE(&map->overflowed[bucket], 1);
     }
-    filter_change(pointer, -1);
+    filter_remove(pointer);
     COUNT(&map->header.dropped_table);
     return false;
 }
@@ -126,7 +111,7 @@ bool table_take(uint32_t slot, const void *pointer, struct heap_sample *ret_cont
             *ret_content = *sample_of(&keys[i]);
             if (!swap(&keys[i], key, 0))
                 return false;
-            filter_change(pointer, -1);
+            filter_remove(pointer);
             __atomic_fetch_sub(&map->header.live_samples, 1, __ATOMIC_RELAXED);
             return true;
         }

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """What the heap recorder costs, beside heaptrack, jemalloc's profiler and valgrind massif: heap_cost.py PAIRS MAKE_MAP
-RECORDER [WORK...]. Each run with a profiler is paired with the one without it that came just before; medians of the
-ratios, with their range. A line 'bar' says whether one holds."""
+RECORDER [WORK...]. A pair is a run without a profiler and one with it, in turn the one and the other first; medians of
+the pairs' ratios, with the quartiles. A line 'bar' says whether one holds."""
 
 import os
 import shutil
@@ -17,13 +17,13 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 LOAD = ["/usr/bin/python3", str(HERE / "heap" / "load.py")]
 RATE = 16384  # the default under 256Mi
-LIGHT, HEAVY = 9, 1  # pairs of runs
+LIGHT, HEAVY = 25, 1  # pairs of runs: on a machine with neighbours one may be off by half
 
 # What runs, for a profiler that slows little and for one that slows much, and how much the recorder may cost by the
 # clock. 3 % more is "no measurable cost": what two runs without a profiler differ by on a quiet machine.
 WORKS = {
-    "pairs, 1 thread": (["PAIRS", "1", "6", "1", "16", "2048"], ["PAIRS", "1", "1", "1", "16", "2048"], 1.06),
-    "pairs, 4 threads, 8 deep": (["PAIRS", "4", "6", "8", "16", "4096"], ["PAIRS", "4", "1", "8", "16", "4096"], 1.08),
+    "pairs, 1 thread": (["PAIRS", "1", "4", "1", "16", "2048"], ["PAIRS", "1", "1", "1", "16", "2048"], 1.06),
+    "pairs, 4 threads, 8 deep": (["PAIRS", "4", "2", "8", "16", "4096"], ["PAIRS", "4", "1", "8", "16", "4096"], 1.08),
     "Python json": ([*LOAD, "json", "15"], [*LOAD, "json", "3"], 1.03),
     "SQLite in memory": ([*LOAD, "sqlite", "6"], [*LOAD, "sqlite", "1"], 1.03),
     "Redis, set and get": (["REDIS", "100000"], ["REDIS", "20000"], 1.03),
@@ -104,14 +104,21 @@ class Ratios:
     """Of pairs of runs, without a profiler and with it."""
 
     def __init__(self, bench, work, baseline, profiler, times):
-        pairs = [(bench.run(work, baseline), bench.run(work, profiler)) for _ in range(times)]
-        self.clocks = [with_it[0] / plain[0] for plain, with_it in pairs]
+        pairs = [self.pair(bench, work, (baseline, profiler), turn) for turn in range(times)]
+        self.clocks = sorted(with_it[0] / plain[0] for plain, with_it in pairs)
         self.clock = statistics.median(self.clocks)
         self.processor = statistics.median(with_it[1] / plain[1] for plain, with_it in pairs)
         self.least = min(with_it[1] for _, with_it in pairs) / min(plain[1] for plain, _ in pairs)
 
+    @staticmethod
+    def pair(bench, work, profilers, turn):
+        """Without and with, whichever ran first."""
+        runs = {profiler: bench.run(work, profiler) for profiler in (profilers if turn % 2 == 0 else profilers[::-1])}
+        return runs[profilers[0]], runs[profilers[1]]
+
     def __str__(self):
-        spread = f" ({min(self.clocks):.2f}-{max(self.clocks):.2f})" if len(self.clocks) > 1 else ""
+        quarter = len(self.clocks) // 4
+        spread = f" ({self.clocks[quarter]:.2f}-{self.clocks[-1 - quarter]:.2f})" if quarter else ""
         return f"{self.clock:.2f}{spread}; {self.processor:.2f}; {self.least:.2f}"
 
 
@@ -123,7 +130,7 @@ def main():
         return 77
     holds = []
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors. Ratio of the time by the clock: median "
-          f"(range) of {LIGHT} pairs, {HEAVY} for heaptrack and massif; of processor time: median; least to least")
+          f"(quartiles) of {LIGHT} pairs, {HEAVY} for heaptrack and massif; of processor time: median; least to least")
     print("| work | recorder | jemalloc, prof to plain | heaptrack | massif |\n|---|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory(prefix="oomlab-bench-") as scratch:
         bench = Bench(pairs, make_map, recorder, scratch)
