@@ -26,7 +26,6 @@
 #define KILLER_LOG_WAIT_MS 500
 
 static void finish_lifetime(struct replica *replica);
-static void start_lifetime(struct replica *replica);
 
 static void fail(struct replica *replica, const struct error *err)
 {
@@ -144,7 +143,7 @@ static int try_start(struct replica *replica, struct error *err)
     return r;
 }
 
-static void start_lifetime(struct replica *replica)
+void replica_start_lifetime(struct replica *replica)
 {
     replica->id = ++replica->core->last_lifetime_id;
     replica->lifetimes++;
@@ -229,10 +228,10 @@ static void on_timer_closed(uv_handle_t *handle)
 
 static void on_backoff_over(uv_timer_t *timer)
 {
-    start_lifetime(timer->data);
+    replica_start_lifetime(timer->data);
 }
 
-static void tell_stopped(struct replica *replica)
+void replica_tell_stopped(struct replica *replica)
 {
     replica->state = REPLICA_STOPPED;
     if (!replica->stopped_told && replica->listener.stopped) {
@@ -319,7 +318,7 @@ static void finish_lifetime(struct replica *replica)
     if (replica->listener.ended)
         restart = replica->listener.ended(replica->listener.context, &report);
     if (replica->stopping)
-        tell_stopped(replica);
+        replica_tell_stopped(replica);
     else if (restart)
         schedule_restart(replica, wait_ns);
     else
@@ -379,95 +378,6 @@ void replica_observe(struct replica *replica, const struct observation *observat
     }
 }
 
-/* --- stopping ------------------------------------------------------------------------------- */
-
-static void on_grace_over(uv_timer_t *timer)
-{
-    struct replica *replica = timer->data;
-    struct error ignored;
-    replica->facts.platform_sent_sigkill = true;
-    sandbox_kill(replica->sandbox, &ignored);
-}
-
-void replica_end_container(struct replica *replica, enum platform_kill reason)
-{
-    recorder_set_platform_kill(replica->core->recorder, replica->id, reason);
-    if (replica->facts.platform_kill == PLATFORM_KILL_NONE)
-        replica->facts.platform_kill = reason;
-    sandbox_signal(replica->sandbox, SIGTERM);
-    uv_timer_start(&replica->timer, on_grace_over,
-                   (uint64_t)(replica->template->stop_grace_ns / NS_PER_MS), 0);
-}
-
-void replica_stop(struct replica *replica, enum platform_kill reason)
-{
-    replica->stopping = true;
-    replica->stop_reason = reason;
-    switch (replica->state) {
-    case REPLICA_RUNNING:
-        replica_probes_stop(replica);
-        replica_end_container(replica, reason);
-        break;
-    case REPLICA_ENDING:
-        break; /* finish_lifetime() tells */
-    case REPLICA_BACKOFF:
-        uv_timer_stop(&replica->timer);
-        tell_stopped(replica);
-        break;
-    case REPLICA_NEW:
-    case REPLICA_STOPPED:
-        tell_stopped(replica);
-        break;
-    }
-}
-
-void replica_restart(struct replica *replica)
-{
-    if (replica->stopping)
-        return;
-    switch (replica->state) {
-    case REPLICA_RUNNING:
-        replica->restarting = true;
-        replica_probes_stop(replica);
-        replica->is_ready = false;
-        replica_end_container(replica, PLATFORM_KILL_STOP);
-        break;
-    case REPLICA_ENDING:
-        replica->restarting = true;
-        break;
-    case REPLICA_BACKOFF:
-    case REPLICA_STOPPED:
-        uv_timer_stop(&replica->timer);
-        backoff_init(&replica->backoff, &replica->template->backoff);
-        replica->backoff_ns = 0;
-        start_lifetime(replica);
-        break;
-    case REPLICA_NEW:
-        break;
-    }
-}
-
-void replica_abandon(struct replica *replica)
-{
-    struct error ignored;
-    uv_timer_stop(&replica->timer);
-    replica_probes_stop(replica);
-    if (replica->sandbox)
-        sandbox_kill(replica->sandbox, &ignored);
-    replica->id = 0;
-    replica->stopping = true;
-    console_close(steal_ptr(&replica->console));
-    sandbox_free(steal_ptr(&replica->sandbox));
-    heap_recording_free(steal_ptr(&replica->heap));
-    tell_stopped(replica);
-}
-
-void replica_hurry(struct replica *replica)
-{
-    if (replica->stopping && replica->state == REPLICA_RUNNING)
-        on_grace_over(&replica->timer);
-}
-
 /* --- life of the object --------------------------------------------------------------------- */
 
 int replica_new(struct platform_core *core, const struct revision_template *template,
@@ -513,7 +423,7 @@ void replica_start(struct replica *replica)
 {
     EVENT(replica, "Normal", "AssigningReplica", NULL,
           "Replica '%s' has been scheduled to run on a node.", replica->name);
-    start_lifetime(replica);
+    replica_start_lifetime(replica);
 }
 
 void replica_free(struct replica *replica)

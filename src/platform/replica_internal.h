@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A replica from the inside, shared by replica.c (its lifetimes), replica_probes.c (its health) and
- * replica_heap.c (its heap profile). */
+/* A replica from the inside, shared by replica.c (its lifetimes), replica_stop.c (their end by us),
+ * replica_probes.c (its health) and replica_heap.c (its heap profile). */
 #pragma once
 
 #include "platform/backoff.h"
@@ -33,6 +33,10 @@ struct replica {
     struct probe *startup, *readiness, *liveness;
     char probe_failure[96]; /* the reason that was told last */
     unsigned startup_failures, readiness_failures, liveness_failures;
+    unsigned readiness_successes; /* in a row, while it is not ready */
+    int64_t grace_end_ns;         /* of a stop: then SIGKILL */
+    enum { TERM_UNSENT, TERM_QUEUED, TERM_SENT } term;
+    unsigned term_blocked; /* looks in a row at which it was blocked */
     int64_t started_ns, ready_ns;
     struct life_facts facts;
     bool has_end, console_ended;
@@ -48,6 +52,11 @@ struct replica {
         struct error event_error;                                                                  \
         event_add(&(replica)->subject, type, reason, json, &event_error, __VA_ARGS__);             \
     } while (0)
+
+/* Begin a lifetime; a container that cannot be started is told as `failed`. */
+void replica_start_lifetime(struct replica *replica);
+/* It is stopped: tell so, once. */
+void replica_tell_stopped(struct replica *replica);
 
 /* End the running container for `reason`: SIGTERM, the grace period, then SIGKILL to everything in
  * it. */

@@ -89,9 +89,12 @@ static void on_readiness(void *context, bool ok, int status, const char *text)
         text = "another process listens on this port";
     }
     if (ok) {
-        become_ready(replica);
+        if (replica->is_ready ||
+            ++replica->readiness_successes >= replica->template->readiness.success_threshold)
+            become_ready(replica);
         return;
     }
+    replica->readiness_successes = 0;
     if (replica->ready_ns != 0 && replica->readiness_failures == 0)
         probe_set_period(replica->readiness, watchful_period_ns(&replica->template->readiness));
     replica->readiness_failures++;
@@ -160,6 +163,7 @@ void replica_probes_start(struct replica *replica)
     replica->probe_failure[0] = '\0';
     replica->startup_failures = 0;
     replica->readiness_failures = 0;
+    replica->readiness_successes = 0;
     replica->liveness_failures = 0;
     if (replica->readiness)
         probe_set_period(replica->readiness, replica->template->readiness.period_ns);

@@ -18,6 +18,7 @@ struct probe_spec {
     int64_t timeout_ns;         /* default 1 s */
     int64_t initial_delay_ns;   /* default 0 */
     unsigned failure_threshold; /* failures in a row; default 3, startup 240 */
+    unsigned success_threshold; /* of readiness: successes in a row; 0 is 1, Kubernetes' default */
 };
 
 struct backoff_spec {

@@ -3,12 +3,17 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/duration.h"
+#include "base/file.h"
 #include "sandbox/container.h"
 #include "sandbox/layer.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -33,6 +38,43 @@ int sandbox_signal(struct sandbox *sandbox, int signal_number)
     if (syscall(SYS_pidfd_send_signal, sandbox->pidfd, signal_number, NULL, 0) < 0)
         return -errno;
     return 0;
+}
+
+/* "SigCgt:\t0000000000014002": bit n - 1 is signal n. */
+static bool mask_has(const char *status, const char *name, int signal_number)
+{
+    const char *line = strstr(status, name);
+    return line && strtoull(line + strlen(name), NULL, 16) >> (signal_number - 1) & 1;
+}
+
+/* While it waits for signals in rt_sigtimedwait(2), they do not look blocked. */
+static bool awaits_signals(pid_t pid)
+{
+    char path[32];
+    char text[256];
+    snprintf(path, sizeof(path), "/proc/%d/syscall", pid);
+    if (file_read_text(AT_FDCWD, path, text, sizeof(text)) <= 0)
+        return true;
+    return strtol(text, NULL, 10) == SYS_rt_sigtimedwait;
+}
+
+void sandbox_signal_stance(const struct sandbox *sandbox, int signal_number,
+                           struct signal_stance *ret)
+{
+    char path[32];
+    char status[4096];
+    snprintf(path, sizeof(path), "/proc/%d/status", sandbox->pid);
+    *ret = (struct signal_stance){.awaited = true};
+    if (file_read_text(AT_FDCWD, path, status, sizeof(status)) <= 0)
+        return;
+    *ret = (struct signal_stance){
+        .caught = mask_has(status, "\nSigCgt:", signal_number),
+        .blocked = mask_has(status, "\nSigBlk:", signal_number),
+        .sleeping = strstr(status, "\nState:\tS") != NULL,
+        .awaited = awaits_signals(sandbox->pid),
+        .pending = mask_has(status, "\nSigPnd:", signal_number) ||
+                   mask_has(status, "\nShdPnd:", signal_number),
+    };
 }
 
 bool sandbox_was_born_inside(const struct sandbox *sandbox)

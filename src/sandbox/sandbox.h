@@ -75,6 +75,17 @@ const struct cgroup *sandbox_cgroup(const struct sandbox *sandbox); /* borrowed 
 
 /* Send a signal to the main process through its pidfd; 0 or -errno (-ESRCH: it is gone). */
 int sandbox_signal(struct sandbox *sandbox, int signal_number);
+/* How the main process stands to a signal. As PID 1 of its namespace it does not get one that it
+ * does not catch, nor blocks, nor waits for: the kernel drops it. */
+struct signal_stance {
+    bool caught;
+    bool blocked;  /* by the main thread */
+    bool sleeping; /* the main thread: what it blocks now it does not block for a moment only */
+    bool awaited;  /* by sigwait(3) and the like; true also when that cannot be found out */
+    bool pending;
+};
+void sandbox_signal_stance(const struct sandbox *sandbox, int signal_number,
+                           struct signal_stance *ret);
 /* SIGKILL everything in the cgroup and wait (bounded) until it is empty. */
 int sandbox_kill(struct sandbox *sandbox, struct error *err);
 /* Kill what is left, reap, remove the cgroup, free. NULL is fine. Call it only after the end was
