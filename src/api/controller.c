@@ -75,6 +75,9 @@ void app_revision_states(const struct app_revision *revision, struct app_states 
     if (!revision->active) {
         ret->health = "None";
         ret->running = "Stopped";
+    } else if (revision->pending > 0 && !crashed) {
+        ret->health = "None";
+        ret->running = "Processing";
     } else if (ret->ready >= wanted) {
         ret->health = "Healthy";
         ret->running = ret->ready >= template_max_replicas(revision->template) ? "RunningAtMaxScale"
@@ -159,6 +162,17 @@ static void announce(struct app_revision *revision)
               "Successfully updated containerApp: %s", app->name);
 }
 
+/* It is ready, with all its replicas: the others may go, and nobody waits any more. */
+static void settle(struct app_revision *revision)
+{
+    if (!revision->provisioned || revision->pending > 0)
+        return;
+    if (revision->active && app_is_single(revision->app) &&
+        revision == revision_latest(revision->app))
+        deactivate_others(revision);
+    operations_finish(revision->app->serve, revision->app->id, revision->name, NULL);
+}
+
 static void on_ready(void *context, const struct lifetime_report *lifetime)
 {
     (void)lifetime;
@@ -174,10 +188,7 @@ static void on_ready(void *context, const struct lifetime_report *lifetime)
     }
     if (!revision->announced)
         announce(revision);
-    if (revision->active && app_is_single(revision->app) &&
-        revision == revision_latest(revision->app))
-        deactivate_others(revision);
-    operations_finish(revision->app->serve, revision->app->id, revision->name, NULL);
+    settle(revision);
 }
 
 static bool on_ended(void *context, const struct lifetime_report *lifetime)
@@ -200,15 +211,20 @@ static bool on_ended(void *context, const struct lifetime_report *lifetime)
     return true;
 }
 
+void revision_fail(struct app_revision *revision, const char *why)
+{
+    struct error ignored;
+    free(revision->failure);
+    revision->failure = strdup(why);
+    revision_save(revision, &ignored);
+    operations_finish(revision->app->serve, revision->app->id, revision->name, why);
+}
+
 static void on_failed(void *context, const struct error *failure)
 {
     struct app_replica *replica = context;
     struct app_revision *revision = replica->revision;
-    struct error ignored;
-    free(revision->failure);
-    revision->failure = strdup(failure->text);
-    revision_save(revision, &ignored);
-    operations_finish(revision->app->serve, revision->app->id, revision->name, failure->text);
+    revision_fail(revision, failure->text);
     if (replica->stopping)
         replica->stopped = true;
     controller_later(revision->app->serve);
@@ -280,7 +296,7 @@ static void totals(const struct serve *serve, unsigned *ret_replicas, uint64_t *
     *ret_bytes = 0;
     for (struct app *app = serve->apps; app; app = app->next) {
         for (struct app_revision *r = app->revisions; r; r = r->next) {
-            unsigned live = live_replicas(r);
+            unsigned live = live_replicas(r) + r->pending;
             *ret_replicas += live;
             *ret_bytes += live * template_memory(r->template);
         }
@@ -310,18 +326,56 @@ int controller_admit(struct serve *serve, json_t *template, struct error *err)
     return 0;
 }
 
+static struct app_revision *next_pending(const struct serve *serve)
+{
+    for (struct app *app = serve->apps; app; app = app->next) {
+        for (struct app_revision *r = app->revisions; r; r = r->next) {
+            if (r->pending > 0)
+                return r;
+        }
+    }
+    return NULL;
+}
+
+/* An idle handle and no timer: those that are due run one after the other, before any request. */
+static void on_starting(uv_idle_t *idle)
+{
+    struct error err;
+    struct app_revision *revision = next_pending(idle->data);
+    if (!revision) {
+        uv_idle_stop(idle);
+        return;
+    }
+    revision->pending--;
+    if (make_replica(revision, &err) < 0) {
+        revision->pending = 0;
+        revision_fail(revision, err.text);
+    } else {
+        settle(revision);
+    }
+}
+
 int revision_start(struct app_revision *revision, struct error *err)
 {
+    struct serve *serve = revision->app->serve;
     unsigned wanted = template_min_replicas(revision->template);
-    unsigned running = 0;
+    unsigned running = revision->pending;
     for (const struct app_replica *r = revision->replicas; r; r = r->next)
         running += !r->stopping;
-    int r = running < wanted ? controller_admit(revision->app->serve, revision->template, err) : 0;
-    if (r == 0 && running < wanted)
+    if (running >= wanted)
+        return 0;
+    int r = controller_admit(serve, revision->template, err);
+    if (r == 0)
         r = images_prepare(revision, err);
-    for (; r == 0 && running < wanted; running++)
-        r = make_replica(revision, err);
-    return r < 0 ? r : 0;
+    if (r != 0)
+        return r < 0 ? r : 0;
+    revision->pending += wanted - running - 1;
+    r = make_replica(revision, err);
+    if (r < 0)
+        revision->pending = 0;
+    else if (revision->pending > 0)
+        uv_idle_start(&serve->starting, on_starting);
+    return r;
 }
 
 /* --- stopping ------------------------------------------------------------------------------- */
@@ -336,6 +390,7 @@ static void stop_replica(struct app_replica *replica)
 
 void revision_stop(struct app_revision *revision)
 {
+    revision->pending = 0;
     for (struct app_replica *r = revision->replicas; r; r = r->next)
         stop_replica(r);
 }

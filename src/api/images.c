@@ -75,16 +75,6 @@ static void tell_pulled(const struct image_job *job, struct app_revision *revisi
                   job->filled.devices, job->text);
 }
 
-static void fail(struct app_revision *revision, const char *why)
-{
-    struct error ignored;
-    struct app *app = revision->app;
-    free(revision->failure);
-    revision->failure = strdup(why);
-    revision_save(revision, &ignored);
-    operations_finish(app->serve, app->id, revision->name, why);
-}
-
 static void go_on(const struct image_job *job, struct app_revision *revision)
 {
     struct error err = job->error;
@@ -99,7 +89,7 @@ static void go_on(const struct image_job *job, struct app_revision *revision)
     if (r == 0)
         r = revision_start(revision, &err);
     if (r < 0)
-        fail(revision, err.text);
+        revision_fail(revision, err.text);
 }
 
 static void on_filled(uv_work_t *work, int status)

@@ -52,6 +52,7 @@ struct app_revision {
     char *failure;      /* why its container could not be started; NULL */
     int64_t created_ns; /* realtime */
     unsigned replicas_made;
+    unsigned pending;  /* replicas that are still to be made */
     unsigned restarts; /* of all its replicas in this session */
     struct app_replica *replicas;
 };
@@ -103,8 +104,9 @@ struct serve {
     uint16_t tcp_port;
     bool socket_is_managers; /* systemd made it */
     bool stopping;
-    uv_timer_t tick;  /* every second: metrics, retention */
-    uv_timer_t later; /* at once: what must not be done inside a callback */
+    uv_timer_t tick;    /* every second: metrics, retention */
+    uv_timer_t later;   /* at once: what must not be done inside a callback */
+    uv_idle_t starting; /* replicas that are pending, one in each turn of the loop */
     uint64_t requests_served;
     char directory[4096]; /* of the session */
 };
@@ -144,10 +146,14 @@ int revision_save(struct app_revision *revision, struct error *err);
 /* Append a lifecycle event about an app (and its revision). */
 void app_event(struct app *app, const char *revision, const char *type, const char *reason,
                const char *format, ...) __attribute__((format(printf, 5, 6)));
-/* Start what an active revision lacks. Limits of memory and of replicas hold: usage error. */
+/* Start what an active revision lacks: the first replica at once, the others one in each turn of
+ * the loop, so that requests are answered in between. Limits of memory and of replicas hold: usage
+ * error. */
 int revision_start(struct app_revision *revision, struct error *err);
 /* Would this template fit beside all that runs? */
 int controller_admit(struct serve *serve, json_t *template, struct error *err);
+/* It cannot be started (any further): keep why, end the operation that waits for it. */
+void revision_fail(struct app_revision *revision, const char *why);
 void revision_stop(struct app_revision *revision);
 void revision_restart(struct app_revision *revision);
 void app_stop(struct app *app);
