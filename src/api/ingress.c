@@ -6,7 +6,9 @@
 #include "base/buffer.h"
 #include "base/cleanup.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -46,10 +48,30 @@ static bool hop_by_hop(const char *name, size_t length)
     static const char *const names[] = {
         "Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding",
         "TE",         "Trailer",    "Upgrade",          "Content-Length",
-        "Expect",     "Host"};
+        "Expect"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (strlen(names[i]) == length && strncasecmp(names[i], name, length) == 0)
             return true;
+    }
+    return false;
+}
+
+/* What we say ourselves: a client's own word is not passed on, as in Azure. */
+static bool is_forwarded(const char *name)
+{
+    return strcasecmp(name, "X-Forwarded-For") == 0 || strcasecmp(name, "X-Forwarded-Host") == 0 ||
+           strcasecmp(name, "X-Forwarded-Proto") == 0;
+}
+
+/* "close, X-Own": the fields that are for this connection alone. */
+static bool is_named(const char *connection, const char *name, size_t length)
+{
+    while (connection && *connection) {
+        connection += strspn(connection, ", \t");
+        size_t word = strcspn(connection, ", \t");
+        if (word == length && strncasecmp(connection, name, length) == 0)
+            return true;
+        connection += word;
     }
     return false;
 }
@@ -113,14 +135,9 @@ static size_t on_head(char *data, size_t size, size_t count, void *context)
     return length;
 }
 
-static enum MHD_Result put_header(void *context, enum MHD_ValueKind kind, const char *name,
-                                  const char *value)
+static enum MHD_Result put_line(struct forward *forward, const char *name, const char *value)
 {
-    struct forward *forward = context;
     AUTO_FREE char *line = NULL;
-    (void)kind;
-    if (hop_by_hop(name, strlen(name)))
-        return MHD_YES;
     if (asprintf(&line, value && value[0] ? "%s: %s" : "%s;%s", name, value ? value : "") < 0)
         return MHD_NO;
     struct curl_slist *grown = curl_slist_append(forward->headers, line);
@@ -128,6 +145,45 @@ static enum MHD_Result put_header(void *context, enum MHD_ValueKind kind, const 
         return MHD_NO;
     forward->headers = grown;
     return MHD_YES;
+}
+
+static const char *header_of(const struct forward *forward, const char *name)
+{
+    return MHD_lookup_connection_value(forward->connection, MHD_HEADER_KIND, name);
+}
+
+static enum MHD_Result put_header(void *context, enum MHD_ValueKind kind, const char *name,
+                                  const char *value)
+{
+    struct forward *forward = context;
+    size_t length = strlen(name);
+    (void)kind;
+    if (hop_by_hop(name, length) || is_forwarded(name) ||
+        is_named(header_of(forward, "Connection"), name, length))
+        return MHD_YES;
+    return put_line(forward, name, value);
+}
+
+/* The client's own Host goes on as any field does; libcurl's stands in for one that is missing. */
+static void put_headers(struct forward *forward)
+{
+    char client[INET_ADDRSTRLEN] = "127.0.0.1";
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(forward->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const char *host = header_of(forward, "Host");
+    if (info && info->client_addr && info->client_addr->sa_family == AF_INET)
+        inet_ntop(AF_INET, &((const struct sockaddr_in *)info->client_addr)->sin_addr, client,
+                  sizeof(client));
+    MHD_get_connection_values(forward->connection, MHD_HEADER_KIND, put_header, forward);
+    if (host)
+        put_line(forward, "X-Forwarded-Host", host);
+    put_line(forward, "X-Forwarded-Proto", "http");
+    put_line(forward, "X-Forwarded-For", client);
+    if (!header_of(forward, "Content-Type"))
+        forward->headers = curl_slist_append(forward->headers, "Content-Type:");
+    if (!header_of(forward, "Accept"))
+        forward->headers = curl_slist_append(forward->headers, "Accept:");
+    forward->headers = curl_slist_append(forward->headers, "Expect:");
 }
 
 static enum MHD_Result put_argument(void *context, enum MHD_ValueKind kind, const char *name,
@@ -177,14 +233,7 @@ static int start(struct forward *forward, const struct app_replica *replica, con
     buffer_printf(&url, "http://127.0.0.1:%u", replica->template->revision.port);
     put_path(&url, path);
     MHD_get_connection_values(forward->connection, MHD_GET_ARGUMENT_KIND, put_argument, &url);
-    MHD_get_connection_values(forward->connection, MHD_HEADER_KIND, put_header, forward);
-    const char *host = MHD_lookup_connection_value(forward->connection, MHD_HEADER_KIND, "Host");
-    put_header(forward, MHD_HEADER_KIND, "X-Forwarded-Host", host ? host : "");
-    put_header(forward, MHD_HEADER_KIND, "X-Forwarded-Proto", "http");
-    put_header(forward, MHD_HEADER_KIND, "X-Forwarded-For", "127.0.0.1");
-    if (!MHD_lookup_connection_value(forward->connection, MHD_HEADER_KIND, "Content-Type"))
-        forward->headers = curl_slist_append(forward->headers, "Content-Type:");
-    forward->headers = curl_slist_append(forward->headers, "Expect:");
+    put_headers(forward);
     CURL *easy = forward->easy = curl_easy_init();
     if (!easy || url.failed)
         return -ENOMEM;
@@ -222,12 +271,26 @@ static void on_done(CURL *easy, CURLcode code)
 
 /* --- answering ------------------------------------------------------------------------------ */
 
+/* The answer's Connection field, copied; NULL: none. */
+static char *connection_of(const char *head)
+{
+    static const char name[] = "connection:";
+    const char *at = head;
+    while (at && strncasecmp(at, name, sizeof(name) - 1) != 0) {
+        at = strchr(at, '\n');
+        at = at ? at + 1 : NULL;
+    }
+    return at ? strndup(at + sizeof(name) - 1, strcspn(at + sizeof(name) - 1, "\r\n")) : NULL;
+}
+
 static void copy_headers(struct MHD_Response *response, char *head)
 {
     char *rest = NULL;
+    AUTO_FREE char *connection = connection_of(head);
     for (char *line = strtok_r(head, "\r\n", &rest); line; line = strtok_r(NULL, "\r\n", &rest)) {
         char *colon = strchr(line, ':');
-        if (!colon || hop_by_hop(line, (size_t)(colon - line)))
+        if (!colon || hop_by_hop(line, (size_t)(colon - line)) ||
+            is_named(connection, line, (size_t)(colon - line)))
             continue;
         *colon = '\0';
         MHD_add_response_header(response, line, colon + 1 + strspn(colon + 1, " \t"));
