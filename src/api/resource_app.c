@@ -5,12 +5,11 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-static const char TYPE[] = "Microsoft.App/containerApps";
+static const char TYPE[] = APP_TYPE;
 
 struct app *require_app(struct request *request, struct reply *reply)
 {
@@ -110,109 +109,38 @@ void app_list_secrets(struct request *request, struct reply *reply)
         reply_json(reply, MHD_HTTP_OK, json_pack("{s:[]}", "value"));
 }
 
-/* --- checking ------------------------------------------------------------------------------- */
-
-/* Azure's rule: lower case letters, digits and '-', a letter first, no '-' at the end, no '--'. */
-static bool name_is_valid(const char *name)
-{
-    size_t length = strlen(name);
-    if (length < 2 || length > APP_NAME_MAX || !islower((unsigned char)name[0]) ||
-        name[length - 1] == '-' || strstr(name, "--"))
-        return false;
-    return name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-")] == '\0';
-}
-
-static bool suffix_is_valid(const char *suffix)
-{
-    size_t length = strlen(suffix);
-    return length > 0 && length <= 54 && suffix[length - 1] != '-' && suffix[0] != '-' &&
-           suffix[strspn(suffix, "abcdefghijklmnopqrstuvwxyz0123456789-")] == '\0' &&
-           !strstr(suffix, "--");
-}
-
-static bool check_environment(struct request *request, json_t *properties, struct reply *reply)
-{
-    json_t *id = json_object_get(properties, "managedEnvironmentId");
-    if (!json_is_string(id))
-        id = json_object_get(properties, "environmentId");
-    json_t *found =
-        json_is_string(id) ? environment_find(request->serve, json_string_value(id)) : NULL;
-    if (!found) {
-        reply_error(reply, MHD_HTTP_BAD_REQUEST, "InvalidRequestContent",
-                    json_is_string(id) ? "The environment '%.300s' does not exist."
-                                       : "properties.managedEnvironmentId is missing%s",
-                    json_is_string(id) ? json_string_value(id) : "");
-        return false;
-    }
-    json_object_set(properties, "managedEnvironmentId", json_object_get(found, "id"));
-    json_object_set(properties, "environmentId", json_object_get(found, "id"));
-    json_decref(found);
-    return true;
-}
-
-static bool check_weights(const struct app *app, const json_t *properties, struct reply *reply)
-{
-    const json_t *configuration = json_object_get(properties, "configuration");
-    const json_t *traffic = json_object_get(json_object_get(configuration, "ingress"), "traffic");
-    json_int_t sum = 0;
-    size_t i = 0;
-    const json_t *item = NULL;
-    json_array_foreach(traffic, i, item)
-    {
-        const char *name = json_string_value(json_object_get(item, "revisionName"));
-        json_int_t weight = json_integer_value(json_object_get(item, "weight"));
-        sum += weight;
-        if (weight < 0 || weight > 100 ||
-            (name && (!app || !revision_find((struct app *)app, name)))) {
-            reply_error(reply, MHD_HTTP_BAD_REQUEST, "ContainerAppInvalidTrafficConfig",
-                        "traffic[%zu] names revision '%.100s', which does not exist, or a weight "
-                        "that is not 0 to 100",
-                        i, name ? name : "latest");
-            return false;
-        }
-    }
-    if (json_array_size(traffic) > 0 && sum != 100) {
-        reply_error(reply, MHD_HTTP_BAD_REQUEST, "ContainerAppInvalidTrafficWeightSum",
-                    "Traffic weights must add up to 100, not %lld.", (long long)sum);
-        return false;
-    }
-    return true;
-}
-
-static bool check(struct request *request, const struct app *app, json_t *properties,
-                  struct reply *reply)
-{
-    const char *code = NULL;
-    struct error err;
-    const json_t *suffix =
-        json_object_get(json_object_get(properties, "template"), "revisionSuffix");
-    struct template_options options = request->serve->options->template;
-    const json_t *own = json_object_get(properties, "oomlab");
-    json_object_del(template_container(json_object_get(properties, "template")), "oomlab");
-    options.any_size |= json_is_true(json_object_get(own, "allowAnySize"));
-    if (template_check(properties, &options, &code, &err) < 0) {
-        reply_failure(reply, code, &err);
-        return false;
-    }
-    if (json_is_string(suffix) && json_string_length(suffix) > 0 &&
-        !suffix_is_valid(json_string_value(suffix))) {
-        reply_error(reply, MHD_HTTP_BAD_REQUEST, "ContainerAppInvalidRevisionSuffix",
-                    "Invalid revision suffix '%.100s': lower case letters, digits and '-'",
-                    json_string_value(suffix));
-        return false;
-    }
-    return check_weights(app, properties, reply) && check_environment(request, properties, reply);
-}
-
 /* --- changing ------------------------------------------------------------------------------- */
 
-/* The template without its suffix, to be compared. */
+/* null is as if it were missing: a PATCH cannot even say it. */
+static void strip_nulls(json_t *json)
+{
+    const char *key = NULL;
+    void *next = NULL;
+    json_t *value = NULL;
+    json_object_foreach_safe(json, next, key, value)
+    {
+        if (json_is_null(value))
+            json_object_del(json, key);
+        else
+            strip_nulls(value);
+    }
+    for (size_t i = 0; i < json_array_size(json); i++)
+        strip_nulls(json_array_get(json, i));
+}
+
+/* The template without its suffix, to be compared. New reference. */
+static json_t *comparable(const json_t *template)
+{
+    json_t *copy = json_deep_copy(template);
+    json_object_del(copy, "revisionSuffix");
+    strip_nulls(copy);
+    return copy;
+}
+
 static bool same_template(const json_t *a, const json_t *b)
 {
-    json_t *left = json_copy((json_t *)a);
-    json_t *right = json_copy((json_t *)b);
-    json_object_del(left, "revisionSuffix");
-    json_object_del(right, "revisionSuffix");
+    json_t *left = comparable(a);
+    json_t *right = comparable(b);
     bool same = json_equal(left, right);
     json_decref(left);
     json_decref(right);
@@ -248,11 +176,8 @@ static struct operation *deploy(struct request *request, struct app *app,
     struct operation *operation = operation_new(request->serve, app, revision->name, request->path);
     app_event(app, revision->name, "Normal", "RevisionCreation", "Creating a new revision: %s",
               revision->name);
-    if (revision_start(revision, &err) < 0) {
-        free(revision->failure);
-        revision->failure = strdup(err.text);
-        operations_finish(request->serve, app->id, revision->name, err.text);
-    }
+    if (revision_start(revision, &err) < 0)
+        revision_fail(revision, err.text);
     return operation;
 }
 
@@ -281,17 +206,82 @@ static bool suffix_is_taken(struct app *app, const json_t *template, struct repl
     return true;
 }
 
+/* RFC 7396: objects are merged, null removes, everything else replaces. */
+static void merge(json_t *target, json_t *patch)
+{
+    const char *key = NULL;
+    json_t *value = NULL;
+    json_object_foreach(patch, key, value)
+    {
+        json_t *old = json_object_get(target, key);
+        if (json_is_null(value))
+            json_object_del(target, key);
+        else if (json_is_object(value) && json_is_object(old))
+            merge(old, value);
+        else
+            json_object_set_new(target, key, json_deep_copy(value));
+    }
+}
+
+/* Tags and location: a PUT replaces them, a PATCH adds to them. New reference. */
+static json_t *changed_resource(const struct request *request, const struct app *app,
+                                json_t *properties, bool put)
+{
+    json_t *resource = json_copy(app->resource);
+    json_t *tags = put ? json_object() : json_deep_copy(json_object_get(resource, "tags"));
+    json_t *given = json_object_get(request->body, "tags");
+    json_t *location = json_object_get(request->body, "location");
+    json_object_set_new(resource, "properties", properties);
+    if (json_is_string(location))
+        json_object_set(resource, "location", location);
+    if (!tags)
+        tags = json_object();
+    if (json_is_object(given))
+        merge(tags, given);
+    if (json_object_size(tags) > 0)
+        json_object_set(resource, "tags", tags);
+    else
+        json_object_del(resource, "tags");
+    json_decref(tags);
+    return resource;
+}
+
+static bool is_same(const json_t *before, const json_t *template)
+{
+    const char *suffix = json_string_value(json_object_get(template, "revisionSuffix"));
+    const char *old = json_string_value(json_object_get(before, "revisionSuffix"));
+    return same_template(before, template) &&
+           (!suffix || suffix[0] == '\0' || (old && strcmp(old, suffix) == 0));
+}
+
+/* Record it, with a new revision unless the template is the same. What is not recorded has not
+ * happened. */
+static int record_change(struct app *app, json_t *resource, struct app_revision **ret, bool same,
+                         struct error *err)
+{
+    json_t *before = app->resource;
+    app->resource = resource;
+    int r = same ? app_save(app, err) : state_begin(app->serve->state, err);
+    if (r == 0 && !same)
+        r = record_revision(app, ret, err);
+    if (r < 0) {
+        state_rollback(app->serve->state);
+        revision_forget(app, *ret);
+        app->resource = before;
+        json_decref(resource);
+        return r;
+    }
+    json_decref(before);
+    return 0;
+}
+
 /* Put `properties` (checked, taken over) in the place of the app's. */
 static void change(struct request *request, struct reply *reply, struct app *app,
                    json_t *properties, bool put)
 {
     struct error err;
-    json_t *before = json_object_get(app_properties(app), "template");
     json_t *template = json_object_get(properties, "template");
-    const char *suffix = json_string_value(json_object_get(template, "revisionSuffix"));
-    const char *old = json_string_value(json_object_get(before, "revisionSuffix"));
-    bool same = same_template(before, template) &&
-                (!suffix || suffix[0] == '\0' || (old && strcmp(old, suffix) == 0));
+    bool same = is_same(json_object_get(app_properties(app), "template"), template);
     if (!same && controller_admit(request->serve, template, &err) < 0) {
         json_decref(properties);
         reply_error(reply, MHD_HTTP_CONFLICT, "LocalCapacityExceeded", "%s", err.text);
@@ -301,23 +291,13 @@ static void change(struct request *request, struct reply *reply, struct app *app
         json_decref(properties);
         return;
     }
-    json_t *old_properties = json_incref(app_properties(app));
-    json_object_set_new(app->resource, "properties", properties);
     struct operation *operation = NULL;
     struct app_revision *revision = NULL;
-    int r = same ? app_save(app, &err) : state_begin(request->serve->state, &err);
-    if (r == 0 && !same)
-        r = record_revision(app, &revision, &err);
-    if (r < 0) {
-        /* What is not recorded has not happened. */
-        state_rollback(request->serve->state);
-        revision_forget(app, revision);
-        json_object_set(app->resource, "properties", old_properties);
+    json_t *resource = changed_resource(request, app, properties, put);
+    if (record_change(app, resource, &revision, same, &err) < 0) {
         reply_failure(reply, "ContainerAppOperationError", &err);
-    }
-    json_decref(old_properties);
-    if (r < 0)
         return;
+    }
     if (!same) {
         operation = deploy(request, app, revision);
     } else if (app->revisions) {
@@ -348,8 +328,9 @@ static void create(struct request *request, struct reply *reply, json_t *propert
     json_t *resource =
         json_pack("{s:s, s:s, s:s, s:s, s:O}", "id", id, "name", name, "type", TYPE, "location",
                   location ? location : "local", "properties", properties);
-    if (json_is_object(json_object_get(request->body, "tags")))
-        json_object_set(resource, "tags", json_object_get(request->body, "tags"));
+    json_t *tags = json_object_get(request->body, "tags");
+    if (json_object_size(tags) > 0)
+        json_object_set(resource, "tags", tags);
     struct app_revision *revision = NULL;
     int r = state_begin(serve->state, &err);
     if (r == 0)
@@ -376,7 +357,7 @@ void app_put(struct request *request, struct reply *reply)
         require_app(request, reply);
         return;
     }
-    if (!name_is_valid(name)) {
+    if (!app_name_is_valid(name)) {
         reply_error(reply, MHD_HTTP_BAD_REQUEST, "ContainerAppInvalidName",
                     "Invalid ContainerApp name '%.100s'. A name must consist of lower case "
                     "alphanumeric characters or '-', start with a letter, end with an "
@@ -392,8 +373,10 @@ void app_put(struct request *request, struct reply *reply)
                     name);
         return;
     }
+    if (!check_resource(request, reply))
+        return;
     json_t *properties = json_is_object(given) ? json_deep_copy(given) : json_object();
-    if (!check(request, app, properties, reply)) {
+    if (!app_check(request, app, properties, reply)) {
         json_decref(properties);
     } else if (app) {
         change(request, reply, app, properties, true);
@@ -403,43 +386,23 @@ void app_put(struct request *request, struct reply *reply)
     }
 }
 
-/* RFC 7396: objects are merged, null removes, everything else replaces. */
-static void merge(json_t *target, json_t *patch)
-{
-    const char *key = NULL;
-    json_t *value = NULL;
-    json_object_foreach(patch, key, value)
-    {
-        json_t *old = json_object_get(target, key);
-        if (json_is_null(value))
-            json_object_del(target, key);
-        else if (json_is_object(value) && json_is_object(old))
-            merge(old, value);
-        else
-            json_object_set_new(target, key, json_deep_copy(value));
-    }
-}
-
 void app_patch(struct request *request, struct reply *reply)
 {
     struct app *app = require_app(request, reply);
-    if (!app)
+    if (!app || !check_resource(request, reply))
         return;
     json_t *properties = json_deep_copy(app_properties(app));
     json_t *patch = json_object_get(request->body, "properties");
     json_t *template = json_object_get(patch, "template");
-    json_t *tags = json_object_get(request->body, "tags");
     /* A suffix is for one revision: it does not stay for the next. */
     if (json_is_object(template))
         json_object_del(json_object_get(properties, "template"), "revisionSuffix");
     if (json_is_object(patch))
         merge(properties, patch);
-    if (!check(request, app, properties, reply)) {
+    if (!app_check(request, app, properties, reply)) {
         json_decref(properties);
         return;
     }
-    if (json_is_object(tags))
-        json_object_set(app->resource, "tags", tags);
     change(request, reply, app, properties, false);
 }
 

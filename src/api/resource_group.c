@@ -109,6 +109,8 @@ void group_put(struct request *request, struct reply *reply)
     char key[160];
     char id[ID_MAX];
     struct error err;
+    if (!check_resource(request, reply))
+        return;
     json_t *before = load_group(request, key);
     json_t *tags = json_object_get(request->body, "tags");
     snprintf(id, sizeof(id), "/subscriptions/%s/resourceGroups/%s", request->subscription,
@@ -227,6 +229,8 @@ void environment_put(struct request *request, struct reply *reply)
         no_group(request, reply);
         return;
     }
+    if (!check_resource(request, reply))
+        return;
     environment_key(request->params[0], request->params[1], key);
     snprintf(id, sizeof(id),
              "/subscriptions/%s/resourceGroups/%s/providers/Microsoft.App/managedEnvironments/%s",
@@ -241,6 +245,9 @@ void environment_put(struct request *request, struct reply *reply)
         json_pack("{s:s, s:o, s:s, s:o, s:s}", "id", id, "location",
                   word_or(request->body, "location", "local"), "name", request->params[1],
                   "properties", properties, "type", "Microsoft.App/managedEnvironments");
+    json_t *tags = json_object_get(request->body, "tags");
+    if (json_object_size(tags) > 0)
+        json_object_set(environment, "tags", tags);
     if (document_save(request->serve, "environment", key, environment, &err) < 0) {
         reply_failure(reply, "InternalServerError", &err);
         json_decref(environment);

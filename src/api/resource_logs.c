@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GET .../containerApps/{app}/oomlab/logs?type=system|console&tail=N&after=CURSOR: rows in their
+/* GET .../containerApps/{app}/oomlab/logs?type=system|console&tail=N&after=CURSOR, and
+ * revision, replica and container, which must be there: rows in their
  * order, and the cursor after which the next ones come. */
 #include "api/resources.h"
 
@@ -22,7 +23,7 @@
 #define CONSOLE_CHUNK ((off_t)1 << 20)
 
 struct log_query {
-    const char *revision, *replica;
+    const char *revision, *replica, *container;
     int64_t tail, after;
 };
 
@@ -152,6 +153,34 @@ static off_t file_size(const char *path)
     return stat(path, &status) == 0 ? status.st_size : 0;
 }
 
+static bool refuse(struct reply *reply, const char *code, const char *what, const char *name)
+{
+    reply_error(reply, MHD_HTTP_NOT_FOUND, code, "Could not find %s '%.150s' of this app", what,
+                name);
+    return false;
+}
+
+/* What is named must be there, as az asks before it reads a log. Replicas whose system log is read
+ * may be gone. */
+static bool check_names(struct app *app, const struct log_query *query, bool console,
+                        struct reply *reply)
+{
+    struct app_revision *revision = query->revision ? revision_find(app, query->revision) : NULL;
+    if (query->revision && !revision)
+        return refuse(reply, "RevisionNotFound", "revision", query->revision);
+    if (!console)
+        return true;
+    if (!revision)
+        revision = revision_latest(app);
+    if (query->replica && !(revision && replica_find(revision, query->replica)))
+        return refuse(reply, "ReplicaNotFound", "replica", query->replica);
+    const json_t *container = revision ? template_container(revision->template) : NULL;
+    const char *name = json_string_value(json_object_get(container, "name"));
+    if (query->container && strcasecmp(query->container, name ? name : app->name) != 0)
+        return refuse(reply, "ContainerNotFound", "container", query->container);
+    return true;
+}
+
 static struct app_replica *choose(struct app *app, const struct log_query *query)
 {
     struct app_revision *revision =
@@ -168,8 +197,7 @@ static void console_logs(struct app *app, const struct log_query *query, struct 
     const struct app_replica *replica = choose(app, query);
     if (!replica) {
         reply_error(reply, MHD_HTTP_NOT_FOUND, "ReplicaNotFound",
-                    "No replica of container app '%s' runs that fits --revision and --replica.",
-                    app->name);
+                    "Could not find a replica for this app");
         return;
     }
     snprintf(path, sizeof(path), "%s/console-%s.log", app->serve->directory, replica->name);
@@ -201,16 +229,16 @@ void logs_get(struct request *request, struct reply *reply)
     struct log_query query = {
         .revision = request_query(request, "revision"),
         .replica = request_query(request, "replica"),
+        .container = request_query(request, "container"),
         .tail = number(request_query(request, "tail"), TAIL_DEFAULT),
         .after = number(request_query(request, "after"), -1),
     };
     if (query.tail > TAIL_MAX)
         query.tail = TAIL_MAX;
-    if (type && strcasecmp(type, "system") == 0)
-        system_logs(app, &query, reply);
-    else if (!type || strcasecmp(type, "console") == 0)
-        console_logs(app, &query, reply);
-    else
+    bool system = type && strcasecmp(type, "system") == 0;
+    if (type && !system && strcasecmp(type, "console") != 0)
         reply_error(reply, MHD_HTTP_BAD_REQUEST, "InvalidParameter",
                     "type is console or system, not '%.40s'", type);
+    else if (check_names(app, &query, !system, reply))
+        (system ? system_logs : console_logs)(app, &query, reply);
 }

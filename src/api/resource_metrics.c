@@ -1,19 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Microsoft.Insights/metrics: Azure's names, units, aggregations and dimensions. A time without
  * data has no value, not zero. */
+#include "api/metrics_query.h"
 #include "api/resources.h"
 
 #include "base/cleanup.h"
-#include "base/clock.h"
-#include "base/duration.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
-
-#define POINTS_MAX 1440
 
 struct metric_kind {
     const char *name, *unit, *aggregation, *text;
@@ -29,12 +24,6 @@ static const struct metric_kind KINDS[] = {
 };
 #define KIND_COUNT (sizeof(KINDS) / sizeof(KINDS[0]))
 
-struct metric_query {
-    int64_t start, end, step; /* minutes */
-    char revision[200], replica[200];
-    bool by_revision, by_replica; /* a series each ("eq '*'") */
-};
-
 static const struct metric_kind *kind_of(const char *name, size_t length)
 {
     for (size_t i = 0; i < KIND_COUNT; i++) {
@@ -42,102 +31,6 @@ static const struct metric_kind *kind_of(const char *name, size_t length)
             return &KINDS[i];
     }
     return NULL;
-}
-
-/* --- reading the query ----------------------------------------------------------------------- */
-
-static bool parse_time(const char *text, int64_t *ret_minute)
-{
-    struct tm parts = {0};
-    const char *rest = strptime(text, "%Y-%m-%dT%H:%M", &parts);
-    if (!rest)
-        return false;
-    *ret_minute = (int64_t)timegm(&parts) / 60;
-    return true;
-}
-
-/* "PT1M", "PT5M", "PT1H", "P1D" */
-static int64_t parse_interval(const char *text)
-{
-    char unit = 0;
-    unsigned long count = 0;
-    if (sscanf(text, "PT%lu%c", &count, &unit) == 2 && count > 0 && count < 1000)
-        return unit == 'M' ? (int64_t)count : unit == 'H' ? (int64_t)count * 60 : 0;
-    return strcmp(text, "P1D") == 0 ? 1440 : 0;
-}
-
-/* One "NAME eq 'VALUE'"; what follows it, or NULL where it is none. '*': a series each. */
-static const char *parse_equals(const char *text, struct metric_query *query)
-{
-    static const char *const NAMES[] = {"revisionName", "podName", "replicaName"};
-    for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++) {
-        char value[200];
-        int used = 0;
-        size_t length = strlen(NAMES[i]);
-        if (strncasecmp(text, NAMES[i], length) != 0 ||
-            sscanf(text + length, " eq '%199[^']'%n", value, &used) != 1 || used == 0)
-            continue;
-        bool each = strcmp(value, "*") == 0;
-        *(i == 0 ? &query->by_revision : &query->by_replica) |= each;
-        if (!each)
-            snprintf(i == 0 ? query->revision : query->replica, sizeof(query->revision), "%s",
-                     value);
-        return text + length + used;
-    }
-    return NULL;
-}
-
-/* Terms with "and" between them: nothing that is not understood is passed over. */
-static bool parse_filter(const char *filter, struct metric_query *query)
-{
-    filter += strspn(filter, " ");
-    for (;;) {
-        filter = parse_equals(filter, query);
-        if (!filter)
-            return false;
-        filter += strspn(filter, " ");
-        if (*filter == '\0')
-            return true;
-        if (strncasecmp(filter, "and ", 4) != 0)
-            return false;
-        filter += 4 + strspn(filter + 4, " ");
-    }
-}
-
-static bool parse_query(struct request *request, struct metric_query *query, struct reply *reply)
-{
-    const char *timespan = request_query(request, "timespan");
-    const char *interval = request_query(request, "interval");
-    const char *filter = request_query(request, "$filter");
-    const char *slash = timespan ? strchr(timespan, '/') : NULL;
-    *query = (struct metric_query){.step = 1};
-    query->end = clock_realtime_ns() / (60 * NS_PER_S) + 1;
-    query->start = query->end - 60;
-    if (interval)
-        query->step = parse_interval(interval);
-    bool fits = !timespan || (slash && parse_time(timespan, &query->start) &&
-                              parse_time(slash + 1, &query->end));
-    if (!fits || query->step < 1 || query->end < query->start) {
-        reply_error(reply, MHD_HTTP_BAD_REQUEST, "BadRequest",
-                    "timespan is START/END (2026-11-22T13:00:00Z), interval PT1M, PT5M, PT1H or "
-                    "P1D");
-        return false;
-    }
-    if (query->end == query->start)
-        query->end++;
-    if ((query->end - query->start) / query->step > POINTS_MAX) {
-        reply_error(reply, MHD_HTTP_BAD_REQUEST, "BadRequest",
-                    "more than %d points: choose a longer interval or a shorter timespan",
-                    POINTS_MAX);
-        return false;
-    }
-    if (filter && !parse_filter(filter, query)) {
-        reply_error(reply, MHD_HTTP_BAD_REQUEST, "BadRequest",
-                    "the filter is revisionName, podName or replicaName eq 'VALUE' (or '*'), with "
-                    "'and' between them; 'or' and 'ne' are not supported here");
-        return false;
-    }
-    return true;
 }
 
 /* --- series --------------------------------------------------------------------------------- */
@@ -158,11 +51,8 @@ static json_t *points_json(const struct metric_query *query, const struct point 
 {
     json_t *data = json_array();
     for (size_t i = 0; i < count; i++) {
-        char text[32];
-        time_t at = (time_t)((query->start + (int64_t)i * query->step) * 60);
-        struct tm parts;
-        gmtime_r(&at, &parts);
-        strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
+        char text[ISO8601_TEXT_MAX];
+        iso8601_format_time((query->start + (int64_t)i * query->step) * 60, text);
         json_t *object = json_pack("{s:s}", "timeStamp", text);
         const struct point *p = &points[i];
         if (p->count > 0) {
@@ -205,13 +95,15 @@ static void close_series(struct series *series)
 {
     if (!series->open)
         return;
+    series->open = false;
+    if (json_array_size(series->list) == series->query->series_max)
+        return;
     json_array_append_new(
         series->list,
         json_pack("{s:o, s:o}", "metadatavalues",
                   labels_json(series->query, series->revision, series->replica), "data",
                   points_json(series->query, series->points, series->count, series->aggregations)));
     memset(series->points, 0, series->count * sizeof(*series->points));
-    series->open = false;
 }
 
 /* Columns: revision, replica, minute, count, sum, min, max; sorted by the first two. */
@@ -279,7 +171,7 @@ static json_t *metric_json(struct request *request, struct app *app, const struc
     struct series series = {
         .query = query,
         .aggregations = aggregations ? aggregations : kind->aggregation,
-        .count = (size_t)((query->end - query->start + query->step - 1) / query->step),
+        .count = query->count,
         .list = json_array(),
     };
     AUTO_FREE struct point *points = calloc(series.count, sizeof(*points));
@@ -336,18 +228,15 @@ void metrics_get(struct request *request, struct reply *reply)
 {
     struct metric_query query;
     struct app *app = require_app(request, reply);
-    if (!app || !parse_query(request, &query, reply))
+    if (!app || !metric_query_parse(request, &query, reply))
         return;
     json_t *list = collect(request, app, &query, reply);
     if (!list)
         return;
-    const char *timespan = request_query(request, "timespan");
-    const char *interval = request_query(request, "interval");
     reply_json(reply, MHD_HTTP_OK,
-               json_pack("{s:i, s:s, s:s, s:o, s:s, s:s}", "cost", 0, "timespan",
-                         timespan ? timespan : "", "interval", interval ? interval : "PT1M",
-                         "value", list, "namespace", "Microsoft.App/containerapps",
-                         "resourceregion", "local"));
+               json_pack("{s:i, s:s, s:s, s:o, s:s, s:s}", "cost", 0, "timespan", query.timespan,
+                         "interval", query.interval, "value", list, "namespace",
+                         "Microsoft.App/containerapps", "resourceregion", "local"));
 }
 
 void metric_definitions_get(struct request *request, struct reply *reply)

@@ -38,6 +38,16 @@ void metric_definitions_get(struct request *request, struct reply *reply);
 void prometheus_get(struct request *request, struct reply *reply);
 void health_get(struct request *request, struct reply *reply);
 
+#define APP_TYPE "Microsoft.App/containerApps"
+
+/* The types of location, tags and properties of the request's body. False: it is answered. */
+bool check_resource(struct request *request, struct reply *reply);
+/* Azure's rule: lower case letters, digits and '-', a letter first, no '-' at the end, no '--'. */
+bool app_name_is_valid(const char *name);
+/* Everything about an app's new properties; `app` is NULL for one that is to be made. Puts the
+ * environment's id in its place. False: it is answered. */
+bool app_check(struct request *request, struct app *app, json_t *properties, struct reply *reply);
+
 /* Find the app, revision of params[0..2] (group, app, revision), or answer 404 and return NULL. */
 struct app *require_app(struct request *request, struct reply *reply);
 struct app_revision *require_revision(struct request *request, struct reply *reply);

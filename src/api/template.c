@@ -2,6 +2,7 @@
 #include "api/template.h"
 
 #include "api/image.h"
+#include "api/probes.h"
 #include "base/cleanup.h"
 #include "base/duration.h"
 #include "base/size.h"
@@ -15,11 +16,10 @@
 
 #define REPLICAS_MAX       300 /* as Azure's */
 #define PIDS_MAX           4096
-#define STARTUP_FAILURES   240
-#define LOCAL_PROBE_FIRST  (2 * NS_PER_MS)
-#define LOCAL_PROBE_PERIOD (50 * NS_PER_MS)
-#define LOCAL_PROBE_STEADY (5 * NS_PER_S)  /* Azure's period */
+#define CONTAINER_NAME_MAX 63
 #define STOP_GRACE         (30 * NS_PER_S) /* Azure's terminationGracePeriodSeconds */
+#define STOP_GRACE_MAX_S   600
+#define GRACE              "terminationGracePeriodSeconds"
 
 json_t *template_container(const json_t *template)
 {
@@ -136,38 +136,50 @@ static int check_env(const json_t *env, struct error *err)
     return 0;
 }
 
-static int check_probe(const json_t *probe, size_t i, uint16_t port, struct error *err)
+/* RFC 1123, in the words of Kubernetes, which Azure passes on. */
+static int check_container_name(const json_t *container, struct error *err)
 {
-    const char *type = text_of(probe, "type");
-    const json_t *http = json_object_get(probe, "httpGet");
-    const json_t *tcp = json_object_get(probe, "tcpSocket");
-    const json_t *action = http ? http : tcp;
-    if (!type || (strcasecmp(type, "Liveness") != 0 && strcasecmp(type, "Readiness") != 0 &&
-                  strcasecmp(type, "Startup") != 0))
-        return error_usage(err, "probes[%zu]: type must be Liveness, Readiness or Startup", i);
-    if (!action)
-        return error_usage(err, "probes[%zu]: httpGet or tcpSocket is missing", i);
-    const char *path = text_of(action, "path");
-    if (path && (path[0] != '/' || strlen(path) >= sizeof(((struct probe_spec *)0)->path)))
-        return error_usage(err,
-                           "probes[%zu]: the path must begin with '/' and be shorter than "
-                           "256 bytes",
-                           i);
-    json_int_t probed = json_integer_value(json_object_get(action, "port"));
-    if (port == 0 || probed != port)
-        return error_usage(err,
-                           "probes[%zu]: port %lld is not the ingress's target port; probes "
-                           "of other ports are not supported here",
-                           i, (long long)probed);
+    const char *name = text_of(container, "name");
+    if (!name)
+        return 0;
+    size_t length = strlen(name);
+    if (length > 0 && length <= CONTAINER_NAME_MAX && name[0] != '-' && name[length - 1] != '-' &&
+        name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-")] == '\0')
+        return 0;
+    return error_usage(err,
+                       "The following field(s) are either invalid or missing. Invalid value: "
+                       "\"%.100s\": Invalid Name: Per RFC 1123 name must consist of lower case "
+                       "alphanumeric characters or '-', must start and end with an alphanumeric "
+                       "character, and have 63 of them at most (e.g. 'my-name', or '123-abc', "
+                       "regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?'): "
+                       "template.containers.",
+                       name);
+}
+
+static int check_duplicates(const json_t *containers, struct error *err)
+{
+    for (size_t i = 1; i < json_array_size(containers); i++) {
+        const char *name = text_of(json_array_get(containers, i), "name");
+        for (size_t k = 0; name && k < i; k++) {
+            const char *other = text_of(json_array_get(containers, k), "name");
+            if (other && strcmp(name, other) == 0)
+                return error_usage(err,
+                                   "The following field(s) are either invalid or missing. "
+                                   "Duplicate value: \"%.100s\": template.containers.",
+                                   name);
+        }
+    }
     return 0;
 }
 
-static int check_container(json_t *template, uint16_t port, struct error *err)
+static int check_container(json_t *template, uint16_t port, const char **ret_code,
+                           struct error *err)
 {
     const json_t *containers = json_object_get(template, "containers");
     const json_t *container = template_container(template);
-    size_t i = 0;
-    const json_t *probe = NULL;
+    int r = check_duplicates(containers, err);
+    if (r < 0)
+        return r;
     if (json_array_size(containers) != 1)
         return error_usage(err,
                            "template.containers must hold one container, not %zu: side cars "
@@ -175,16 +187,15 @@ static int check_container(json_t *template, uint16_t port, struct error *err)
                            json_array_size(containers));
     if (json_array_size(json_object_get(template, "initContainers")) > 0)
         return error_usage(err, "template.initContainers is not supported here");
-    int r = check_words(json_object_get(container, "command"), "command", err);
+    r = check_container_name(container, err);
+    if (r == 0)
+        r = check_words(json_object_get(container, "command"), "command", err);
     if (r == 0)
         r = check_words(json_object_get(container, "args"), "args", err);
     if (r == 0)
         r = check_env(json_object_get(container, "env"), err);
-    json_array_foreach(json_object_get(container, "probes"), i, probe)
-    {
-        if (r == 0)
-            r = check_probe(probe, i, port, err);
-    }
+    if (r == 0)
+        r = probes_check(container, port, ret_code, err);
     return r == 0 ? image_check(container, err) : r;
 }
 
@@ -241,6 +252,17 @@ static int check_scale(const json_t *scale, struct error *err)
                        REPLICAS_MAX, REPLICAS_MAX);
 }
 
+static int check_grace(const json_t *template, struct error *err)
+{
+    const json_t *value = json_object_get(template, GRACE);
+    json_int_t seconds = json_integer_value(value);
+    if (!value || json_is_null(value) ||
+        (json_is_integer(value) && seconds >= 0 && seconds <= STOP_GRACE_MAX_S))
+        return 0;
+    return error_usage(err, "template." GRACE " must be in the range of ['0', '%d'].",
+                       STOP_GRACE_MAX_S);
+}
+
 int template_check(json_t *properties, const struct template_options *options,
                    const char **ret_code, struct error *err)
 {
@@ -253,13 +275,15 @@ int template_check(json_t *properties, const struct template_options *options,
         return error_usage(err, "properties.template is missing");
     if (json_is_object(ingress) && port == 0)
         return error_usage(err, "ingress.targetPort must be between 1 and 65535");
-    int r = check_container(template, port, err);
+    int r = check_container(template, port, ret_code, err);
     if (r == 0)
         r = check_unsupported(template, configuration, err);
     if (r == 0)
         r = check_modes(configuration, err);
     if (r == 0)
         r = check_scale(json_object_get(template, "scale"), err);
+    if (r == 0)
+        r = check_grace(template, err);
     if (r < 0)
         return r;
     return check_size(template, options, ret_code, err);
@@ -284,55 +308,10 @@ static int make_env(const json_t *env, char ***ret)
     return 0;
 }
 
-static int64_t seconds(const json_t *probe, const char *key, int64_t fallback)
+static int64_t stop_grace_ns(const json_t *template)
 {
-    const json_t *value = json_object_get(probe, key);
-    json_int_t number = json_integer_value(value);
-    return json_is_integer(value) && number >= 0 && number < 86400 ? number * NS_PER_S : fallback;
-}
-
-static void make_probe(const json_t *probe, struct probe_spec *ret)
-{
-    const json_t *http = json_object_get(probe, "httpGet");
-    const char *path = text_of(http, "path");
-    json_int_t threshold = json_integer_value(json_object_get(probe, "failureThreshold"));
-    ret->kind = http ? READY_HTTP : READY_TCP;
-    snprintf(ret->path, sizeof(ret->path), "%s", path ? path : "/");
-    ret->period_ns = seconds(probe, "periodSeconds", 10 * NS_PER_S);
-    ret->first_period_ns = ret->steady_period_ns = 0;
-    if (ret->period_ns < NS_PER_S)
-        ret->period_ns = NS_PER_S;
-    ret->timeout_ns = seconds(probe, "timeoutSeconds", NS_PER_S);
-    if (ret->timeout_ns < NS_PER_S)
-        ret->timeout_ns = NS_PER_S;
-    ret->initial_delay_ns = seconds(probe, "initialDelaySeconds", 0);
-    if (threshold > 0 && threshold < 1000000)
-        ret->failure_threshold = (unsigned)threshold;
-}
-
-static void make_probes(const json_t *container, struct app_template *made)
-{
-    const struct probe_spec none = {.kind = READY_NONE, .failure_threshold = 3};
-    made->revision.readiness = made->revision.liveness = made->revision.startup = none;
-    made->revision.startup.failure_threshold = STARTUP_FAILURES;
-    /* Azure probes the target port of an ingress unless told otherwise; here, more often until it
-     * answers. */
-    if (made->target_port != 0) {
-        made->revision.readiness.kind = READY_TCP;
-        made->revision.readiness.first_period_ns = LOCAL_PROBE_FIRST;
-        made->revision.readiness.period_ns = LOCAL_PROBE_PERIOD;
-        made->revision.readiness.steady_period_ns = LOCAL_PROBE_STEADY;
-        made->revision.readiness.timeout_ns = NS_PER_S;
-    }
-    size_t i = 0;
-    const json_t *probe = NULL;
-    json_array_foreach(json_object_get(container, "probes"), i, probe)
-    {
-        const char *type = text_of(probe, "type");
-        make_probe(probe, strcasecmp(type, "Liveness") == 0    ? &made->revision.liveness
-                          : strcasecmp(type, "Readiness") == 0 ? &made->revision.readiness
-                                                               : &made->revision.startup);
-    }
+    const json_t *value = json_object_get(template, GRACE);
+    return json_is_integer(value) ? json_integer_value(value) * NS_PER_S : STOP_GRACE;
 }
 
 static int fill(struct app_template *made, json_t *template, uint16_t port,
@@ -362,9 +341,9 @@ static int fill(struct app_template *made, json_t *template, uint16_t port,
         .pids_max = PIDS_MAX,
         .port = port,
         .backoff = options->backoff,
-        .stop_grace_ns = seconds(template, "terminationGracePeriodSeconds", STOP_GRACE),
+        .stop_grace_ns = stop_grace_ns(template),
     };
-    make_probes(container, made);
+    probes_make(container, made->target_port, &made->revision);
     return 0;
 }
 

@@ -199,7 +199,7 @@ def test_a_nul_in_a_path_ends_no_name(serve):
     ({"configuration": {"activeRevisionsMode": "Triple"}}, "activeRevisionsMode"),
     ({"template": {"volumes": [{"name": "v"}]}}, "template.volumes"),
     ({"template": {"scale": {"rules": [{"name": "r"}]}}}, "template.scale.rules"),
-    ({"template": {"scale": {"minReplicas": "2"}}}, "minReplicas"),
+    ({"template": {"scale": {"minReplicas": "two"}}}, "minReplicas"),
     ({"template": {"scale": {"minReplicas": 1.5}}}, "minReplicas")])
 def test_what_would_have_no_effect_is_refused_by_name(serve, change, named):
     body = app_body(SLEEP)

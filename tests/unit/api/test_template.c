@@ -121,7 +121,9 @@ static void test_making(void **state)
         json("{'containers':[{'image':'builtin/leaky','args':['--mode','leak'],'env':[{'name':'A',"
              "'value':'1 2'},{'name':'B'}],'resources':{'cpu':0.5,'memory':'1Gi'},'probes':["
              "{'type':'Liveness','httpGet':{'path':'/health','port':80},'periodSeconds':5,"
-             "'failureThreshold':2}]}],'scale':{'minReplicas':2,'maxReplicas':5}}");
+             "'failureThreshold':2},{'type':'readiness','tcpSocket':{'port':80},"
+             "'successThreshold':3,'initialDelaySeconds':7,'timeoutSeconds':9}]}],'scale':"
+             "{'minReplicas':2,'maxReplicas':5}}");
     json_t *configuration = json("{'ingress':{'targetPort':80}}");
     assert_int_equal(
         template_new("app", "s1", template, configuration, 4711, &options, NULL, &made, &err), 0);
@@ -142,6 +144,12 @@ static void test_making(void **state)
     assert_string_equal(t->liveness.path, "/health");
     assert_int_equal(t->liveness.period_ns, 5 * NS_PER_S);
     assert_int_equal(t->liveness.failure_threshold, 2);
+    assert_int_equal(t->readiness.success_threshold, 3);
+    assert_int_equal(t->readiness.failure_threshold, 3);
+    assert_int_equal(t->readiness.period_ns, 10 * NS_PER_S);
+    assert_int_equal(t->readiness.initial_delay_ns, 7 * NS_PER_S);
+    assert_int_equal(t->readiness.timeout_ns, 9 * NS_PER_S);
+    assert_int_equal(t->stop_grace_ns, 30 * NS_PER_S);
     assert_int_equal(t->startup.kind, READY_NONE);
     assert_int_equal(made->replicas, 2);
     assert_int_equal(made->replicas_max, 5);
