@@ -8,6 +8,7 @@
 
 #include <stdarg.h>
 #include <string.h>
+#include <strings.h>
 
 /* How many of the words after the verb name this command; 0: another one. */
 static int words_matched(const char *words, int argc, char **argv)
@@ -54,6 +55,44 @@ static int unknown(const struct invocation *invocation, const struct az_command 
                        hint[0] ? hint : "; --help lists them");
 }
 
+int az_check_common(struct az_arguments *arguments, struct error *err)
+{
+    static const char *const outputs[] = {"json", "jsonc", "yaml", "yamlc", "table", "tsv", "none"};
+    if (!arguments->output)
+        return 0;
+    for (size_t i = 0; i < sizeof(outputs) / sizeof(outputs[0]); i++) {
+        if (strcasecmp(outputs[i], arguments->output) == 0) {
+            arguments->output = outputs[i];
+            return 0;
+        }
+    }
+    return error_usage(err,
+                       "argument --output/-o: '%.40s' is not a valid value (json, jsonc, yaml, "
+                       "yamlc, table, tsv, none)",
+                       arguments->output);
+}
+
+static int run_command(const struct invocation *invocation, struct error *err)
+{
+    struct az_arguments *arguments = invocation->arguments;
+    int r = az_check_common(arguments, err);
+    if (r < 0)
+        return r;
+    return arguments->ids ? az_run_ids(invocation, err) : invocation->verb->run(invocation, err);
+}
+
+json_t *az_tags_json(const char *const *tags)
+{
+    json_t *object = json_object();
+    for (; *tags; tags++) {
+        size_t length = strcspn(*tags, "=");
+        const char *value = *tags + length + ((*tags)[length] == '=');
+        if (length > 0)
+            json_object_setn_new(object, *tags, length, json_string(value));
+    }
+    return object;
+}
+
 int az_run(const struct invocation *invocation, struct error *err)
 {
     const struct az_command *commands = invocation->verb->commands;
@@ -80,7 +119,7 @@ int az_run(const struct invocation *invocation, struct error *err)
     if (r >= 0 && help)
         help_print_verb(&found->verb, stdout);
     else if (r >= 0)
-        r = found->verb.run(&own, err);
+        r = run_command(&own, err);
     invocation_done(&own);
     return r;
 }

@@ -11,19 +11,25 @@
 #define AZ_API_VERSION  "2024-03-01"
 #define AZ_SUBSCRIPTION "00000000-0000-0000-0000-000000000000"
 
+/* What a command would have printed, one result for each of --ids. */
+struct az_collection {
+    json_t *list;
+    const char *table; /* of the last result */
+};
+
 /* The arguments of all of them; each command offers some. */
 struct az_arguments {
     const char *name, *group, *environment, *output, *query, *server, *subscription;
     const char *image, *cpu, *memory, *min_replicas, *max_replicas, *target_port, *ingress,
         *transport, *revision_suffix, *revisions_mode, *yaml, *location, *container_name;
     const char **command, **args, **env_vars, **set_env_vars, **replace_env_vars, **remove_env_vars,
-        **tags;
+        **tags, **ids;
+    struct az_collection *collection; /* NULL: results are printed */
     const char *revision, *replica, *from_revision, *mode, *type, *tail, *format, *container,
         *exec_command;
     const char **revision_weight, **label_weight;
-    const char *resource, *resource_type, *interval, *start_time, *end_time, *offset, *filter,
-        *metric_namespace;
-    const char **metrics, **aggregation;
+    const char *resource, *resource_type, *interval, *offset, *filter, *top, *metric_namespace;
+    const char **metrics, **aggregation, **start_time, **end_time;
     const char *method, *url, *body;
     const char **headers, **uri_parameters;
     bool yes, no_wait, follow, all, any_size, only_show_errors, verbose, debug, no_headers;
@@ -71,14 +77,25 @@ void az_print_commands(const struct verb *verb, FILE *out);
     {                                                                                              \
         .name = NULL                                                                               \
     }
-#define AZ_GROUP   AZ_TEXT("resource-group", 'g', group, "NAME", "resource group")
-#define AZ_NAME    AZ_TEXT("name", 'n', name, "NAME", "name of the container app")
+#define AZ_GROUP AZ_TEXT("resource-group", 'g', group, "NAME", "resource group")
+#define AZ_NAME  AZ_TEXT("name", 'n', name, "NAME", "name of the container app")
+#define AZ_IDS                                                                                     \
+    AZ_WORDS("ids", 0, ids, "ID...", "resource ids, in the place of name and resource group")
+#define AZ_TAGS    AZ_WORDS("tags", 0, tags, "K[=V]...", "tags of the resource; '' for none")
 #define AZ_NO_WAIT AZ_FLAG("no-wait", 0, no_wait, "do not wait for the operation to finish")
 #define AZ_YES     AZ_FLAG("yes", 'y', yes, "do not ask (nothing is asked here)")
 
 /* A missing argument is a usage error in az's words. */
 int az_require(const struct invocation *invocation, const char *value, const char *option,
                struct error *err);
+
+/* The values of options that every command has; a usage error in argparse's words. Also puts the
+ * output's name in small letters. */
+int az_check_common(struct az_arguments *arguments, struct error *err);
+/* Run the command once for each of --ids, and print the results together, as az does. */
+int az_run_ids(const struct invocation *invocation, struct error *err);
+/* --tags as an object. New reference. */
+json_t *az_tags_json(const char *const *tags);
 
 /* --- the client ----------------------------------------------------------------------------- */
 

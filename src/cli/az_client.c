@@ -10,9 +10,12 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #define POLL_MS    50
 #define WAIT_MAX_S 900
@@ -85,8 +88,35 @@ int az_token_header(struct buffer *line, struct error *err)
     return 0;
 }
 
+/* The socket is there, but not for this user. */
+static int forbidden(const char *server, const struct stat *status, struct error *err)
+{
+    const struct passwd *owner = getpwuid(status->st_uid);
+    char name[64];
+    if (owner)
+        snprintf(name, sizeof(name), "%s", owner->pw_name);
+    else
+        snprintf(name, sizeof(name), "uid %u", status->st_uid);
+    return error_set(err, EACCES,
+                     "permission denied: the socket '%s' of oomlab serve takes its owner's "
+                     "connections alone. Run this as %s, or ask over TCP with a token: "
+                     "'oomlab serve --tcp', --server http://127.0.0.1:PORT and OOMLAB_TOKEN",
+                     server, name);
+}
+
 int az_unreachable(const char *server, CURLcode code, struct error *err)
 {
+    struct stat status;
+    bool tcp = strncmp(server, "http://", 7) == 0;
+    if (!tcp && access(server, R_OK | W_OK) < 0 && errno == EACCES) {
+        if (stat(server, &status) == 0)
+            return forbidden(server, &status, err);
+        return error_set(err, EACCES,
+                         "permission denied: '%s' lies in a directory that this user may not "
+                         "enter. Run this as the user who runs oomlab serve, or say where yours "
+                         "is with --server or OOMLAB_SERVER",
+                         server);
+    }
     return error_set(err, ECONNREFUSED,
                      "no answer from oomlab serve at '%s': %s. Start it with 'oomlab serve', or "
                      "say where it is with --server or OOMLAB_SERVER",

@@ -251,6 +251,11 @@ int az_print(const struct az_arguments *arguments, json_t *result, const char *t
     const char *output = arguments->output ? arguments->output : "json";
     int r = result ? 0 : error_errno(err, ENOMEM, "printing the result");
     bool has_table = table && strcmp(output, "table") == 0;
+    if (r == 0 && arguments->collection) {
+        arguments->collection->table = table;
+        json_array_append_new(arguments->collection->list, result);
+        return 0;
+    }
     if (r == 0 && arguments->query)
         r = apply(arguments->query, &result, err);
     else if (r == 0 && has_table)

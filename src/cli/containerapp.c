@@ -14,8 +14,7 @@
         AZ_TEXT("max-replicas", 0, max_replicas, "N", "recorded: nothing scales here"),            \
         AZ_TEXT("revision-suffix", 0, revision_suffix, "TEXT", "end of the revision's name"),      \
         AZ_TEXT("yaml", 0, yaml, "FILE", "the app as YAML; other options are left alone"),         \
-        AZ_WORDS("tags", 0, tags, "K=V...", "taken and not looked at"),                            \
-        AZ_FLAG("allow-any-size", 0, any_size, "sizes that are none of Azure's pairs")
+        AZ_TAGS, AZ_FLAG("allow-any-size", 0, any_size, "sizes that are none of Azure's pairs")
 
 #define UPDATE_OPTIONS                                                                             \
     AZ_WORDS("set-env-vars", 0, set_env_vars, "K=V...", "add or change variables"),                \
@@ -38,33 +37,40 @@ static const struct option_spec CREATE[] = {
     AZ_COMMON,
 };
 static const struct option_spec UPDATE[] = {
-    AZ_NAME, AZ_GROUP, CONTAINER_OPTIONS, UPDATE_OPTIONS, AZ_NO_WAIT, AZ_COMMON,
+    AZ_NAME, AZ_GROUP, AZ_IDS, CONTAINER_OPTIONS, UPDATE_OPTIONS, AZ_NO_WAIT, AZ_COMMON,
 };
 static const struct option_spec COPY[] = {
     AZ_NAME,
     AZ_GROUP,
+    AZ_IDS,
     AZ_TEXT("from-revision", 0, from_revision, "NAME", "copy this one (default: the latest)"),
     CONTAINER_OPTIONS,
     UPDATE_OPTIONS,
     AZ_NO_WAIT,
     AZ_COMMON,
 };
-static const struct option_spec SHOW[] = {AZ_NAME, AZ_GROUP, AZ_COMMON};
-static const struct option_spec DELETE[] = {AZ_NAME, AZ_GROUP, AZ_YES, AZ_NO_WAIT, AZ_COMMON};
-static const struct option_spec ENVIRONMENT[] = {
-    AZ_TEXT("name", 'n', name, "NAME", "name of the environment"),
+static const struct option_spec SHOW[] = {AZ_NAME, AZ_GROUP, AZ_IDS, AZ_COMMON};
+static const struct option_spec LIST[] = {AZ_GROUP, AZ_COMMON};
+static const struct option_spec DELETE[] = {AZ_NAME, AZ_GROUP,   AZ_IDS,
+                                            AZ_YES,  AZ_NO_WAIT, AZ_COMMON};
+#define ENV_NAME AZ_TEXT("name", 'n', name, "NAME", "name of the environment")
+static const struct option_spec ENV_CREATE[] = {
+    ENV_NAME,
     AZ_GROUP,
     AZ_TEXT("location", 'l', location, "NAME", "recorded, without a meaning here"),
     AZ_TEXT("logs-destination", 0, type, "NAME", "taken and not looked at"),
-    AZ_YES,
+    AZ_TAGS,
     AZ_NO_WAIT,
     AZ_COMMON,
 };
+static const struct option_spec ENV_SHOW[] = {ENV_NAME, AZ_GROUP, AZ_IDS, AZ_COMMON};
+static const struct option_spec ENV_DELETE[] = {ENV_NAME, AZ_GROUP,   AZ_IDS,
+                                                AZ_YES,   AZ_NO_WAIT, AZ_COMMON};
 static const struct option_spec REVISIONS[] = {
     AZ_NAME, AZ_GROUP, AZ_FLAG("all", 0, all, "inactive ones, too"), AZ_COMMON};
-static const struct option_spec ONE_REVISION[] = {AZ_NAME, AZ_GROUP, REVISION, AZ_COMMON};
+static const struct option_spec ONE_REVISION[] = {AZ_NAME, AZ_GROUP, AZ_IDS, REVISION, AZ_COMMON};
 static const struct option_spec MODE[] = {
-    AZ_NAME, AZ_GROUP, AZ_TEXT("mode", 0, mode, "single|multiple", "the mode"), AZ_COMMON};
+    AZ_NAME, AZ_GROUP, AZ_IDS, AZ_TEXT("mode", 0, mode, "single|multiple", "the mode"), AZ_COMMON};
 static const struct option_spec REPLICA[] = {
     AZ_NAME, AZ_GROUP, REVISION, AZ_TEXT("replica", 0, replica, "NAME", "name of the replica"),
     AZ_COMMON};
@@ -73,7 +79,7 @@ static const struct option_spec LOGS[] = {
     AZ_GROUP,
     REVISION,
     AZ_TEXT("replica", 0, replica, "NAME", "name of the replica"),
-    AZ_TEXT("container", 0, container, "NAME", "taken and not looked at: there is one"),
+    AZ_TEXT("container", 0, container, "NAME", "name of the container"),
     AZ_TEXT("type", 't', type, "console|system", "which log (default: console)"),
     AZ_TEXT("tail", 0, tail, "N", "the last N rows, 0 to 300 (default: 20)"),
     AZ_FLAG("follow", 0, follow, "go on until interrupted"),
@@ -83,8 +89,10 @@ static const struct option_spec LOGS[] = {
 static const struct option_spec TRAFFIC[] = {
     AZ_NAME,
     AZ_GROUP,
+    AZ_IDS,
     AZ_WORDS("revision-weight", 0, revision_weight, "REVISION=WEIGHT...",
-             "per cent; 'latest' is the newest revision"),
+             "per cent; 'latest' is the newest revision. What is not named shares the rest"),
+    AZ_WORDS("label-weight", 0, label_weight, "LABEL=WEIGHT...", "not supported here"),
     AZ_COMMON,
 };
 static const struct option_spec EXEC[] = {
@@ -107,7 +115,7 @@ static const struct option_spec EXEC[] = {
         {                                                                                          \
             .name = "containerapp " word, .summary = (text), .operands = "",                       \
             .options = (option_list), .arguments_bytes = sizeof(struct az_arguments),              \
-            .run = (function)                                                                      \
+            .run = (function), .abbreviates = true                                                 \
         }                                                                                          \
     }
 
@@ -117,13 +125,13 @@ static const struct az_command COMMANDS[] = {
     COMMAND("update", "change it; another template is another revision", UPDATE,
             containerapp_update),
     COMMAND("show", "show it", SHOW, containerapp_show),
-    COMMAND("list", "list container apps", SHOW, containerapp_list),
+    COMMAND("list", "list container apps", LIST, containerapp_list),
     COMMAND("delete", "delete it", DELETE, containerapp_delete),
     COMMAND("exec", "run a command in a replica's container", EXEC, containerapp_exec),
-    COMMAND("env create", "create an environment", ENVIRONMENT, env_create),
-    COMMAND("env show", "show an environment", ENVIRONMENT, env_show),
-    COMMAND("env list", "list environments", ENVIRONMENT, env_list),
-    COMMAND("env delete", "delete an environment", ENVIRONMENT, env_delete),
+    COMMAND("env create", "create an environment", ENV_CREATE, env_create),
+    COMMAND("env show", "show an environment", ENV_SHOW, env_show),
+    COMMAND("env list", "list environments", LIST, env_list),
+    COMMAND("env delete", "delete an environment", ENV_DELETE, env_delete),
     COMMAND("revision list", "list active revisions, oldest first", REVISIONS, cli_revision_list),
     COMMAND("revision show", "show a revision", ONE_REVISION, cli_revision_show),
     COMMAND("revision restart", "restart its replicas", ONE_REVISION, cli_revision_act),
@@ -136,7 +144,7 @@ static const struct az_command COMMANDS[] = {
     COMMAND("replica count", "count the replicas of a revision", REPLICA, cli_replica_count),
     COMMAND("logs show", "console or system log", LOGS, logs_show),
     COMMAND("ingress show", "show the ingress", SHOW, ingress_show),
-    COMMAND("ingress traffic show", "show the traffic's weights", TRAFFIC, traffic_show),
+    COMMAND("ingress traffic show", "show the traffic's weights", SHOW, traffic_show),
     COMMAND("ingress traffic set", "split traffic between revisions", TRAFFIC, traffic_set),
     {.words = NULL},
 };

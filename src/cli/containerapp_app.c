@@ -51,7 +51,10 @@ static int change(const struct invocation *invocation, const char *method, const
 
 int containerapp_patch(const struct invocation *invocation, json_t *properties, struct error *err)
 {
+    const struct az_arguments *arguments = invocation->arguments;
     json_t *body = json_pack("{s:o}", "properties", properties);
+    if (body && arguments->tags)
+        json_object_set_new(body, "tags", az_tags_json((const char *const *)arguments->tags));
     int r = body ? change(invocation, "PATCH", body, err)
                  : error_errno(err, ENOMEM, "preparing the update");
     json_decref(body);
@@ -141,6 +144,8 @@ static int fill(const struct az_arguments *arguments, json_t *body, struct error
     }
     if (arguments->any_size)
         json_object_set_new(properties, "oomlab", json_pack("{s:b}", "allowAnySize", 1));
+    if (arguments->tags && !arguments->yaml)
+        json_object_set_new(body, "tags", az_tags_json((const char *const *)arguments->tags));
     return r;
 }
 

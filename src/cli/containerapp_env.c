@@ -17,6 +17,8 @@ static int ask(const struct invocation *invocation, const char *method, const ch
     AUTO_ANSWER answer = {0};
     const char *location = arguments->location ? arguments->location : "local";
     json_t *body = strcmp(method, "PUT") == 0 ? json_pack("{s:s}", "location", location) : NULL;
+    if (body && arguments->tags)
+        json_object_set_new(body, "tags", az_tags_json((const char *const *)arguments->tags));
     int r = az_ask(arguments, method, path, body, &answer, err);
     json_decref(body);
     if (r < 0)
@@ -124,6 +126,7 @@ static const struct option_spec GROUP_OPTIONS[] = {
     AZ_NAME,
     AZ_GROUP,
     AZ_TEXT("location", 'l', location, "NAME", "recorded, without a meaning here"),
+    AZ_TAGS,
     AZ_YES,
     AZ_NO_WAIT,
     AZ_COMMON,
@@ -134,7 +137,7 @@ static const struct option_spec GROUP_OPTIONS[] = {
         word,                                                                                      \
         {                                                                                          \
             .name = "group " word, .summary = (text), .operands = "", .options = GROUP_OPTIONS,    \
-            .arguments_bytes = sizeof(struct az_arguments), .run = (function)                      \
+            .arguments_bytes = sizeof(struct az_arguments), .run = (function), .abbreviates = true \
         }                                                                                          \
     }
 

@@ -58,6 +58,7 @@ static int fetch(const struct az_arguments *arguments, long long *after, struct 
     buffer_printf(&query, "/oomlab/logs?type=%s", arguments->type ? arguments->type : "console");
     put_value(&query, "revision", arguments->revision);
     put_value(&query, "replica", arguments->replica);
+    put_value(&query, "container", arguments->container);
     put_value(&query, "tail", arguments->tail);
     if (*after >= 0)
         buffer_printf(&query, "&after=%lld", *after);

@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/duration.h"
 #include "base/file.h"
+#include "base/iso8601.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -35,44 +36,97 @@ static void put_words(struct buffer *query, const char *name, const char *const 
     }
 }
 
-static void put_time(struct buffer *text, time_t at)
+/* --- times, as az takes them ----------------------------------------------------------------- */
+
+/* A moment without an offset is in this machine's time, and its words may be several. */
+static int parse_moment(const char *const *words, int64_t *ret_s, struct error *err)
 {
-    char stamp[32];
-    struct tm parts;
-    gmtime_r(&at, &parts);
-    strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%SZ", &parts);
-    buffer_puts(text, stamp);
+    AUTO_BUFFER text = {0};
+    int64_t ns = 0;
+    bool zoned = false;
+    for (size_t i = 0; words[i]; i++)
+        buffer_printf(&text, "%s%s", i > 0 ? " " : "", words[i]);
+    if (iso8601_parse_time(buffer_text(&text), &ns, &zoned) < 0)
+        return error_set(err, EINVAL,
+                         "Unable to parse: '%.60s'. Expected format: date (yyyy-mm-dd) time "
+                         "(hh:mm:ss.xxxxx) timezone (+/-hh:mm)",
+                         buffer_text(&text));
+    *ret_s = ns / NS_PER_S;
+    if (!zoned) {
+        time_t at = (time_t)*ret_s;
+        struct tm parts;
+        gmtime_r(&at, &parts);
+        parts.tm_isdst = -1;
+        *ret_s = (int64_t)mktime(&parts);
+    }
+    return 0;
 }
 
-/* "1h", "30m", "1d2h" as az's --offset. */
-static int parse_offset(const char *text, time_t *ret, struct error *err)
+/* "PT1H", or az's short form "1d2h30m". */
+static int parse_period(const char *option, const char *text, int64_t *ret_s, struct error *err)
 {
     int64_t ns = 0;
-    int r = duration_parse(text, &ns, err);
-    *ret = (time_t)(ns / NS_PER_S);
-    return r < 0 ? error_wrap(err, "argument --offset") : 0;
+    bool iso = text[0] == 'P' || text[0] == 'p';
+    if ((iso ? iso8601_parse_duration(text, &ns) : duration_parse(text, &ns, err)) < 0 ||
+        ns < NS_PER_S)
+        return error_usage(err,
+                           "argument --%s: invalid period_type value: '%.40s'; write it like 30m, "
+                           "1d2h or PT1H",
+                           option, text);
+    *ret_s = ns / NS_PER_S;
+    return 0;
 }
 
+static void put_time(struct buffer *text, int64_t at_s)
+{
+    char stamp[ISO8601_TEXT_MAX];
+    buffer_puts(text, iso8601_format_time(at_s, stamp));
+}
+
+/* Without a start it is --offset before the end, without an end --offset after the start. */
 static int put_timespan(struct buffer *query, const struct az_arguments *arguments,
                         struct error *err)
 {
-    time_t offset = 3600;
-    time_t now = time(NULL);
-    int r = arguments->offset ? parse_offset(arguments->offset, &offset, err) : 0;
+    int64_t offset = 3600;
+    int64_t end = (int64_t)time(NULL);
+    int64_t start = 0;
+    int r = arguments->offset ? parse_period("offset", arguments->offset, &offset, err) : 0;
+    if (r == 0 && arguments->start_time)
+        r = parse_moment((const char *const *)arguments->start_time, &start, err);
+    if (r == 0 && arguments->end_time)
+        r = parse_moment((const char *const *)arguments->end_time, &end, err);
     if (r < 0 || (!arguments->offset && !arguments->start_time && !arguments->end_time))
         return r;
+    if (!arguments->start_time)
+        start = end - offset;
+    else if (!arguments->end_time)
+        end = start + offset;
     buffer_puts(query, "&timespan=");
-    if (arguments->start_time)
-        put_escaped(query, arguments->start_time);
-    else
-        put_time(query, now - offset);
+    put_time(query, start);
     buffer_puts(query, "/");
-    if (arguments->end_time)
-        put_escaped(query, arguments->end_time);
-    else
-        put_time(query, now + 60); /* the minute that runs belongs to it */
+    put_time(query, end);
     return 0;
 }
+
+static int put_interval(struct buffer *query, const struct az_arguments *arguments,
+                        struct error *err)
+{
+    int64_t seconds = 0;
+    char text[ISO8601_TEXT_MAX];
+    const char *interval = arguments->interval;
+    if (!interval)
+        return 0;
+    if (strcasecmp(interval, "FULL") == 0) {
+        buffer_puts(query, "&interval=FULL");
+        return 0;
+    }
+    int r = parse_period("interval", interval, &seconds, err);
+    if (r == 0)
+        buffer_printf(query, "&interval=%s", iso8601_format_duration(seconds, text));
+    return r;
+}
+
+/* --- metrics list --------------------------------------------------------------------------- */
 
 /* --resource is an id, or a name with --resource-group. */
 static int put_resource(struct buffer *path, const struct invocation *invocation, struct error *err)
@@ -95,18 +149,6 @@ static int put_resource(struct buffer *path, const struct invocation *invocation
     return 0;
 }
 
-static const char *const UNITS[][2] = {{"PT1M", "1m"},   {"PT5M", "5m"}, {"PT15M", "15m"},
-                                       {"PT30M", "30m"}, {"PT1H", "1h"}, {"P1D", "1d"}};
-
-static const char *interval_of(const char *text)
-{
-    for (size_t i = 0; i < sizeof(UNITS) / sizeof(UNITS[0]); i++) {
-        if (strcasecmp(text, UNITS[i][1]) == 0)
-            return UNITS[i][0];
-    }
-    return text;
-}
-
 static int metrics_list(const struct invocation *invocation, struct error *err)
 {
     const struct az_arguments *arguments = invocation->arguments;
@@ -116,12 +158,16 @@ static int metrics_list(const struct invocation *invocation, struct error *err)
     buffer_puts(&path, "/providers/Microsoft.Insights/metrics?api-version=2018-01-01");
     put_words(&path, "metricnames", (const char *const *)arguments->metrics);
     put_words(&path, "aggregation", (const char *const *)arguments->aggregation);
-    if (arguments->interval)
-        buffer_printf(&path, "&interval=%.20s", interval_of(arguments->interval));
+    if (arguments->top) {
+        buffer_puts(&path, "&top=");
+        put_escaped(&path, arguments->top);
+    }
     if (arguments->filter) {
         buffer_puts(&path, "&$filter=");
         put_escaped(&path, arguments->filter);
     }
+    if (r == 0)
+        r = put_interval(&path, arguments, err);
     if (r == 0)
         r = put_timespan(&path, arguments, err);
     if (r == 0)
@@ -138,10 +184,14 @@ static const struct option_spec METRICS[] = {
              "WorkingSetBytes MemoryPercentage UsageNanoCores RestartCount Replicas Requests"),
     AZ_WORDS("metric", 0, metrics, "NAME...", "the same"),
     AZ_WORDS("aggregation", 0, aggregation, "NAME...", "Average Maximum Minimum Total Count"),
-    AZ_TEXT("interval", 0, interval, "PT1M|PT5M|PT1H|P1D", "length of a point (default: PT1M)"),
-    AZ_TEXT("start-time", 0, start_time, "TIME", "2026-11-22T13:00:00Z (default: an hour ago)"),
-    AZ_TEXT("end-time", 0, end_time, "TIME", "default: now"),
-    AZ_TEXT("offset", 0, offset, "TIME", "how far back, e.g. 30m"),
+    AZ_TEXT("interval", 0, interval, "TIME",
+            "length of a point: 1m, 5m, 15m, 30m, 1h, 6h, 12h, 1d, or PT1M to P1D (default: 1m)"),
+    AZ_WORDS("start-time", 0, start_time, "TIME",
+             "2026-11-22T13:00:00Z, with an offset, or in local time (default: --offset before the "
+             "end)"),
+    AZ_WORDS("end-time", 0, end_time, "TIME", "default: now, or --offset after the start"),
+    AZ_TEXT("offset", 0, offset, "TIME", "length of the time, e.g. 30m, 1d2h, PT1H (default: 1h)"),
+    AZ_TEXT("top", 0, top, "N", "series of a metric, where a filter splits it (default: 10)"),
     AZ_TEXT("filter", 0, filter, "TEXT", "\"revisionName eq 'NAME'\"; '*' splits by it"),
     AZ_COMMON,
 };
@@ -153,6 +203,7 @@ static const struct az_command MONITOR[] = {
       .operands = "",
       .options = METRICS,
       .arguments_bytes = sizeof(struct az_arguments),
+      .abbreviates = true,
       .run = metrics_list}},
     {.words = NULL},
 };
@@ -194,7 +245,9 @@ static int run_rest(const struct invocation *invocation, struct error *err)
     AUTO_ANSWER answer = {0};
     json_t *body = NULL;
     char upper[16];
-    int r = az_require(invocation, arguments->url, "--url/--uri/-u", err);
+    int r = az_check_common(arguments, err);
+    if (r == 0)
+        r = az_require(invocation, arguments->url, "--url/--uri/-u", err);
     if (r < 0)
         return r;
     const char *host = strstr(arguments->url, "://");
@@ -238,5 +291,6 @@ const struct verb VERB_REST = {
     .operands = "",
     .options = REST,
     .arguments_bytes = sizeof(struct az_arguments),
+    .abbreviates = true,
     .run = run_rest,
 };

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/options.h"
 
+#include "base/buffer.h"
+#include "base/cleanup.h"
 #include "lab/plan_nearest.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,15 +22,6 @@ struct parser {
 static int out_of_memory(struct error *err)
 {
     return error_errno(err, ENOMEM, "reading the command line");
-}
-
-static const struct option_spec *find_long(const struct verb *verb, const char *name, size_t length)
-{
-    for (const struct option_spec *option = verb->options; option && option->name; option++) {
-        if (strncmp(option->name, name, length) == 0 && option->name[length] == '\0')
-            return option;
-    }
-    return NULL;
 }
 
 static const struct option_spec *find_letter(const struct verb *verb, char letter)
@@ -53,6 +47,49 @@ static int unknown_option(const struct parser *parser, const char *word, struct 
     if (hint[0] == '\0')
         snprintf(hint, sizeof(hint), "; 'oomlab %s --help' lists them", parser->verb->name);
     return error_usage(err, "%s: unknown option '%s'%s", parser->verb->name, name, hint);
+}
+
+/* Stands for --help among the candidates of an abbreviation. */
+static const struct option_spec HELP = {.name = "help", .offset = SIZE_MAX};
+
+struct match {
+    const struct option_spec *option; /* NULL: none */
+    bool exact, ambiguous;
+    struct buffer names; /* of all that begin so */
+};
+
+static void match_done(struct match *match)
+{
+    buffer_done(&match->names);
+}
+
+static void offer(struct match *match, const struct option_spec *option, const char *name,
+                  size_t length)
+{
+    if (match->exact || strncmp(option->name, name, length) != 0)
+        return;
+    match->exact = option->name[length] == '\0';
+    /* Two spellings of one option are not two options. */
+    match->ambiguous |= match->option && match->option->offset != option->offset;
+    match->option = option;
+    buffer_printf(&match->names, "%s--%s", match->names.length > 0 ? ", " : "", option->name);
+}
+
+static int find_long(const struct parser *parser, const char *word, size_t length,
+                     const struct option_spec **ret, struct error *err)
+{
+    CLEANUP(match_done) struct match match = {0};
+    for (const struct option_spec *option = parser->verb->options; option && option->name; option++)
+        offer(&match, option, word + 2, length);
+    offer(&match, &HELP, word + 2, length);
+    bool taken = match.exact || (parser->verb->abbreviates && length > 0 && match.option);
+    if (!taken)
+        return unknown_option(parser, word, err);
+    if (!match.exact && match.ambiguous)
+        return error_usage(err, "%s: ambiguous option: %.*s could match %s", parser->verb->name,
+                           (int)length + 2, word, buffer_text(&match.names));
+    *ret = match.option;
+    return 0;
 }
 
 static int append(const char ***list, const char *text)
@@ -123,13 +160,17 @@ static int take_words(struct parser *parser, const struct option_spec *option, c
     return 0;
 }
 
-static int parse_long(struct parser *parser, const char *word, struct error *err)
+static int parse_long(struct parser *parser, const char *word, bool *ret_help, struct error *err)
 {
     size_t length = strcspn(word + 2, "=");
     const char *value = word[2 + length] == '=' ? word + 2 + length + 1 : NULL;
-    const struct option_spec *option = find_long(parser->verb, word + 2, length);
-    if (!option)
-        return unknown_option(parser, word, err);
+    const struct option_spec *option = NULL;
+    int r = find_long(parser, word, length, &option, err);
+    if (r < 0 || !option)
+        return r;
+    *ret_help = option == &HELP;
+    if (*ret_help)
+        return 0;
     if (option->kind == OPTION_FLAG && value)
         return error_usage(err, "%s: --%s takes no value", parser->verb->name, option->name);
     if (option->kind == OPTION_WORDS)
@@ -182,7 +223,7 @@ static bool asks_help(const char *word)
 static int parse_words(struct parser *parser, bool *ret_help, struct error *err)
 {
     struct invocation *invocation = parser->invocation;
-    while (parser->at < parser->argc) {
+    while (parser->at < parser->argc && !*ret_help) {
         const char *word = parser->argv[parser->at++];
         int r = 0;
         if (asks_help(word)) {
@@ -194,7 +235,7 @@ static int parse_words(struct parser *parser, bool *ret_help, struct error *err)
             break;
         }
         if (strncmp(word, "--", 2) == 0)
-            r = parse_long(parser, word, err);
+            r = parse_long(parser, word, ret_help, err);
         else if (word[0] == '-' && word[1] != '\0')
             r = parse_letter(parser, word, err);
         else
@@ -202,7 +243,7 @@ static int parse_words(struct parser *parser, bool *ret_help, struct error *err)
         if (r < 0)
             return r;
     }
-    return check_operands(parser, err);
+    return *ret_help ? 0 : check_operands(parser, err);
 }
 
 int options_parse(const struct verb *verb, int argc, char **argv, struct invocation *ret,

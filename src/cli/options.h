@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Command lines, parsed by the verb's table: "--name=value", "--name value", "-n value", flags,
- * operands in between, "--" ends the options. Names are written out: no abbreviations. */
+ * operands in between, "--" ends the options. Names are written out, but for the verbs of az: there
+ * the beginning of a name will do when it is that of one option alone, as argparse has it. */
 #pragma once
 
 #include "cli/verb.h"

@@ -63,6 +63,7 @@ struct verb {
     bool takes_command;                /* "--" and a command may follow */
     const struct az_command *commands; /* of further words (cli/az.h); NULL: none */
     bool raw;                          /* options are not parsed: the verb does it itself */
+    bool abbreviates;                  /* the beginning of an option's name will do, as with az */
     const struct option_spec *options;
     size_t arguments_bytes;
     verb_function run;
