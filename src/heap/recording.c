@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #define RATE_MIN_BYTES  (UINT64_C(4) << 10)
@@ -23,6 +24,7 @@ struct heap_recording {
     struct heap_totals *totals; /* room for summing up */
     struct buffer stamps;       /* struct heap_stamp and its entries, one after the other */
     unsigned stamp_count;
+    int32_t seen_gone[HEAP_PROCESSES + 1]; /* by slot: the process that was gone at the last look */
 };
 
 uint64_t heap_default_rate(uint64_t limit_bytes)
@@ -179,6 +181,56 @@ int heap_recording_stamp(struct heap_recording *recording, int64_t at_ns, unsign
         return error_errno(err, ENOMEM, "stamping the heap profile");
     recording->stamp_count++;
     return 0;
+}
+
+/* Behind the name in /proc/PID/stat, which may hold anything. A zombie's memory is gone, too. */
+static bool is_gone(int proc_fd, int32_t pid)
+{
+    char path[32], text[512];
+    snprintf(path, sizeof(path), "%d/stat", (int)pid);
+    AUTO_CLOSE int fd = openat(proc_fd, path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT;
+    ssize_t length = read(fd, text, sizeof(text) - 1);
+    if (length <= 0)
+        return length < 0 && errno == ESRCH;
+    text[length] = '\0';
+    const char *name_end = strrchr(text, ')');
+    return name_end && name_end[1] == ' ' && strchr("ZXx", name_end[2]) != NULL;
+}
+
+/* The main process's own view: the pids in the map are those of its namespace. */
+static int open_proc(pid_t main_pid)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/%d/root/proc", (int)main_pid);
+    return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* Twice in a row, with the main process alive both times: when the kernel kills all processes at
+ * once, what they held is what the profile is about. */
+void heap_recording_reap(struct heap_recording *recording, pid_t main_pid)
+{
+    AUTO_CLOSE int proc_fd = open_proc(main_pid);
+    if (proc_fd < 0)
+        return;
+    bool gone[HEAP_PROCESSES + 1] = {false};
+    for (uint32_t slot = 1; slot <= HEAP_PROCESSES; slot++) {
+        const struct heap_process *process = &recording->map->processes[slot];
+        uint32_t state = __atomic_load_n(&process->state, __ATOMIC_ACQUIRE);
+        gone[slot] = state == HEAP_PROCESS_LIVE && process->pid > HEAP_MAIN_PID &&
+                     is_gone(proc_fd, process->pid);
+    }
+    if (is_gone(proc_fd, HEAP_MAIN_PID))
+        return;
+    for (uint32_t slot = 1; slot <= HEAP_PROCESSES; slot++) {
+        struct heap_process *process = &recording->map->processes[slot];
+        uint32_t live = HEAP_PROCESS_LIVE;
+        if (gone[slot] && recording->seen_gone[slot] == process->pid)
+            __atomic_compare_exchange_n(&process->state, &live, HEAP_PROCESS_EXITED, false,
+                                        __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+        recording->seen_gone[slot] = gone[slot] ? process->pid : 0;
+    }
 }
 
 unsigned heap_recording_attached(const struct heap_recording *recording)

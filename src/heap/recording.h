@@ -34,6 +34,10 @@ void heap_recording_free(struct heap_recording *recording);
 /* Stamp what is live now. `cycle`: the cycle that begins at this moment; 0: none does. */
 int heap_recording_stamp(struct heap_recording *recording, int64_t at_ns, unsigned cycle,
                          struct error *err);
+/* Call it several times a second while the container runs: what a process held that has been gone
+ * for two calls, killed or crashed, counts no more. `main_pid`: of the container's main process, as
+ * this process sees it. Without a /proc in the container nothing is known and nothing changes. */
+void heap_recording_reap(struct heap_recording *recording, pid_t main_pid);
 /* How many processes have attached so far. */
 unsigned heap_recording_attached(const struct heap_recording *recording);
 

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "heap/totals.h"
 
+#include "heap/file.h"
+
 #include <math.h>
 #include <string.h>
 
 #define NORMAL_97_5 1.959963984540054
-
-/* The main process of a container, in its own pid namespace. */
-#define MAIN_PID 1
 
 double heap_sample_probability(uint64_t size_bytes, uint64_t rate_bytes)
 {
@@ -21,7 +20,8 @@ double heap_sample_probability(uint64_t size_bytes, uint64_t rate_bytes)
 static bool counts(const struct heap_process *process)
 {
     uint32_t state = __atomic_load_n(&process->state, __ATOMIC_ACQUIRE);
-    return state == HEAP_PROCESS_LIVE || (state == HEAP_PROCESS_EXITED && process->pid == MAIN_PID);
+    return state == HEAP_PROCESS_LIVE ||
+           (state == HEAP_PROCESS_EXITED && process->pid == HEAP_MAIN_PID);
 }
 
 /* A whole sample; false: none there, or it changed while it was read. Each load is one that later

@@ -136,7 +136,7 @@ static int try_start(struct replica *replica, struct error *err)
     if (r == 0)
         r = release(replica, err);
     if (r < 0) {
-        heap_recording_free(steal_ptr(&replica->heap));
+        replica_heap_drop(replica);
         console_close(steal_ptr(&replica->console));
         sandbox_free(steal_ptr(&replica->sandbox));
     }
@@ -219,11 +219,17 @@ static void terminated_events(struct replica *replica, const struct death *death
     }
 }
 
-static void on_timer_closed(uv_handle_t *handle)
+static void on_heap_timer_closed(uv_handle_t *handle)
 {
     struct replica *replica = handle->data;
     free(replica->name);
     free(replica);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct replica *replica = handle->data;
+    uv_close((uv_handle_t *)&replica->heap_timer, on_heap_timer_closed);
 }
 
 static void on_backoff_over(uv_timer_t *timer)
@@ -393,7 +399,8 @@ int replica_new(struct platform_core *core, const struct revision_template *temp
     replica->log.fd = -1;
     backoff_init(&replica->backoff, &template->backoff);
     uv_timer_init(&core->loop, &replica->timer);
-    replica->timer.data = replica;
+    uv_timer_init(&core->loop, &replica->heap_timer);
+    replica->timer.data = replica->heap_timer.data = replica;
     replica->name = strdup(name);
     replica->subject = (struct event_subject){
         .store = core->store,

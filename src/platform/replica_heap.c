@@ -8,20 +8,39 @@
 
 #include <errno.h>
 
+/* How often it is seen which of its processes are gone. */
+#define REAP_PERIOD_MS 200
+
 static void tell_unprofiled(const struct replica *replica, const struct error *err)
 {
     if (replica->listener.unprofiled)
         replica->listener.unprofiled(replica->listener.context, err);
 }
 
+static void on_reap_time(uv_timer_t *timer)
+{
+    struct replica *replica = timer->data;
+    if (!replica->has_end)
+        heap_recording_reap(replica->heap, sandbox_pid(replica->sandbox));
+}
+
 void replica_heap_start(struct replica *replica)
 {
     const struct revision_template *template = replica->template;
     struct error err;
-    if (template->heap.library &&
-        heap_recording_new(sandbox_pid(replica->sandbox), template->memory_bytes,
+    if (!template->heap.library)
+        return;
+    if (heap_recording_new(sandbox_pid(replica->sandbox), template->memory_bytes,
                            template->heap.rate_bytes, &replica->heap, &err) < 0)
         tell_unprofiled(replica, &err);
+    else
+        uv_timer_start(&replica->heap_timer, on_reap_time, REAP_PERIOD_MS, REAP_PERIOD_MS);
+}
+
+void replica_heap_drop(struct replica *replica)
+{
+    uv_timer_stop(&replica->heap_timer);
+    heap_recording_free(steal_ptr(&replica->heap));
 }
 
 void replica_heap_save(struct replica *replica)
@@ -37,7 +56,7 @@ void replica_heap_save(struct replica *replica)
                0) {
         tell_unprofiled(replica, &err);
     }
-    heap_recording_free(steal_ptr(&replica->heap));
+    replica_heap_drop(replica);
 }
 
 void replica_stamp_heap(struct replica *replica, unsigned cycle)

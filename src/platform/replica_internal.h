@@ -30,6 +30,7 @@ struct replica {
     struct sandbox *sandbox;
     struct console *console;
     struct heap_recording *heap; /* NULL: no profile */
+    uv_timer_t heap_timer;       /* while there is one */
     struct probe *startup, *readiness, *liveness;
     char probe_failure[96]; /* the reason that was told last */
     unsigned startup_failures, readiness_failures, liveness_failures;
@@ -74,3 +75,5 @@ void replica_probes_free(struct replica *replica);
 void replica_heap_start(struct replica *replica);
 /* Nothing runs in the container any more: keep the profile. */
 void replica_heap_save(struct replica *replica);
+/* Without keeping it. */
+void replica_heap_drop(struct replica *replica);

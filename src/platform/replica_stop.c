@@ -139,7 +139,7 @@ void replica_abandon(struct replica *replica)
     replica->stopping = true;
     console_close(steal_ptr(&replica->console));
     sandbox_free(steal_ptr(&replica->sandbox));
-    heap_recording_free(steal_ptr(&replica->heap));
+    replica_heap_drop(replica);
     replica_tell_stopped(replica);
 }
 

@@ -388,3 +388,45 @@ def test_only_what_is_there_counts(oomlab, tmp_path, leak, how):
         assert (frames[0]["language"], frames[0]["file"], frames[0]["line"]) == ("python", "<string>", 6)
 
 
+# Workers of 12 MiB that end one way or another, and then a main process that leaks; it says nothing of their end. The
+# pause is the program's own: it works on for longer than two looks at its processes take.
+WORKERS = r"""
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+__attribute__((noinline)) static void hold(int pieces)
+{
+    for (int i = 0; i < pieces; i++)
+        memset(malloc(65536), 1, 65536);
+}
+
+int main(int argc, char **argv)
+{
+    for (int i = 0; i < 4; i++) {
+        if (fork() == 0) {
+            hold(192);
+            kill(getpid(), atoi(argv[1]));
+            quick_exit(0);
+        }
+        if (argc < 3)
+            wait(NULL);
+    }
+    for (int i = 0; i < 30; i++)
+        usleep(100000);
+    for (;;)
+        hold(1);
+}
+"""
+
+
+@pytest.mark.parametrize("how", [["9"], ["15"], ["11"], ["0"], ["9", "zombies"]], ids=lambda how: "-".join(how))
+def test_children_that_were_killed_hold_nothing(oomlab, tmp_path, how):
+    (tmp_path / "workers.c").write_text(WORKERS, encoding="utf-8")
+    subprocess.run(["gcc", "-g", "-o", tmp_path / "workers", tmp_path / "workers.c"], check=True)
+    killed_run(oomlab, tmp_path / "run", [tmp_path / "workers", *how], "--heap", memory="64Mi")
+    heap = profile(oomlab, tmp_path / "run")
+    # One worker's 12 MiB more would be beyond the limit.
+    assert 56 << 20 < heap["total_bytes"] < 66 << 20
