@@ -170,19 +170,11 @@ static int compare_texts(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Runs are directories whose names begin with a date; other things may lie there. */
-static bool is_run_id(const char *name)
-{
-    return strlen(name) > 16 && strlen(name) < RUN_ID_MAX && strspn(name, "0123456789") == 8 &&
-           name[8] == '-' && strspn(name + 9, "0123456789") == 6 && name[15] == '-' &&
-           name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-")] == '\0';
-}
-
 static int read_ids(DIR *directory, char ***ids, struct error *err)
 {
     errno = 0;
     for (struct dirent *entry; (entry = readdir(directory));) {
-        if (is_run_id(entry->d_name) && strv_append(ids, entry->d_name) < 0)
+        if (run_id_is_valid(entry->d_name) && strv_append(ids, entry->d_name) < 0)
             return error_errno(err, ENOMEM, "listing the runs");
     }
     return errno ? error_errno(err, errno, "listing the runs") : 0;
@@ -273,7 +265,7 @@ int run_directory_find(const char *text, struct run_directory *ret, struct error
         return find_by_path(text, ret, err);
     CLEANUP(strv_cleanup) char **ids = NULL;
     int r = run_ids_list(&ids, err);
-    bool may_be_id = r == 0 && (is_run_id(text) || strcmp(text, "last") == 0);
+    bool may_be_id = r == 0 && (run_id_is_valid(text) || strcmp(text, "last") == 0);
     if (!may_be_id && stat(text, &status) == 0 && S_ISDIR(status.st_mode))
         return find_by_path(text, ret, err);
     if (r < 0 || !ids)

@@ -3,11 +3,10 @@
 #pragma once
 
 #include "base/error.h"
+#include "store/run_id.h"
 
 #include <limits.h>
 #include <stdbool.h>
-
-#define RUN_ID_MAX 80
 
 /* The directory of all runs; it need not exist. Usage error without XDG_STATE_HOME and HOME. */
 int state_runs_directory(char ret[static PATH_MAX], struct error *err);
