@@ -198,6 +198,7 @@ static bool on_ended(void *context, const struct lifetime_report *lifetime)
     replica->has_end = true;
     replica->end_exit_code = lifetime->exit_code;
     replica->end_cause = lifetime->death.cause;
+    replica->end_level = lifetime->death.level;
     replica->end_ns = lifetime->ended_ns;
     execs_replica_ended(revision->app->serve, replica->name, lifetime->death.cause);
     if (lifetime->death.cause == CAUSE_OOM_CONTAINER_LIMIT ||

@@ -4,6 +4,7 @@
 #include "api/exec.h"
 #include "api/exec_stream.h"
 #include "api/loop_daemon.h"
+#include "api/stream.h"
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/file.h"
@@ -120,22 +121,28 @@ static enum MHD_Result send_upgrade(struct MHD_Connection *connection)
     return result;
 }
 
-static enum MHD_Result send_reply(struct MHD_Connection *connection, struct reply *reply)
+static struct MHD_Response *text_response(struct reply *reply)
 {
     char *text = steal_ptr(&reply->text);
     if (!text && reply->body)
         text = json_dumps(reply->body, JSON_COMPACT | JSON_ENCODE_ANY);
+    return MHD_create_response_from_buffer(text ? strlen(text) : 0, text ? text : (void *)"",
+                                           text ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+}
+
+static enum MHD_Result send_reply(struct MHD_Connection *connection, struct reply *reply)
+{
+    bool has_body = reply->response || reply->text || reply->body;
     struct MHD_Response *response =
-        MHD_create_response_from_buffer(text ? strlen(text) : 0, text ? text : (void *)"",
-                                        text ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+        reply->response ? steal_ptr(&reply->response) : text_response(reply);
     json_decref(reply->body);
     if (!response)
         return MHD_NO;
-    if (text)
+    if (has_body)
         MHD_add_response_header(response, "Content-Type",
                                 reply->type ? reply->type : "application/json; charset=utf-8");
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-    MHD_add_response_header(response, "Cache-Control", "no-store");
+    MHD_add_response_header(response, "Cache-Control", reply->cache ? reply->cache : "no-store");
     for (unsigned i = 0; i < reply->headers; i++)
         MHD_add_response_header(response, reply->names[i], reply->values[i]);
     enum MHD_Result result = MHD_queue_response(connection, reply->status, response);
@@ -150,8 +157,7 @@ static const char *header(struct MHD_Connection *connection, const char *name)
     return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
 }
 
-/* Takes the same time wherever the first difference is. */
-static bool equal_secret(const char *a, const char *b)
+bool secret_equal(const char *a, const char *b)
 {
     size_t length = strlen(a);
     unsigned char difference = strlen(b) != length;
@@ -182,8 +188,8 @@ static bool own_peer(struct MHD_Connection *connection)
            (peer.uid == geteuid() || peer.uid == 0);
 }
 
-/* True when the request may go on; else the reply says why not. */
-static bool admit(const struct listening *listening, struct MHD_Connection *connection,
+/* True when the request may go on; else the reply says why not. `open`: without the token. */
+static bool admit(const struct listening *listening, struct MHD_Connection *connection, bool open,
                   struct reply *reply)
 {
     const struct serve *serve = listening->serve;
@@ -206,8 +212,9 @@ static bool admit(const struct listening *listening, struct MHD_Connection *conn
                     "pages of other origins may not ask");
         return false;
     }
-    if (listening->tcp && (!authorization || strncasecmp(authorization, "Bearer ", 7) != 0 ||
-                           !equal_secret(serve->token, authorization + 7))) {
+    if (listening->tcp && !open &&
+        (!authorization || strncasecmp(authorization, "Bearer ", 7) != 0 ||
+         !secret_equal(serve->token, authorization + 7))) {
         reply_header(reply, "WWW-Authenticate", "Bearer");
         reply_error(reply, MHD_HTTP_UNAUTHORIZED, "AuthenticationFailed",
                     "a valid bearer token is missing; it is in the file that serve named at its "
@@ -250,6 +257,7 @@ static enum MHD_Result answer(const struct listening *listening, struct MHD_Conn
             .method = method,
             .path = path,
             .connection = connection,
+            .daemon = listening->daemon,
             .body = incoming->json,
         };
         if (listening->tcp)
@@ -280,7 +288,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
             return MHD_NO;
         *request = incoming;
         incoming->listening = listening;
-        if (admit(listening, connection, &reply))
+        if (admit(listening, connection, page_is_open(method, path), &reply))
             return MHD_YES;
         log_warning("refused: %s %.200s: %u", method, path, reply.status);
         incoming->refused = true;
@@ -373,22 +381,37 @@ static int listen_unix(const char *path, int *ret_fd, struct error *err)
     return 0;
 }
 
+/* A file of the state that nobody else can read. */
+static int write_private(const struct serve *serve, const char *name, const char *text,
+                         struct error *err)
+{
+    AUTO_FREE char *path = NULL;
+    if (asprintf(&path, "%s/%s", serve->options->directory, name) < 0)
+        return error_errno(err, ENOMEM, "writing '%s'", name);
+    unlink(path);
+    AUTO_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    size_t length = strlen(text);
+    if (fd < 0 || write(fd, text, length) != (ssize_t)length)
+        return error_errno(err, errno, "writing '%s'", path);
+    return 0;
+}
+
 static int make_token(struct serve *serve, struct error *err)
 {
     unsigned char bytes[32];
-    AUTO_FREE char *path = NULL;
     if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
         return error_errno(err, errno, "making a token");
     for (size_t i = 0; i < sizeof(bytes); i++)
         snprintf(serve->token + 2 * i, 3, "%02x", bytes[i]);
-    if (asprintf(&path, "%s/token", serve->options->directory) < 0)
-        return error_errno(err, ENOMEM, "making a token");
-    unlink(path);
-    AUTO_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    size_t length = strlen(serve->token);
-    if (fd < 0 || write(fd, serve->token, length) != (ssize_t)length)
-        return error_errno(err, errno, "writing '%s'", path);
-    return 0;
+    return write_private(serve, "token", serve->token, err);
+}
+
+/* The page's address with the token, behind the '#': a browser sends that to nobody. */
+static int write_page_address(const struct serve *serve, struct error *err)
+{
+    char text[128];
+    snprintf(text, sizeof(text), "http://127.0.0.1:%u/#token=%s\n", serve->tcp_port, serve->token);
+    return write_private(serve, "page", text, err);
 }
 
 static int open_tcp(struct serve *serve, struct listener_set *set, struct error *err)
@@ -397,6 +420,8 @@ static int open_tcp(struct serve *serve, struct listener_set *set, struct error 
     int r = make_token(serve, err);
     if (r == 0)
         r = listen_loopback(serve->options->port, &fd, &serve->tcp_port, err);
+    if (r == 0)
+        r = write_page_address(serve, err);
     return r == 0 ? start(&set->tcp, serve, true, fd, err) : r;
 }
 
@@ -433,6 +458,7 @@ void http_close(struct listener_set *set)
 {
     if (!set)
         return;
+    streams_stop(set->unix_socket.serve);
     struct loop_daemon *first = steal_ptr(&set->unix_socket.daemon);
     struct loop_daemon *second = steal_ptr(&set->tcp.daemon);
     loop_daemon_free(first);

@@ -15,11 +15,13 @@
 #define REPLY_HEADERS_MAX 4
 
 struct exec;
+struct loop_daemon;
 
 struct request {
     struct serve *serve;
     const char *method, *path;
     struct MHD_Connection *connection;
+    struct loop_daemon *daemon;   /* whose connection it is */
     char base[128];               /* "http://host:port" for links */
     json_t *body;                 /* parsed; NULL: none. Owned by the connection */
     char *params[REQUEST_PARAMS]; /* what stands for the pattern's {}, decoded */
@@ -29,9 +31,11 @@ struct request {
 
 struct reply {
     unsigned status;
-    json_t *body;     /* owned; NULL: none, unless text */
-    char *text;       /* owned: a body that is not JSON */
-    const char *type; /* of the text; static */
+    json_t *body;                  /* owned; NULL: none, unless text */
+    char *text;                    /* owned: a body that is not JSON */
+    struct MHD_Response *response; /* owned: a body made elsewhere, instead of the two */
+    const char *type;              /* of the text or the response; static */
+    const char *cache;             /* Cache-Control; NULL: no-store. Static */
     const char *names[REPLY_HEADERS_MAX];
     char values[REPLY_HEADERS_MAX][512];
     unsigned headers;
@@ -51,6 +55,13 @@ void reply_error(struct reply *reply, unsigned status, const char *code, const c
 /* From an error: a usage error is the caller's fault (400). */
 void reply_failure(struct reply *reply, const char *code, const struct error *err);
 void reply_json(struct reply *reply, unsigned status, json_t *body);
+
+/* Takes the same time wherever the first difference is. */
+bool secret_equal(const char *a, const char *b);
+
+/* What needs no token on TCP: it holds no data (the page and its files), or the path holds a ticket
+ * that was given to somebody with the token (a report). */
+bool page_is_open(const char *method, const char *path);
 
 /* Find the handler of the path and let it answer. */
 void route_dispatch(struct request *request, struct reply *reply);

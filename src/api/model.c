@@ -177,6 +177,7 @@ int app_save(struct app *app, struct error *err)
     AUTO_FREE char *text = json_dumps(app->resource, JSON_COMPACT);
     if (!text)
         return out_of_memory(err);
+    app->changes++;
     return state_run(app->serve->state, err, "UPDATE app SET json = ?, revisions = ? WHERE id = ?",
                      "sii", text, (int64_t)app->revision_count, app->id);
 }

@@ -3,6 +3,7 @@
  * replicas that run. state.db has the same, durable. */
 #pragma once
 
+#include "api/feed.h"
 #include "api/serve.h"
 #include "api/state.h"
 #include "api/template.h"
@@ -19,6 +20,8 @@
 struct app;
 struct app_revision;
 struct exec;
+struct run_tickets;
+struct stream;
 
 struct app_replica {
     struct app_replica *next;
@@ -32,6 +35,7 @@ struct app_replica {
     bool has_end; /* of the last lifetime that ended */
     int end_exit_code;
     enum end_cause end_cause;
+    enum evidence_level end_level;
     int64_t end_ns; /* monotonic */
     /* The latest sample. */
     bool has_sample;
@@ -40,7 +44,9 @@ struct app_replica {
     double nano_cores;
     uint64_t metrics[METRIC_COUNT];
     uint64_t metrics_present;
+    uint64_t sample_number; /* feed.h */
     uint64_t requests;
+    uint64_t feed_key, feed_version; /* feed.h */
 };
 
 struct app_revision {
@@ -65,8 +71,10 @@ struct app {
     json_t *resource;        /* the ARM resource without what is computed on reading */
     unsigned revision_count; /* made so far: the next suffix */
     struct app_revision *revisions;
-    struct ingress *ingress; /* NULL: none */
-    bool deleting;           /* gone from state.db already */
+    struct ingress *ingress;         /* NULL: none */
+    bool deleting;                   /* gone from state.db already */
+    unsigned changes;                /* of the resource, in this session */
+    uint64_t feed_key, feed_version; /* feed.h */
 };
 
 enum operation_status { OPERATION_RUNNING, OPERATION_SUCCEEDED, OPERATION_FAILED };
@@ -100,6 +108,9 @@ struct serve {
     bool cleaning, clean_again;   /* unused ones are being removed */
     struct exec *execs;           /* commands of clients in containers */
     struct listener_set *listeners;
+    struct feed feed;
+    struct stream *streams;      /* stream.h */
+    struct run_tickets *tickets; /* resource_run.c */
     char token[65];
     uint16_t tcp_port;
     bool socket_is_managers; /* systemd made it */

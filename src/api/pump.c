@@ -122,6 +122,7 @@ static void take_sample(struct serve *serve, sqlite3_stmt *sample, sqlite3_stmt 
         replica->cpu_ns = cpu_ns;
     }
     replica->has_sample = true;
+    replica->sample_number = ++serve->feed.samples;
     replica->sample_lifetime = lifetime;
     replica->sample_at_ns = at_ns;
 }

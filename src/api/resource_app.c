@@ -29,7 +29,7 @@ struct app *require_app(struct request *request, struct reply *reply)
 
 /* --- showing -------------------------------------------------------------------------------- */
 
-static const char *provisioning_of(const struct app *app)
+const char *app_provisioning(const struct app *app)
 {
     if (app->deleting)
         return "Deleting";
@@ -63,7 +63,7 @@ json_t *app_json(struct app *app)
     const struct app_revision *ready = app->revisions;
     while (ready && !ready->provisioned)
         ready = ready->next;
-    json_object_set_new(properties, "provisioningState", json_string(provisioning_of(app)));
+    json_object_set_new(properties, "provisioningState", json_string(app_provisioning(app)));
     json_object_set_new(properties, "runningStatus",
                         json_string(latest || !app->revisions ? "Running" : "Stopped"));
     json_object_set_new(properties, "latestRevisionName",

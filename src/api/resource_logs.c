@@ -40,7 +40,7 @@ static void put_text(json_t *row, const char *key, sqlite3_stmt *rows, int colum
     json_object_set_new(row, key, text ? json_string(text) : json_null());
 }
 
-static json_t *event_json(sqlite3_stmt *rows)
+json_t *event_json(sqlite3_stmt *rows)
 {
     static const char *const keys[] = {"Type", "ContainerAppName", "RevisionName", "ReplicaName",
                                        "Msg",  "Reason",           "EventSource"};

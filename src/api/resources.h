@@ -38,6 +38,15 @@ void metric_definitions_get(struct request *request, struct reply *reply);
 void prometheus_get(struct request *request, struct reply *reply);
 void health_get(struct request *request, struct reply *reply);
 
+/* The page, its files, and what it reads besides ARM's resources. */
+void page_get(struct request *request, struct reply *reply);
+void page_file_get(struct request *request, struct reply *reply);
+void stream_get(struct request *request, struct reply *reply);
+void runs_list(struct request *request, struct reply *reply);
+void run_report_get(struct request *request, struct reply *reply);
+void run_ticket_post(struct request *request, struct reply *reply);
+void run_ticket_get(struct request *request, struct reply *reply);
+
 #define APP_TYPE "Microsoft.App/containerApps"
 
 /* The types of location, tags and properties of the request's body. False: it is answered. */
@@ -59,6 +68,11 @@ json_t *environment_find(struct serve *serve, const char *id);
 json_t *app_json(struct app *app);
 json_t *revision_json(struct app_revision *revision);
 json_t *replica_json(struct app_replica *replica);
+/* Azure's word for the state of its last operation. Static. */
+const char *app_provisioning(const struct app *app);
+/* A row of the system log: id, at_ns, type, app, revision, replica, msg, reason, source, count,
+ * oomlab. New reference. */
+json_t *event_json(sqlite3_stmt *rows);
 
 /* {"value": [...], "nextLink"}: the part of `items` (taken over) that $skipToken and $top ask for.
  */

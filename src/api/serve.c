@@ -6,6 +6,7 @@
 #include "api/http.h"
 #include "api/ingress.h"
 #include "api/model.h"
+#include "api/stream.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/duration.h"
@@ -158,6 +159,7 @@ static void stop(struct serve *serve)
     serve->stopping = true;
     images_cancel(serve);
     execs_stop(serve);
+    streams_stop(serve);
     sd_notify(0, "STOPPING=1");
     for (struct app *app = serve->apps; app; app = app->next) {
         ingress_close(app);
@@ -209,6 +211,7 @@ static void on_tick(uv_timer_t *timer)
         give_up(running);
     if (pump_run(&running->serve, &err) < 0 && running->ticks % TRIM_EVERY == 0)
         log_warning("%s", err.text);
+    streams_tick(&running->serve);
     if (++running->ticks % TRIM_EVERY == 0) {
         operations_trim(&running->serve, false);
         if (pump_trim(&running->serve, &err) < 0)
@@ -269,9 +272,12 @@ static void announce(const struct serve *serve)
 {
     log_info("serving on %s",
              serve->socket_is_managers ? "systemd's socket" : serve->options->socket);
-    if (serve->options->tcp)
+    if (serve->options->tcp) {
+        log_info("the page for a browser: 'cat %s/page' prints its address",
+                 serve->options->directory);
         log_info("serving on http://127.0.0.1:%u, token in %s/token", serve->tcp_port,
                  serve->options->directory);
+    }
     if (serve->options->systemd)
         sd_notify(0, "READY=1");
 }
@@ -341,6 +347,7 @@ static void end(struct running *running)
     operations_trim(serve, true);
     image_cache_free(serve->images);
     model_free(serve);
+    free(serve->tickets);
     state_close(serve->state);
     store_close(serve->store);
     close_fd(&running->lock_fd);

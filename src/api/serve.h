@@ -12,6 +12,7 @@
 struct serve_options {
     const char *directory; /* state; made when it is missing */
     const char *socket;    /* path of the unix socket */
+    const char *runs;      /* directory of finished runs; "": none */
     bool tcp;              /* listen on 127.0.0.1:port, too, with a token */
     uint16_t port;         /* 0: any free one */
     bool systemd; /* take the socket from systemd if there is one, tell it about readiness */

@@ -103,6 +103,7 @@ static int run_serve(const struct invocation *invocation, struct error *err)
     const struct serve_arguments *arguments = invocation->arguments;
     char directory[PLACE_MAX];
     char socket[PLACE_MAX + 8];
+    char runs[PATH_MAX] = "";
     struct serve_options options = {
         .memory_max_bytes = memory_of_machine(),
         .retention_ns = INT64_C(7) * 24 * 3600 * NS_PER_S,
@@ -117,6 +118,9 @@ static int run_serve(const struct invocation *invocation, struct error *err)
     if (r < 0)
         return r;
     snprintf(socket, sizeof(socket), "%s/socket", directory);
+    struct error no_runs; /* without a home there are none to be shown */
+    state_runs_directory(runs, &no_runs);
+    options.runs = runs;
     options.directory = directory;
     options.socket = arguments->socket ? arguments->socket : socket;
     r = serve_run(&options, err);
@@ -134,7 +138,8 @@ static const struct option_spec OPTIONS[] = {
            "where apps, events and metrics are kept"),
     OPTION("socket", OPTION_TEXT, socket, "PATH", "DIR/socket", "the API's unix socket, mode 0600"),
     OPTION("tcp", OPTION_FLAG, tcp, NULL, NULL,
-           "listen on 127.0.0.1, too, for clients with the token in DIR/token"),
+           "listen on 127.0.0.1, too, for clients with the token in DIR/token, and for a browser, "
+           "whose address for the page is in DIR/page"),
     OPTION("port", OPTION_TEXT, port, "N", "any free one", "the same, on this port"),
     OPTION("systemd", OPTION_FLAG, systemd, NULL, NULL,
            "take the socket that systemd made, if any, and tell it when serve is ready"),
