@@ -101,13 +101,39 @@ class Browser:
         return answer["result"].get("value")
 
     def press_tab(self):
-        for kind in ("keyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key="Tab", code="Tab", windowsVirtualKeyCode=9)
+        self.press("Tab", 9)
+
+    def press(self, key, number, text=None):
+        """A key that is no character, or a character that a button understands."""
+        more = {"text": text} if text else {}
+        self.call("Input.dispatchKeyEvent", type="keyDown", key=key, code=key, windowsVirtualKeyCode=number, **more)
+        self.call("Input.dispatchKeyEvent", type="keyUp", key=key, code=key, windowsVirtualKeyCode=number)
+
+    def press_enter(self):
+        self.press("Enter", 13, "\r")
+
+    def write(self, text):
+        """Into what has the focus, as somebody types or pastes."""
+        self.call("Input.insertText", text=text)
 
     def take_picture(self, path):
         """Of the whole page, as far down as it goes."""
         answer = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
         path.write_bytes(base64.b64decode(answer["data"]))
+
+    def frame_document(self, path):
+        """What a frame of another origin holds whose address has `path` in it: the DOM domain's nodes, or None."""
+        targets = self.call("Target.getTargets")["targetInfos"]
+        target = next((t["targetId"] for t in targets if t["type"] == "iframe" and path in t["url"]), None)
+        if not target:
+            return None
+        page = self.session
+        self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        try:
+            return self.call("DOM.getDocument", depth=-1)["root"]
+        finally:
+            frame, self.session = self.session, page
+            self.call("Target.detachFromTarget", sessionId=frame)
 
     def told(self, *methods):
         return [event["params"] for event in self.events if event.get("method") in methods]

@@ -3,43 +3,21 @@
 keyboard and by a screen reader (axe-core), and fits narrow and wide windows. Its pictures stay in the build directory
 under screenshots/."""
 
-import os
 import re
-import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 
+from axe import axe_source, keep_picture, missing, violations
 from browser import Browser, find_browser
 from test_report import KINDS, make_run
 
-AXE = "4.10.2"
-BINARY = Path(os.environ.get("OOMLAB", Path(__file__).resolve().parents[2] / "build" / "oomlab")).resolve()
-BUILD = next((folder for folder in BINARY.parents if (folder / "build.ninja").exists()), BINARY.parent)
 WIDTHS = (360, 1280, 1600)
 
 
-def missing(what):
-    if os.environ.get("OOMLAB_MUST_WORK"):
-        raise FileNotFoundError(what)
-    pytest.skip(what)
-
-
 @pytest.fixture(scope="module", name="axe")
-def axe_source():
-    """axe-core's source, from npm, kept in the build directory."""
-    place = BUILD / "npm"
-    source = place / "node_modules" / "axe-core" / "axe.min.js"
-    if not source.exists():
-        if not shutil.which("npm"):
-            missing("npm is not installed, so there is no axe-core")
-        place.mkdir(exist_ok=True)
-        done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", place,
-                               f"axe-core@{AXE}"], capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            missing(f"npm cannot install axe-core: {done.stderr.strip()[-200:]}")
-    return source.read_text(encoding="utf-8")
+def axe_of_npm():
+    return axe_source()
 
 
 @pytest.fixture(scope="module", name="browser")
@@ -57,12 +35,6 @@ def report_of_each_kind(request, tmp_path_factory):
     done = subprocess.run([make_run(), request.param, directory], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return request.param, directory
-
-
-def keep_picture(browser, name, wanted):
-    if wanted:
-        (BUILD / "screenshots").mkdir(exist_ok=True)
-        browser.take_picture(BUILD / "screenshots" / f"{name}.png")
 
 
 def open_report(browser, report, width=1280, height=800, dark=False):
@@ -110,10 +82,12 @@ def test_it_fits_the_window(browser, report, width):
     colour = "getComputedStyle(document.body).backgroundColor"
     assert browser.ask("document.documentElement.scrollWidth") <= width
     light_colour = browser.ask(colour)
-    keep_picture(browser, f"report-{kind}-{width}", kind == "lab")
+    if kind == "lab":
+        keep_picture(browser, f"report-{kind}-{width}")
     browser.look(width, 800, True)
     assert browser.ask(colour) != light_colour
-    keep_picture(browser, f"report-{kind}-{width}-dark", kind == "lab" and width != 1600)
+    if kind == "lab" and width != 1600:
+        keep_picture(browser, f"report-{kind}-{width}-dark")
 
 
 def test_the_first_screen_answers(browser, report):
@@ -156,9 +130,4 @@ def test_it_can_be_used_by_keyboard(browser, report):
 @pytest.mark.parametrize(("width", "dark"), [(360, False), (1280, True)], ids=["narrow-light", "wide-dark"])
 def test_axe_finds_nothing(browser, report, axe, width, dark):
     open_report(browser, report, width, 800, dark)
-    browser.ask(axe + ";0")
-    found = browser.ask("""axe.run(document, {resultTypes: ['violations']}).then(result => [
-        result.violations.map(v => [v.id, v.help, v.nodes.slice(0, 3).map(n => n.html.slice(0, 160) + ' ' +
-            n.failureSummary)]), result.passes.length])""")
-    violations, passes = found
-    assert violations == [] and passes > 15, violations
+    assert violations(browser, axe) == []
