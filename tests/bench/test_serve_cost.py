@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What oomlab serve costs: from create to running, idle with 200 replicas, and queries of metrics. Prints the figures;
-a line 'bar' says whether one holds. The replicas have an ingress, as most apps do: they are probed."""
+"""What oomlab serve costs: from create to running, idle with 200 replicas, without and with a page that is
+open, and queries of metrics. Prints the figures; a line 'bar' says whether one holds. The replicas have an ingress, as most
+apps do: they are probed."""
 
+import contextlib
 import os
 import socket
 import statistics
@@ -33,6 +35,23 @@ def resident_mib(pid):
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024
     raise AssertionError("no VmRSS")
+
+
+def share_of_core(pid):
+    """In per cent, over IDLE_S."""
+    before, begun = processor_s(pid), time.monotonic()
+    time.sleep(IDLE_S)  # the length of the measurement
+    return 100 * (processor_s(pid) - before) / (time.monotonic() - begun)
+
+
+@contextlib.contextmanager
+def read_stream(serve):
+    """What a page reads as long as it is open."""
+    command = ["curl", "-sN", "--unix-socket", serve.socket, "http://localhost/oomlab/stream", "-o", "/dev/null"]
+    with subprocess.Popen(command) as reader:
+        yield
+        assert reader.poll() is None, "the stream has ended"
+        reader.terminate()
 
 
 def bar(name, value, most, unit):
@@ -121,11 +140,11 @@ def test_cost(tmp_path):
           f"{REPLICAS} replicas run", 120)
     print(f"{REPLICAS} replicas: accepted in {answered:.2f} s, all ready in {time.monotonic() - begun:.2f} s")
     pid = serve.process.pid
-    before, begun = processor_s(pid), time.monotonic()
-    time.sleep(IDLE_S)  # the length of the measurement
-    share = 100 * (processor_s(pid) - before) / (time.monotonic() - begun)
-    bar(f"idle with {REPLICAS} replicas", share, 2, "% of a core")
+    bar(f"idle with {REPLICAS} replicas", share_of_core(pid), 2, "% of a core")
     bar("resident", resident_mib(pid), 100, "MiB")
+    with read_stream(serve):
+        print(f"the same while a page is open: {share_of_core(pid):.2f} % of a core")
+        bar("resident", resident_mib(pid), 100, "MiB")
     rate = queries_per_s(serve, "many")
     print(f"bar metric queries: {rate:.0f} a second, at least 1000: {'holds' if rate >= 1000 else 'FAILS'}")
     serve.stop()
