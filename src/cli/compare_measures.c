@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "cli/compare.h"
 #include "lab/series.h"
+#include "report/samples.h"
 
 #include <errno.h>
 #include <math.h>
@@ -23,12 +24,19 @@ static bool was_killed(const struct lifetime_series *lifetime)
            lifetime->cause == CAUSE_OOM_ANCESTOR_LIMIT || lifetime->cause == CAUSE_OOM_HOST;
 }
 
-static double peak_of(const struct lifetime_series *lifetime)
+static int raise_peak(void *context, const struct sample_part *part, struct error *err)
 {
-    double peak = NAN;
-    for (size_t i = 0; i < lifetime->count; i++)
-        peak = fmax(peak, lifetime->points[i].working_set);
-    return peak;
+    double *peak = context;
+    (void)err;
+    for (size_t i = 0; i < part->mark_count; i++)
+        *peak = fmax(*peak, (double)part->marks[i].bytes);
+    return 0;
+}
+
+static int peak_of(struct store *store, int64_t lifetime_id, double *ret, struct error *err)
+{
+    *ret = NAN;
+    return samples_walk(store, lifetime_id, INT64_MAX, raise_peak, ret, err);
 }
 
 static void observe(struct compare_side *side, enum compare_measure measure, double value)
@@ -40,14 +48,17 @@ static void observe(struct compare_side *side, enum compare_measure measure, dou
 
 /* A lifetime that was cut short is no peak of one that was not: where some were killed, the peaks
  * are theirs. */
-static void observe_lifetimes(const struct arm_data *data, struct compare_side *side)
+static int observe_lifetimes(struct store *store, const struct arm_data *data,
+                             struct compare_side *side, struct error *err)
 {
     unsigned kills = 0;
+    int r = 0;
     side->level = LEVEL_MEASURED;
     for (size_t i = 0; i < data->count; i++)
         kills += was_killed(&data->lifetimes[i]);
-    for (size_t i = 0; i < data->count; i++) {
+    for (size_t i = 0; i < data->count && r >= 0; i++) {
         const struct lifetime_series *lifetime = &data->lifetimes[i];
+        double peak = NAN;
         bool killed = was_killed(lifetime);
         if (killed) {
             observe(side, COMPARE_KILL_REQUESTS, lifetime->requests_completed);
@@ -58,9 +69,11 @@ static void observe_lifetimes(const struct arm_data *data, struct compare_side *
             side->survived_seconds = fmax(side->survived_seconds, lifetime->uptime_s);
         }
         if (killed || kills == 0)
-            observe(side, COMPARE_PEAK, peak_of(lifetime));
+            r = peak_of(store, data->lifetime_ids[i], &peak, err);
+        observe(side, COMPARE_PEAK, peak);
     }
     side->figures[COMPARE_KILLS] = (struct estimate){kills, NAN, NAN};
+    return r;
 }
 
 /* None of these can be less than nothing, which an interval from two kills does not know. */
@@ -72,19 +85,72 @@ static void figure_of(const struct compare_observations *observed, double error,
         ret->low = 0;
 }
 
-static int measure(const struct arm_data *data, struct compare_side *side)
+static int measure(struct store *store, const struct arm_data *data, struct compare_side *side,
+                   struct error *err)
 {
-    struct verdict verdict;
-    if (verdict_of_arm(&data->series, &verdict) < 0)
-        return -ENOMEM;
     for (size_t i = COMPARE_KILL_REQUESTS; i <= COMPARE_PEAK; i++) {
         side->observed[i].values = calloc(data->count + 1, sizeof(double));
         if (!side->observed[i].values)
-            return -ENOMEM;
+            return error_errno(err, ENOMEM, "comparing the arms");
     }
-    observe_lifetimes(data, side);
+    int r = observe_lifetimes(store, data, side, err);
     for (size_t i = COMPARE_KILL_REQUESTS; i <= COMPARE_PEAK; i++)
         figure_of(&side->observed[i], ERRORS[i], &side->figures[i]);
+    return r;
+}
+
+/* --- growth ---------------------------------------------------------------------------------- */
+
+static enum driver read_driver(const char *name)
+{
+    for (int i = 0; name && i < DRIVER_COUNT; i++) {
+        const char *known = driver_name((enum driver)i);
+        if (known && strcmp(known, name) == 0)
+            return (enum driver)i;
+    }
+    return DRIVER_NONE;
+}
+
+static struct estimate read_estimate(const struct rows *rows, int column)
+{
+    return (struct estimate){row_real(rows, column), row_real(rows, column + 1),
+                             row_real(rows, column + 2)};
+}
+
+/* As it was found at the end of the run: 1. 0: it was not kept. */
+static int recorded_growth(struct store *store, int64_t arm_id, struct compare_side *side,
+                           struct error *err)
+{
+    AUTO_ROWS rows = {0};
+    int r = rows_query(&rows, store,
+                       "SELECT bytes_per_request, request_low, request_high, bytes_per_s,"
+                       " second_low, second_high, driver, levels_off FROM arm_growth"
+                       " WHERE arm_id = ?1",
+                       arm_id, err);
+    if (r == 0)
+        r = rows_next(&rows, err);
+    if (r <= 0)
+        return r;
+    side->figures[COMPARE_PER_REQUEST] = read_estimate(&rows, 0);
+    side->figures[COMPARE_PER_SECOND] = read_estimate(&rows, 3);
+    side->driver = read_driver((const char *)sqlite3_column_text(rows.statement, 6));
+    side->levels_off = row_integer(&rows, 7) != 0;
+    return 1;
+}
+
+/* A diagnosis, or a run from before growth was kept: every sample is judged again. */
+static int judge_growth(struct store *store, int64_t arm_id, struct compare_side *side,
+                        struct error *err)
+{
+    struct arm_data data = {0};
+    struct verdict verdict;
+    int r = arm_data_load(store, arm_id, &data, err);
+    if (r < 0)
+        return r;
+    r = verdict_of_arm(&data.series, &verdict);
+    arm_data_done(&data);
+    if (r < 0)
+        return error_errno(err, -r, "comparing the arms");
     side->figures[COMPARE_PER_REQUEST] = verdict.per_request;
     side->figures[COMPARE_PER_SECOND] = verdict.per_second;
     side->levels_off = verdict_levels_off(&verdict);
@@ -92,25 +158,33 @@ static int measure(const struct arm_data *data, struct compare_side *side)
     return 0;
 }
 
+static int load_side(struct store *store, int64_t arm_id, struct compare_side *side,
+                     struct error *err)
+{
+    struct arm_data data = {0};
+    int r = arm_data_load_outline(store, arm_id, &data, err);
+    if (r == 0)
+        r = measure(store, &data, side, err);
+    arm_data_done(&data);
+    if (r >= 0)
+        r = recorded_growth(store, arm_id, side, err);
+    return r == 0 ? judge_growth(store, arm_id, side, err) : r;
+}
+
 int compare_side_load(struct store *store, const char *run, const json_t *arm,
                       struct compare_side *ret, struct error *err)
 {
     struct compare_side side = {0};
-    struct arm_data data = {0};
     const json_t *row = json_object_get(arm, "row");
     if (!json_is_integer(row))
         return error_usage(err,
                            "the run '%s' does not say where the samples of its arm '%s' are, so "
                            "its growth has no interval; 'oomlab report %s' makes its result again",
                            run, json_string_value(json_object_get(arm, "name")), run);
-    int r = arm_data_load(store, (int64_t)json_integer_value(row), &data, err);
-    if (r < 0)
-        return error_wrap(err, "the run '%s'", run);
-    r = measure(&data, &side);
-    arm_data_done(&data);
+    int r = load_side(store, (int64_t)json_integer_value(row), &side, err);
     if (r < 0) {
         compare_side_done(&side);
-        return error_errno(err, -r, "comparing the arms");
+        return error_wrap(err, "the run '%s'", run);
     }
     *ret = side;
     return 0;

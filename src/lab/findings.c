@@ -45,6 +45,25 @@ static int insert_verdict(struct store *store, const struct arm_findings *arm, s
     return store_insert(store, "verdict", values, NULL, err);
 }
 
+/* With both intervals: to find them again takes every sample. */
+static int insert_growth(struct store *store, const struct arm_findings *arm, struct error *err)
+{
+    const struct verdict *v = &arm->verdict;
+    const struct store_value values[] = {
+        STORE_INT("arm_id", arm->data.arm_id),
+        STORE_STR("driver", driver_name(v->driver)),
+        store_real("bytes_per_request", v->per_request.value),
+        store_real("request_low", v->per_request.low),
+        store_real("request_high", v->per_request.high),
+        store_real("bytes_per_s", v->per_second.value),
+        store_real("second_low", v->per_second.low),
+        store_real("second_high", v->per_second.high),
+        STORE_INT("levels_off", verdict_levels_off(v)),
+        STORE_END,
+    };
+    return store_insert(store, "arm_growth", values, NULL, err);
+}
+
 int findings_add_arm(struct store *store, struct scenario_findings *findings, enum arm_kind kind,
                      const struct arm_result *result, unsigned *next_evidence, struct error *err)
 {
@@ -63,6 +82,8 @@ int findings_add_arm(struct store *store, struct scenario_findings *findings, en
     r = evidence_of_arm(store, arm, next_evidence, err);
     if (r == 0)
         r = insert_verdict(store, arm, err);
+    if (r == 0)
+        r = insert_growth(store, arm, err);
     if (r == 0)
         r = conclude_kinds(store, arm->data.arm_id, &kinds, err);
     if (r == 0)

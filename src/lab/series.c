@@ -102,18 +102,40 @@ static int load_times(struct store *store, const char *sql, int64_t lifetime_id,
     return 0;
 }
 
-static int load_points(struct store *store, int64_t lifetime_id, int64_t started_ns,
-                       struct lifetime_series *lifetime, struct error *err)
+/* A lifetime's requests, as its samples are set against them. */
+struct requests {
+    struct times completed, sent, done;
+};
+
+static void requests_done(const struct requests *requests)
 {
-    __attribute__((cleanup(times_done))) struct times completed = {0}, sent = {0}, done = {0};
-    int r = load_times(store, SQL_COMPLETED, lifetime_id, started_ns, &completed, err);
-    if (r == 0)
-        r = load_times(store, SQL_SENT, lifetime_id, started_ns, &sent, err);
-    if (r == 0)
-        r = load_times(store, SQL_DONE, lifetime_id, started_ns, &done, err);
+    times_done(&requests->completed);
+    times_done(&requests->sent);
+    times_done(&requests->done);
+}
+
+static struct point read_point(sqlite3_stmt *row, int64_t started_ns, struct requests *requests)
+{
+    double t = (double)(sqlite3_column_int64(row, 0) - started_ns) * 1e-9;
+    return (struct point){
+        .t_s = t,
+        .requests = times_passed(&requests->completed, t),
+        .in_flight = times_passed(&requests->sent, t) - times_passed(&requests->done, t),
+        .working_set = real_or_nan(row, 1),
+        .anon = real_or_nan(row, 2),
+        .file = real_or_nan(row, 3),
+        .inactive_file = real_or_nan(row, 4),
+        .shmem = real_or_nan(row, 5),
+        .kernel = real_or_nan(row, 6),
+    };
+}
+
+static int load_samples(struct store *store, int64_t lifetime_id, int64_t started_ns,
+                        struct requests *requests, struct lifetime_series *lifetime,
+                        struct error *err)
+{
     AUTO_STATEMENT statement = {0};
-    if (r == 0)
-        r = prepare(store,
+    int r = prepare(store,
                     "SELECT at_ns, working_set_bytes, anon_bytes, file_bytes, inactive_file_bytes,"
                     " shmem_bytes, kernel_bytes FROM sample WHERE lifetime_id = ?1 ORDER BY at_ns",
                     lifetime_id, &statement, err);
@@ -122,28 +144,29 @@ static int load_points(struct store *store, int64_t lifetime_id, int64_t started
     AUTO_FREE struct point *points = NULL;
     size_t count = 0;
     while (sqlite3_step(statement.handle) == SQLITE_ROW) {
-        sqlite3_stmt *row = statement.handle;
         struct point *grown = grow(points, count, sizeof(*points));
         if (!grown)
             return error_errno(err, ENOMEM, "reading the samples");
         points = grown;
-        double t = (double)(sqlite3_column_int64(row, 0) - started_ns) * 1e-9;
-        points[count++] = (struct point){
-            .t_s = t,
-            .requests = times_passed(&completed, t),
-            .in_flight = times_passed(&sent, t) - times_passed(&done, t),
-            .working_set = real_or_nan(row, 1),
-            .anon = real_or_nan(row, 2),
-            .file = real_or_nan(row, 3),
-            .inactive_file = real_or_nan(row, 4),
-            .shmem = real_or_nan(row, 5),
-            .kernel = real_or_nan(row, 6),
-        };
+        points[count++] = read_point(statement.handle, started_ns, requests);
     }
     lifetime->points = steal_ptr(&points);
     lifetime->count = count;
-    lifetime->requests_completed = (double)completed.count;
     return 0;
+}
+
+static int load_points(struct store *store, const struct arm_data *data, int64_t lifetime_id,
+                       int64_t started_ns, struct lifetime_series *lifetime, struct error *err)
+{
+    __attribute__((cleanup(requests_done))) struct requests requests = {0};
+    int r = load_times(store, SQL_COMPLETED, lifetime_id, started_ns, &requests.completed, err);
+    lifetime->requests_completed = (double)requests.completed.count;
+    if (r < 0 || data->outline)
+        return r;
+    r = load_times(store, SQL_SENT, lifetime_id, started_ns, &requests.sent, err);
+    if (r == 0)
+        r = load_times(store, SQL_DONE, lifetime_id, started_ns, &requests.done, err);
+    return r < 0 ? r : load_samples(store, lifetime_id, started_ns, &requests, lifetime, err);
 }
 
 /* --- phases as one lifetime saw them --------------------------------------------------------- */
@@ -283,7 +306,7 @@ static int add_lifetime(struct store *store, struct arm_data *data, sqlite3_stmt
     };
     ids[data->count] = sqlite3_column_int64(row, 0);
     data->count++;
-    int r = load_points(store, ids[data->count - 1], started_ns, lifetime, err);
+    int r = load_points(store, data, ids[data->count - 1], started_ns, lifetime, err);
     if (r == 0)
         r = load_spans(store, data->arm_id, started_ns, lifetime, err);
     gates[data->count - 1] = (struct gate_lifetime){
@@ -344,10 +367,8 @@ static int load_arm(struct store *store, struct arm_data *data, struct error *er
     return 0;
 }
 
-static int load_data(struct store *store, int64_t arm_id, int64_t now_ns, struct arm_data *ret,
-                     struct error *err)
+static int load_data(struct store *store, int64_t now_ns, struct arm_data *ret, struct error *err)
 {
-    *ret = (struct arm_data){.arm_id = arm_id};
     int r = load_arm(store, ret, err);
     if (r == 0)
         r = load_lifetimes(store, ret, now_ns, err);
@@ -363,13 +384,22 @@ static int load_data(struct store *store, int64_t arm_id, int64_t now_ns, struct
 
 int arm_data_load(struct store *store, int64_t arm_id, struct arm_data *ret, struct error *err)
 {
-    return load_data(store, arm_id, 0, ret, err);
+    *ret = (struct arm_data){.arm_id = arm_id};
+    return load_data(store, 0, ret, err);
+}
+
+int arm_data_load_outline(struct store *store, int64_t arm_id, struct arm_data *ret,
+                          struct error *err)
+{
+    *ret = (struct arm_data){.arm_id = arm_id, .outline = true};
+    return load_data(store, 0, ret, err);
 }
 
 int arm_data_load_so_far(struct store *store, int64_t arm_id, int64_t now_ns, struct arm_data *ret,
                          struct error *err)
 {
-    return load_data(store, arm_id, now_ns, ret, err);
+    *ret = (struct arm_data){.arm_id = arm_id};
+    return load_data(store, now_ns, ret, err);
 }
 
 void arm_data_done(struct arm_data *data)

@@ -19,14 +19,14 @@ struct chart_point {
 
 /* Times are seconds since the arm's start; NAN where unknown. */
 struct chart_lifetime {
-    int64_t index;
+    int64_t row, index;
     size_t replica;                 /* 0.. in the order of their first start */
     double start_s, ready_s, end_s; /* end_s: the arm's end while it ran on */
     double killed_s;                /* when the kernel killed it; its memory goes only afterwards */
     double backoff_s;
     bool ended, oom_killed;
-    struct chart_point *points; /* thinned where there are very many */
-    size_t count, samples;      /* of points; of those that were taken */
+    struct chart_point *points; /* by blocks (samples.h) and thinned where there are very many */
+    size_t count, samples;      /* of points; of samples with a working set */
 };
 
 struct chart_phase {
@@ -49,6 +49,7 @@ struct chart_kinds {
 
 struct chart_arm {
     int64_t arm_id;
+    int64_t started_ns;
     char *title; /* "leak/trigger" */
     double limit_bytes;
     double duration_s; /* > 0 */
@@ -65,17 +66,21 @@ struct chart_arm {
     size_t kind_count;
 };
 
-/* All but the memory by kind. */
 int chart_arm_load(struct store *store, int64_t arm_id, struct chart_arm *ret, struct error *err);
 void chart_arm_done(struct chart_arm *arm);
 
-/* The memory by kind, into an arm whose duration is known. */
-int chart_load_kinds(struct store *store, struct chart_arm *arm, struct error *err);
+/* The next sample with memory by kind, of each column the fullest: a peak is never lost. Returns 0
+ * or -ENOMEM. */
+struct sample_part;
+int chart_kinds_add(struct chart_arm *arm, int64_t lifetime, const struct sample_part *part);
 double chart_kinds_ceiling(const struct chart_arm *arm);
 
 /* Thin a series for drawing: of each of `columns` equal stretches of [0, span_s] the first, lowest,
  * highest and last point, in order; a spike never disappears. In place; returns the new count. */
 size_t chart_thin(struct chart_point *points, size_t count, double span_s, size_t columns);
+
+/* Since the arm's start. */
+double chart_seconds(const struct chart_arm *arm, int64_t at_ns);
 
 /* Ticks at 1, 2, 2.5 or 5 times a power of ten (of two for bytes, in MiB), at most `max_ticks` of
  * them above 0 up to `limit`: the step. */

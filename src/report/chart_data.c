@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "report/rows.h"
+#include "report/samples.h"
 
 #include <errno.h>
 #include <math.h>
@@ -13,6 +14,9 @@
 
 #define BINS_MAX   120
 #define POINTS_MAX 65536 /* kept of a lifetime */
+/* The widest chart has fewer columns: a block of samples that fits so many times into the arm is
+ * narrower than one. */
+#define BLOCKS_MIN 1024
 
 static int no_memory(struct error *err)
 {
@@ -57,7 +61,7 @@ static int load_head(struct store *store, struct chart_arm *arm, struct error *e
                        "  WHERE lifetime_id = l.id)) FROM lifetime l"
                        "  WHERE l.arm_id = arm.id), started_ns),"
                        " coalesce((SELECT max(due_ns) FROM request WHERE arm_id = arm.id),"
-                       "  started_ns)) - started_ns) / 1e9 FROM arm WHERE id = ?1",
+                       "  started_ns)) - started_ns) / 1e9, started_ns FROM arm WHERE id = ?1",
                        arm->arm_id, err);
     if (r == 0)
         r = rows_next(&rows, err);
@@ -68,6 +72,7 @@ static int load_head(struct store *store, struct chart_arm *arm, struct error *e
     arm->title = row_text(&rows, 0);
     arm->limit_bytes = row_real(&rows, 1);
     arm->duration_s = fmax(row_real(&rows, 2), 0.1);
+    arm->started_ns = row_integer(&rows, 3);
     return arm->title ? 0 : no_memory(err);
 }
 
@@ -85,7 +90,8 @@ static int load_lifetimes(struct store *store, struct chart_arm *arm, struct err
                    "  e.ended_ns) - a.started_ns) / 1e9,"
                    " (SELECT count(DISTINCT o.replica) FROM lifetime o WHERE o.arm_id = l.arm_id"
                    "  AND o.id < (SELECT min(f.id) FROM lifetime f WHERE f.arm_id = l.arm_id"
-                   "   AND f.replica = l.replica)) FROM lifetime l JOIN arm a ON a.id = l.arm_id"
+                   "   AND f.replica = l.replica)), l.id FROM lifetime l JOIN arm a"
+                   " ON a.id = l.arm_id"
                    " LEFT JOIN lifetime_end e ON e.lifetime_id = l.id"
                    " WHERE l.arm_id = ?1 ORDER BY l.id",
                    arm->arm_id, err);
@@ -94,6 +100,7 @@ static int load_lifetimes(struct store *store, struct chart_arm *arm, struct err
             grow((void **)&arm->lifetimes, &arm->lifetime_count, sizeof(*lifetime));
         if (!lifetime)
             return no_memory(err);
+        lifetime->row = row_integer(&rows, 9);
         lifetime->index = row_integer(&rows, 0);
         lifetime->replica = (size_t)row_integer(&rows, 8);
         if (lifetime->replica >= arm->replica_count)
@@ -110,32 +117,47 @@ static int load_lifetimes(struct store *store, struct chart_arm *arm, struct err
     return r;
 }
 
-/* The samples of the lifetime that is the `position`th of the arm. */
-static int load_points(struct store *store, struct chart_arm *arm, size_t position,
-                       struct error *err)
+struct loading {
+    struct chart_arm *arm;
+    struct chart_lifetime *lifetime;
+};
+
+static int take_point(const struct loading *loading, const struct sample_mark *mark)
 {
-    struct chart_lifetime *lifetime = &arm->lifetimes[position];
-    char sql[512];
-    snprintf(sql, sizeof(sql),
-             "SELECT (s.at_ns - a.started_ns) / 1e9, s.working_set_bytes FROM sample s"
-             " JOIN lifetime l ON l.id = s.lifetime_id JOIN arm a ON a.id = l.arm_id"
-             " WHERE s.lifetime_id = (SELECT id FROM lifetime WHERE arm_id = ?1 ORDER BY id"
-             " LIMIT 1 OFFSET %zu) AND s.working_set_bytes IS NOT NULL ORDER BY s.at_ns",
-             position);
-    AUTO_ROWS rows = {0};
-    int r = rows_query(&rows, store, sql, arm->arm_id, err);
-    while (r >= 0 && (r = rows_next(&rows, err)) == 1) {
-        struct chart_point *point =
-            grow((void **)&lifetime->points, &lifetime->count, sizeof(*point));
-        if (!point)
-            return no_memory(err);
-        *point = (struct chart_point){.t_s = row_real(&rows, 0), .bytes = row_real(&rows, 1)};
-        arm->peak_bytes = fmax(arm->peak_bytes, point->bytes);
-        lifetime->samples++;
-        /* A day has millions; no chart has so many columns. */
-        if (lifetime->count == POINTS_MAX)
-            lifetime->count =
-                chart_thin(lifetime->points, lifetime->count, arm->duration_s, POINTS_MAX / 8);
+    struct chart_arm *arm = loading->arm;
+    struct chart_lifetime *lifetime = loading->lifetime;
+    struct chart_point *point = grow((void **)&lifetime->points, &lifetime->count, sizeof(*point));
+    if (!point)
+        return -ENOMEM;
+    *point =
+        (struct chart_point){.t_s = chart_seconds(arm, mark->at_ns), .bytes = (double)mark->bytes};
+    arm->peak_bytes = fmax(arm->peak_bytes, point->bytes);
+    /* No chart has so many columns. */
+    if (lifetime->count == POINTS_MAX)
+        lifetime->count =
+            chart_thin(lifetime->points, lifetime->count, arm->duration_s, POINTS_MAX / 8);
+    return 0;
+}
+
+static int take_part(void *context, const struct sample_part *part, struct error *err)
+{
+    const struct loading *loading = context;
+    int r = 0;
+    loading->lifetime->samples += part->known;
+    for (size_t i = 0; r == 0 && i < part->mark_count; i++)
+        r = take_point(loading, &part->marks[i]);
+    if (r == 0 && part->has_kinds)
+        r = chart_kinds_add(loading->arm, loading->lifetime->row, part);
+    return r < 0 ? no_memory(err) : 0;
+}
+
+static int load_samples(struct store *store, struct chart_arm *arm, struct error *err)
+{
+    int64_t resolution_ns = (int64_t)(arm->duration_s * 1e9 / BLOCKS_MIN);
+    int r = 0;
+    for (size_t i = 0; i < arm->lifetime_count && r >= 0; i++) {
+        struct loading loading = {arm, &arm->lifetimes[i]};
+        r = samples_walk(store, arm->lifetimes[i].row, resolution_ns, take_part, &loading, err);
     }
     return r;
 }
@@ -198,8 +220,8 @@ int chart_arm_load(struct store *store, int64_t arm_id, struct chart_arm *ret, s
     int r = load_head(store, &arm, err);
     if (r >= 0)
         r = load_lifetimes(store, &arm, err);
-    for (size_t i = 0; i < arm.lifetime_count && r >= 0; i++)
-        r = load_points(store, &arm, i, err);
+    if (r >= 0)
+        r = load_samples(store, &arm, err);
     if (r >= 0)
         r = load_phases(store, &arm, err);
     if (r >= 0)
@@ -251,6 +273,11 @@ size_t chart_thin(struct chart_point *points, size_t count, double span_s, size_
         kept = put_column(points, kept, &column);
     }
     return kept;
+}
+
+double chart_seconds(const struct chart_arm *arm, int64_t at_ns)
+{
+    return (double)(at_ns - arm->started_ns) / 1e9;
 }
 
 double chart_step(double limit, unsigned max_ticks)

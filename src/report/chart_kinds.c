@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Memory by kind, stacked: what the working set consists of, and what is only cache. */
 #include "report/chart_scale.h"
-#include "report/rows.h"
+#include "report/samples.h"
 #include "report/svg.h"
 
 #include <errno.h>
@@ -42,30 +42,29 @@ static int keep(struct chart_arm *arm, const struct chart_kinds *sample, bool sa
     return 0;
 }
 
-/* Of each column the fullest sample: a peak is never lost. */
-int chart_load_kinds(struct store *store, struct chart_arm *arm, struct error *err)
+static double known_or_zero(double bytes)
 {
-    AUTO_ROWS rows = {0};
-    double column = -1;
-    int r = rows_query(&rows, store,
-                       "SELECT (s.at_ns - a.started_ns) / 1e9, s.lifetime_id, s.anon_bytes,"
-                       " s.shmem_bytes, max(s.file_bytes - coalesce(s.shmem_bytes, 0), 0),"
-                       " s.kernel_bytes FROM lifetime l JOIN arm a ON a.id = l.arm_id"
-                       " CROSS JOIN sample s ON s.lifetime_id = l.id WHERE l.arm_id = ?1"
-                       " AND s.anon_bytes IS NOT NULL ORDER BY l.id, s.at_ns",
-                       arm->arm_id, err);
-    while (r >= 0 && (r = rows_next(&rows, err)) == 1) {
-        struct chart_kinds sample = {.t_s = row_real(&rows, 0), .lifetime = row_integer(&rows, 1)};
-        for (int i = 0; i < CHART_KINDS; i++)
-            sample.bytes[i] = row_is_null(&rows, 2 + i) ? 0 : row_real(&rows, 2 + i);
-        double at = floor(sample.t_s / arm->duration_s * COLUMNS);
-        bool same = arm->kind_count > 0 && at == column &&
-                    arm->kinds[arm->kind_count - 1].lifetime == sample.lifetime;
-        column = at;
-        if (keep(arm, &sample, same) < 0)
-            return error_errno(err, ENOMEM, "drawing the charts");
-    }
-    return r;
+    return isnan(bytes) ? 0 : bytes;
+}
+
+static double column_of(const struct chart_arm *arm, const struct chart_kinds *sample)
+{
+    return floor(sample->t_s / arm->duration_s * COLUMNS);
+}
+
+int chart_kinds_add(struct chart_arm *arm, int64_t lifetime, const struct sample_part *part)
+{
+    double shmem = known_or_zero(part->shmem);
+    const struct chart_kinds sample = {
+        .t_s = chart_seconds(arm, part->kinds_ns),
+        .bytes = {part->anon, shmem, fmax(known_or_zero(part->file) - shmem, 0),
+                  known_or_zero(part->kernel)},
+        .lifetime = lifetime,
+    };
+    const struct chart_kinds *last = arm->kind_count ? &arm->kinds[arm->kind_count - 1] : NULL;
+    bool same =
+        last && last->lifetime == lifetime && column_of(arm, last) == column_of(arm, &sample);
+    return keep(arm, &sample, same);
 }
 
 /* The area of one kind in one lifetime: along its top, and back along the top of what lies below.

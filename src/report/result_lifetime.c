@@ -4,6 +4,7 @@
 #include "report/result.h"
 
 #include "base/cleanup.h"
+#include "report/samples.h"
 #include "report/text.h"
 
 #include <errno.h>
@@ -262,27 +263,37 @@ static int end_json(struct store *store, const struct run_clock *clock, const st
     return r < 0 ? r : failed ? no_memory(err) : 0;
 }
 
+struct working_set {
+    bool known;
+    int64_t first, peak, last;
+};
+
+static int take_part(void *context, const struct sample_part *part, struct error *err)
+{
+    struct working_set *set = context;
+    (void)err;
+    for (size_t i = 0; i < part->mark_count; i++) {
+        int64_t bytes = part->marks[i].bytes;
+        if (!set->known)
+            *set = (struct working_set){true, bytes, bytes, bytes};
+        set->last = bytes;
+        set->peak = bytes > set->peak ? bytes : set->peak;
+    }
+    return 0;
+}
+
 static int working_set_json(struct store *store, int64_t lifetime_id, json_t *lifetime,
                             struct error *err)
 {
-    /* Three queries: a common one would be copied, millions of rows of it. */
-#define OF_LIFETIME " FROM sample WHERE lifetime_id = ?1 AND working_set_bytes IS NOT NULL"
-    static const char sql[] =
-        "SELECT (SELECT working_set_bytes" OF_LIFETIME " ORDER BY at_ns LIMIT 1),"
-        " (SELECT max(working_set_bytes)" OF_LIFETIME "),"
-        " (SELECT working_set_bytes" OF_LIFETIME " ORDER BY at_ns DESC LIMIT 1)";
-#undef OF_LIFETIME
-    AUTO_ROWS rows = {0};
-    int r = rows_query(&rows, store, sql, lifetime_id, err);
-    if (r == 0)
-        r = rows_next(&rows, err);
+    struct working_set found = {0};
+    int r = samples_walk(store, lifetime_id, INT64_MAX, take_part, &found, err);
     if (r < 0)
         return r;
     bool failed = false;
     json_t *set = json_object();
-    result_set(set, "first_bytes", row_json_integer(&rows, 0), &failed);
-    result_set(set, "peak_bytes", row_json_integer(&rows, 1), &failed);
-    result_set(set, "last_bytes", row_json_integer(&rows, 2), &failed);
+    result_set(set, "first_bytes", found.known ? json_integer(found.first) : json_null(), &failed);
+    result_set(set, "peak_bytes", found.known ? json_integer(found.peak) : json_null(), &failed);
+    result_set(set, "last_bytes", found.known ? json_integer(found.last) : json_null(), &failed);
     result_set(lifetime, "working_set", set, &failed);
     return failed ? no_memory(err) : 0;
 }

@@ -125,9 +125,7 @@ static int load_scenario(struct story *story, const char *scenario, struct chart
             continue;
         r = chart_arm_load(story->store, (int64_t)number_at(arm, "row"), &list->arms[list->count],
                            err);
-        if (r < 0)
-            continue;
-        r = chart_load_kinds(story->store, &list->arms[list->count++], err);
+        list->count += r >= 0;
     }
     return r;
 }

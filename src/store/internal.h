@@ -15,7 +15,7 @@
 
 #define STORE_FILE           "evidence.db"
 #define STORE_APPLICATION_ID 0x4F4F4D4C /* "OOML" */
-#define STORE_SCHEMA_VERSION 7
+#define STORE_SCHEMA_VERSION 8
 
 struct statement {
     char *sql; /* owned; the key */
@@ -23,6 +23,7 @@ struct statement {
 };
 
 struct writer;
+struct blocks;
 
 struct store {
     sqlite3 *db;
@@ -34,6 +35,7 @@ struct store {
     size_t cached, cache_capacity;
     _Atomic int wal_pages; /* since the last checkpoint */
     struct writer *writer; /* NULL: no thread */
+    struct blocks *blocks; /* of samples; NULL where nothing is written */
     struct redactor *redactor;
 };
 

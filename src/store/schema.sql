@@ -107,6 +107,34 @@ CREATE TABLE sample (
 ) STRICT;
 CREATE INDEX sample_by_lifetime ON sample (lifetime_id, at_ns);
 
+-- Samples of a lifetime in a row, 64 of them and those of the same moment as the last, for whoever shows very many.
+-- Written in the transaction of the sample after them (blocks.c), if all samples of that time are in it. The others (the
+-- last of a lifetime, those around an error or a deletion, those of files before format 8) are in no block and read one
+-- by one.
+
+CREATE TABLE sample_block (
+  lifetime_id INTEGER NOT NULL REFERENCES lifetime,
+  first_ns INTEGER NOT NULL, last_ns INTEGER NOT NULL,
+  after_ns INTEGER,                    -- last_ns of the block that it follows at once; NULL: not known
+  samples INTEGER NOT NULL,
+  known INTEGER NOT NULL,              -- of them with a working set; the first, lowest, highest and last of these
+  begin_ns INTEGER, begin_bytes INTEGER,
+  low_ns INTEGER, low_bytes INTEGER, low_row INTEGER, -- the first of equals, and its rowid in sample
+  high_ns INTEGER, high_bytes INTEGER, high_row INTEGER,
+  end_ns INTEGER, end_bytes INTEGER,
+  full_ns INTEGER, full_row INTEGER,   -- the sample with most memory by kind; NULL: none has anonymous memory
+  full_anon INTEGER, full_shmem INTEGER, full_file INTEGER, full_kernel INTEGER, -- its columns of sample
+  PRIMARY KEY (lifetime_id, first_ns)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER sample_deleted AFTER DELETE ON sample BEGIN
+  DELETE FROM sample_block WHERE lifetime_id = OLD.lifetime_id AND last_ns >= OLD.at_ns AND first_ns =
+    (SELECT max(first_ns) FROM sample_block WHERE lifetime_id = OLD.lifetime_id AND first_ns <= OLD.at_ns);
+END;
+CREATE TRIGGER sample_changed BEFORE UPDATE ON sample BEGIN
+  SELECT RAISE(ABORT, 'samples are evidence and stay as they were taken');
+END;
+
 CREATE TABLE kill (
   id INTEGER PRIMARY KEY,
   lifetime_id INTEGER NOT NULL REFERENCES lifetime,
@@ -191,6 +219,14 @@ CREATE TABLE growth (                  -- per lifetime
   lifetime_id INTEGER PRIMARY KEY REFERENCES lifetime,
   requests_completed INTEGER NOT NULL,
   bytes_per_request REAL, bytes_per_s REAL, low REAL, high REAL
+) STRICT;
+
+CREATE TABLE arm_growth (              -- per arm: as its verdict found it in every sample (oomlab compare); absent: not kept
+  arm_id INTEGER PRIMARY KEY REFERENCES arm,
+  driver TEXT,                         -- as the verdict's
+  bytes_per_request REAL, request_low REAL, request_high REAL, -- with 95 %; NULL unknown
+  bytes_per_s REAL, second_low REAL, second_high REAL,
+  levels_off INTEGER NOT NULL          -- 1: it was not killed, and what it keeps does not grow on
 ) STRICT;
 
 CREATE TABLE growth_kind (             -- per arm: the verdict's growth by kind of memory; absent: unknown

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Inserts and updates through prepared statements, made once for each table and list of columns. */
+#include "store/blocks.h"
 #include "store/internal.h"
 
 #include "base/buffer.h"
@@ -167,9 +168,12 @@ int statement_insert(struct store *store, const char *table, const struct store_
     int r = cache_get(store, &sql, &statement, err);
     if (r == 0)
         r = run(store, statement, values, NULL, table, err);
-    if (r == 0 && ret_rowid)
-        *ret_rowid = sqlite3_last_insert_rowid(store->db);
-    return r;
+    if (r < 0)
+        return r;
+    int64_t rowid = sqlite3_last_insert_rowid(store->db);
+    if (ret_rowid)
+        *ret_rowid = rowid;
+    return strcmp(table, "sample") == 0 ? blocks_note(store, values, rowid, err) : 0;
 }
 
 int statement_update(struct store *store, const char *table, const struct store_value *key,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opening, closing and the rare rows; the frequent ones are writer.c's business. */
 #include "base/cleanup.h"
+#include "store/blocks.h"
 #include "store/internal.h"
 
 #include <errno.h>
@@ -139,6 +140,8 @@ static int open_created(struct store *store, const char *directory, struct error
         r = connect(store, SQLITE_OPEN_READWRITE, err);
     if (r == 0)
         r = enter_wal(store, err);
+    if (r == 0)
+        r = blocks_new(store, err);
     store->writable = r == 0;
     return r;
 }
@@ -242,6 +245,15 @@ static const struct {
      "CREATE TEMP VIEW arm AS SELECT *, NULL AS stop_reason FROM main.arm"},
     {7, /* what the samples could not show */
      "CREATE TEMP TABLE caveat (arm_id INTEGER, kind TEXT, text TEXT)"},
+    {8, /* what would take every sample to find out again: that is what is done */
+     "CREATE TEMP TABLE arm_growth (arm_id INTEGER, driver TEXT, bytes_per_request REAL,"
+     " request_low REAL, request_high REAL, bytes_per_s REAL, second_low REAL, second_high REAL,"
+     " levels_off INTEGER);"
+     "CREATE TEMP TABLE sample_block (lifetime_id INTEGER, first_ns INTEGER, last_ns INTEGER,"
+     " after_ns INTEGER, samples INTEGER, known INTEGER, begin_ns INTEGER, begin_bytes INTEGER,"
+     " low_ns INTEGER, low_bytes INTEGER, low_row INTEGER, high_ns INTEGER, high_bytes INTEGER,"
+     " high_row INTEGER, end_ns INTEGER, end_bytes INTEGER, full_ns INTEGER, full_row INTEGER,"
+     " full_anon INTEGER, full_shmem INTEGER, full_file INTEGER, full_kernel INTEGER)"},
 };
 
 static int complete_old_format(struct store *store, struct error *err)
@@ -298,6 +310,7 @@ void store_close(struct store *store)
     if (store->writable && !store->seal_tried)
         store_seal(store, &ignored);
     statement_cache_done(store);
+    blocks_free(store->blocks);
     sqlite3_close_v2(store->db);
     close_fd(&store->wal_fd);
     redactor_free(store->redactor);

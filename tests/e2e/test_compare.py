@@ -226,11 +226,23 @@ def test_a_result_without_rows_says_what_to_do(runs, tmp_path):
     assert done.returncode == 2 and "its growth has no interval" in done.stderr and "oomlab report" in done.stderr
 
 
+def test_growth_is_kept_as_every_sample_gives_it(runs, tmp_path):
+    oomlab, patched, _, killed = runs
+    for result in (patched, killed):
+        copy = tmp_path / of(result)
+        shutil.copytree(oomlab.state / "oomlab" / "runs" / of(result), copy)
+        kept = compare(oomlab, f"{copy}:trigger", f"{copy}:patch")
+        with sqlite3.connect(copy / "evidence.db") as database:
+            assert database.execute("DELETE FROM arm_growth").rowcount == 2
+        assert compare(oomlab, f"{copy}:trigger", f"{copy}:patch") == kept
+
+
 def test_samples_that_are_gone_give_no_interval(runs, tmp_path):
     oomlab, patched, _, _ = runs
     thin = tmp_path / "thin"
     shutil.copytree(oomlab.state / "oomlab" / "runs" / of(patched), thin)
     with sqlite3.connect(thin / "evidence.db") as database:
+        database.execute("DELETE FROM arm_growth")  # as in a run from before growth was kept
         database.execute("DELETE FROM sample")
     (arm,) = compare(oomlab, f"{thin}:trigger", of(patched, ":trigger"))
     assert arm["measures"]["growth_per_request"]["outcome"] == "unknown"

@@ -214,6 +214,7 @@ static void test_open_completes_older_formats(void **state)
     fixture->store = NULL;
     run_sql(fixture->directory, "DROP TABLE heap_stack; DROP TABLE heap_profile;"
                                 "DROP TABLE growth_kind; DROP TABLE caveat;"
+                                "DROP TRIGGER sample_deleted; DROP TABLE sample_block;"
                                 "ALTER TABLE arm DROP COLUMN stop_reason;"
                                 "PRAGMA user_version = 2");
     assert_int_equal(store_open(fixture->directory, &fixture->store, &err), 0);
@@ -222,6 +223,7 @@ static void test_open_completes_older_formats(void **state)
     assert_int_equal(query_integer(fixture->store, "SELECT count(bytes) FROM growth_kind"), 0);
     assert_int_equal(query_integer(fixture->store, "SELECT count(text) FROM caveat"), 0);
     assert_int_equal(query_integer(fixture->store, "SELECT count(stop_reason) FROM arm"), 0);
+    assert_int_equal(query_integer(fixture->store, "SELECT count(samples) FROM sample_block"), 0);
 }
 
 static bool exists(const struct fixture *fixture, const char *name)
