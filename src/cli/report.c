@@ -17,9 +17,7 @@ int cli_report_write(const struct run_directory *run, json_t **ret, struct error
 {
     CLEANUP(store_cleanup) struct store *store = NULL;
     int r = store_open(run->path, &store, err);
-    if (r == 0)
-        r = report_write_all(store, run->path, err);
-    return r < 0 ? r : report_result(store, ret, err);
+    return r < 0 ? r : report_write_all(store, run->path, ret, err);
 }
 
 int cli_report_print(const struct run_directory *run, const json_t *result, bool json,

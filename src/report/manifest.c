@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -44,7 +46,85 @@ void manifest_append(struct buffer *out, const char *sum, const char *name)
     buffer_puts(out, "\n");
 }
 
-static int list_files(FTS *walk, int dir_fd, size_t prefix, struct buffer *out, struct error *err)
+struct manifest_early {
+    int dir_fd;
+    char *name;
+    pthread_t thread;
+    bool running;
+    int result;
+    char sum[SHA256_TEXT_MAX];
+    struct error err;
+};
+
+static void *early_main(void *context)
+{
+    struct manifest_early *early = context;
+    pthread_setname_np(pthread_self(), "oomlab-sum");
+    early->result = sha256_hex_file(early->dir_fd, early->name, early->sum, &early->err);
+    return NULL;
+}
+
+/* Signals are for the other threads. */
+static int start_thread(struct manifest_early *early)
+{
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int r = pthread_create(&early->thread, NULL, early_main, early);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    early->running = r == 0;
+    return -r;
+}
+
+static void early_join(struct manifest_early *early)
+{
+    if (early->running)
+        pthread_join(early->thread, NULL);
+    early->running = false;
+}
+
+int manifest_begin(const char *directory, const char *name, struct manifest_early **ret,
+                   struct error *err)
+{
+    struct manifest_early *early = calloc(1, sizeof(*early));
+    if (!early)
+        return error_errno(err, ENOMEM, "reading '%s/%s'", directory, name);
+    early->dir_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    early->name = strdup(name);
+    int r = early->dir_fd < 0 ? -errno : early->name ? start_thread(early) : -ENOMEM;
+    if (r < 0) {
+        manifest_early_free(early);
+        return error_errno(err, -r, "reading '%s/%s'", directory, name);
+    }
+    *ret = early;
+    return 0;
+}
+
+void manifest_early_free(struct manifest_early *early)
+{
+    if (!early)
+        return;
+    early_join(early);
+    close_fd(&early->dir_fd);
+    free(early->name);
+    free(early);
+}
+
+static int sum_of(int dir_fd, const char *name, struct manifest_early *early,
+                  char sum[static SHA256_TEXT_MAX], struct error *err)
+{
+    if (!early || strcmp(early->name, name) != 0)
+        return sha256_hex_file(dir_fd, name, sum, err);
+    early_join(early);
+    memcpy(sum, early->sum, SHA256_TEXT_MAX);
+    if (early->result < 0)
+        *err = early->err;
+    return early->result;
+}
+
+static int list_files(FTS *walk, int dir_fd, size_t prefix, struct manifest_early *early,
+                      struct buffer *out, struct error *err)
 {
     for (const FTSENT *entry = fts_read(walk); entry; entry = fts_read(walk)) {
         if (entry->fts_info == FTS_ERR || entry->fts_info == FTS_DNR || entry->fts_info == FTS_NS)
@@ -55,7 +135,7 @@ static int list_files(FTS *walk, int dir_fd, size_t prefix, struct buffer *out, 
         if (!is_listed(entry, name))
             continue;
         char sum[SHA256_TEXT_MAX];
-        int r = sha256_hex_file(dir_fd, name, sum, err);
+        int r = sum_of(dir_fd, name, early, sum, err);
         if (r < 0)
             return r;
         manifest_append(out, sum, name);
@@ -64,7 +144,8 @@ static int list_files(FTS *walk, int dir_fd, size_t prefix, struct buffer *out, 
 }
 
 /* The manifest as it would be written now. */
-static int make_manifest(const char *directory, int dir_fd, struct buffer *out, struct error *err)
+static int make_manifest(const char *directory, int dir_fd, struct manifest_early *early,
+                         struct buffer *out, struct error *err)
 {
     AUTO_FREE char *path = strdup(directory);
     if (!path)
@@ -76,20 +157,20 @@ static int make_manifest(const char *directory, int dir_fd, struct buffer *out, 
     FTS *walk = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, compare_names);
     if (!walk)
         return error_errno(err, errno, "listing '%s'", directory);
-    int r = list_files(walk, dir_fd, length + 1, out, err);
+    int r = list_files(walk, dir_fd, length + 1, early, out, err);
     fts_close(walk);
     if (r == 0 && out->failed)
         r = error_errno(err, ENOMEM, "reading '%s/%s'", directory, MANIFEST_FILE);
     return r;
 }
 
-int manifest_write(const char *directory, struct error *err)
+int manifest_write(const char *directory, struct manifest_early *early, struct error *err)
 {
     AUTO_CLOSE int dir_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir_fd < 0)
         return error_errno(err, errno, "opening '%s'", directory);
     AUTO_BUFFER out = {0};
-    int r = make_manifest(directory, dir_fd, &out, err);
+    int r = make_manifest(directory, dir_fd, early, &out, err);
     return r < 0 ? r : file_replace(dir_fd, MANIFEST_FILE, buffer_text(&out), out.length, err);
 }
 
@@ -168,7 +249,7 @@ int manifest_verify(const char *directory, bool *ret_found, size_t *ret_files, j
     bool found = faccessat(dir_fd, MANIFEST_FILE, F_OK, 0) == 0;
     int r = found ? file_read_all(dir_fd, MANIFEST_FILE, MANIFEST_MAX_BYTES, &recorded, err) : 0;
     if (r == 0 && found)
-        r = make_manifest(directory, dir_fd, &present, err);
+        r = make_manifest(directory, dir_fd, NULL, &present, err);
     if (r < 0)
         return r;
     *ret_found = found;

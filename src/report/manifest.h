@@ -10,9 +10,17 @@
 
 #define MANIFEST_FILE "MANIFEST.sha256"
 
+/* The checksum of one file, computed in a thread of its own while others are written: reading
+ * gigabytes takes a second each. The file must stay as it is. */
+struct manifest_early;
+int manifest_begin(const char *directory, const char *name, struct manifest_early **ret,
+                   struct error *err);
+/* Waits for it; NULL is allowed. */
+void manifest_early_free(struct manifest_early *early);
+
 /* Over all regular files below the directory, by name, without the manifest itself and SQLite's
- * passing files (evidence.db-wal, -shm). */
-int manifest_write(const char *directory, struct error *err);
+ * passing files (evidence.db-wal, -shm). `early`: one of the checksums, or NULL. */
+int manifest_write(const char *directory, struct manifest_early *early, struct error *err);
 
 /* Append one file's line as sha256sum(1) writes it: a name with a backslash, newline or carriage
  * return is escaped, and the line says so with a leading backslash. */

@@ -20,6 +20,16 @@ int report_dump(const json_t *result, FILE *out, struct error *err)
     return 0;
 }
 
+static void early_cleanup(struct manifest_early **early)
+{
+    manifest_early_free(*early);
+}
+
+static void result_cleanup(json_t **result)
+{
+    json_decref(*result);
+}
+
 static int write_stream(int dir_fd, const char *name, struct error *err,
                         int (*produce)(const void *what, FILE *out, struct error *err),
                         const void *what)
@@ -85,23 +95,34 @@ static int write_report(struct store *store, const json_t *result, int dir_fd, s
     return r;
 }
 
-int report_write_all(struct store *store, const char *directory, struct error *err)
+static int write_files(struct store *store, const json_t *result, int dir_fd, struct error *err)
 {
+    int r = write_stream(dir_fd, "result.json", err, produce_result, result);
+    if (r == 0)
+        r = write_stream(dir_fd, "events.ndjson", err, produce_events, store);
+    return r < 0 ? r : write_report(store, result, dir_fd, err);
+}
+
+int report_write_all(struct store *store, const char *directory, json_t **ret_result,
+                     struct error *err)
+{
+    CLEANUP(early_cleanup) struct manifest_early *early = NULL;
+    CLEANUP(result_cleanup) json_t *result = NULL;
     AUTO_CLOSE int dir_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir_fd < 0)
         return error_errno(err, errno, "opening '%s'", directory);
-    json_t *result = NULL;
-    int r = report_result(store, &result, err);
-    if (r == 0)
-        r = write_stream(dir_fd, "result.json", err, produce_result, result);
-    if (r == 0)
-        r = write_stream(dir_fd, "events.ndjson", err, produce_events, store);
-    if (r == 0)
-        r = write_report(store, result, dir_fd, err);
-    json_decref(result);
     /* Before the checksums: the file's bytes must not change any more. A reader that is in the way
      * (busy) does no harm, all content is in the file by then. */
-    if (r == 0 && (r = store_seal(store, err)) == -EBUSY)
-        r = 0;
-    return r < 0 ? r : manifest_write(directory, err);
+    int r = store_seal(store, err);
+    if (r == 0 || r == -EBUSY)
+        r = manifest_begin(directory, STORE_FILE, &early, err);
+    if (r == 0)
+        r = report_result(store, &result, err);
+    if (r == 0)
+        r = write_files(store, result, dir_fd, err);
+    if (r == 0)
+        r = manifest_write(directory, early, err);
+    if (r == 0 && ret_result)
+        *ret_result = steal_ptr(&result);
+    return r;
 }

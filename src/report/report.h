@@ -22,9 +22,10 @@ int report_dump(const json_t *result, FILE *out, struct error *err);
 int report_events(struct store *store, FILE *out, struct error *err);
 
 /* Write result.json, report.md, report.html, events.ndjson and the figures of the Markdown into the
- * directory, then MANIFEST.sha256 over all files. Seals the store (store_seal()): the writer must
- * have been stopped. */
-int report_write_all(struct store *store, const char *directory, struct error *err);
+ * directory, then MANIFEST.sha256 over all files. Seals the store (store_seal()) first: the writer
+ * must have been stopped. `ret_result`: the contract object, a new reference; may be NULL. */
+int report_write_all(struct store *store, const char *directory, json_t **ret_result,
+                     struct error *err);
 
 /* The verdict for a terminal, at most 100 columns: tables of arms, the gates, the predictions, the
  * verdict, the recommendation, and the counters that prove the kills. */

@@ -305,6 +305,7 @@ int story_write(struct store *store, const json_t *result, struct document **ret
     int r = story.document ? write_sections(&story, err) : 0;
     if (r == 0 && document_failed(story.document))
         r = error_errno(err, ENOMEM, "writing the report");
+    story_front_chart_done(&story);
     if (r < 0) {
         document_free(story.document);
         return r;

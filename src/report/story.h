@@ -11,6 +11,8 @@
 
 #define CITE_MAX 512
 
+struct chart_arm;
+
 struct story {
     struct document *document;
     struct store *store;
@@ -18,6 +20,7 @@ struct story {
     const json_t *run, *arms, *verdict, *gates, *predictions, *evidence;
     bool service; /* one's own command: no built-in scenarios, perhaps no revert */
     unsigned charts;
+    struct chart_arm *front; /* the first screen's, for the observation to use again; NULL */
 };
 
 /* Build the whole report. */
@@ -69,6 +72,7 @@ void answer_append(const struct story *story, struct buffer *out);
 void story_facts(const struct story *story);
 /* The chart of the first screen, of one arm. */
 int story_front_chart(struct story *story, const json_t *arm, struct error *err);
+void story_front_chart_done(struct story *story);
 int story_question(struct story *story, struct error *err);
 void story_setup(struct story *story);
 void story_hypothesis(struct story *story);

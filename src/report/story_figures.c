@@ -78,21 +78,48 @@ static void draw_overview(struct story *story, const char *scenario, const struc
     document_figure(story->document, buffer_steal(&svg), title, text);
 }
 
-int story_front_chart(struct story *story, const json_t *arm, struct error *err)
+static void draw_front(struct story *story, const struct chart_arm *chart)
 {
-    struct chart_arm chart = {0};
     AUTO_BUFFER text = {0};
     AUTO_BUFFER svg = {0};
     char title[256];
-    int r = chart_arm_load(story->store, (int64_t)number_at(arm, "row"), &chart, err);
-    if (r < 0)
-        return r;
-    describe_arm(&chart, &text);
+    describe_arm(chart, &text);
     buffer_puts(&text, " A ring with a cross is a kill; grey is the wait before a restart.");
-    chart_draw_front(&chart, ++story->charts, buffer_text(&text), &svg);
-    snprintf(title, sizeof(title), "Figure %u. %.200s.", story->charts, chart.title);
+    chart_draw_front(chart, ++story->charts, buffer_text(&text), &svg);
+    snprintf(title, sizeof(title), "Figure %u. %.200s.", story->charts, chart->title);
     document_figure(story->document, buffer_steal(&svg), title, buffer_text(&text));
-    chart_arm_done(&chart);
+}
+
+int story_front_chart(struct story *story, const json_t *arm, struct error *err)
+{
+    story->front = calloc(1, sizeof(*story->front));
+    if (!story->front) {
+        story->document->failed = true;
+        return 0;
+    }
+    int r = chart_arm_load(story->store, (int64_t)number_at(arm, "row"), story->front, err);
+    if (r == 0)
+        draw_front(story, story->front);
+    return r;
+}
+
+void story_front_chart_done(struct story *story)
+{
+    if (story->front)
+        chart_arm_done(story->front);
+    free(story->front);
+    story->front = NULL;
+}
+
+/* What the first screen has shown need not be read again. */
+static int load_arm(struct story *story, const json_t *arm, struct chart_arm *ret,
+                    struct error *err)
+{
+    int64_t row = (int64_t)number_at(arm, "row");
+    if (!story->front || story->front->arm_id != row)
+        return chart_arm_load(story->store, row, ret, err);
+    *ret = *story->front;
+    *story->front = (struct chart_arm){0};
     return 0;
 }
 
@@ -123,8 +150,7 @@ static int load_scenario(struct story *story, const char *scenario, struct chart
     {
         if (r < 0 || !is_text(arm, "scenario", scenario))
             continue;
-        r = chart_arm_load(story->store, (int64_t)number_at(arm, "row"), &list->arms[list->count],
-                           err);
+        r = load_arm(story, arm, &list->arms[list->count], err);
         list->count += r >= 0;
     }
     return r;

@@ -13,7 +13,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define STORE_FILE           "evidence.db"
 #define STORE_APPLICATION_ID 0x4F4F4D4C /* "OOML" */
 #define STORE_SCHEMA_VERSION 8
 

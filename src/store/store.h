@@ -15,6 +15,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define STORE_FILE "evidence.db"
+
 struct store;
 
 /* Create DIRECTORY/evidence.db (-EEXIST when it is there), or open one that is (read-only). A file

@@ -328,6 +328,11 @@ static void judge_arm(struct maker *maker, const struct arm_spec *spec, int64_t 
            STORE_DBL("growth_bytes_per_s", spec->leak_mib * 30 * (double)MIB),
            STORE_DBL("growth_low", spec->leak_mib * 0.95 * (double)MIB),
            STORE_DBL("growth_high", spec->leak_mib * 1.05 * (double)MIB));
+    INSERT(maker, "arm_growth", STORE_INT("arm_id", arm), STORE_STR("driver", spec->driver),
+           STORE_DBL("bytes_per_request", spec->leak_mib * (double)MIB),
+           STORE_DBL("request_low", spec->leak_mib * 0.95 * (double)MIB),
+           STORE_DBL("request_high", spec->leak_mib * 1.05 * (double)MIB),
+           STORE_INT("levels_off", !leak));
     INSERT(maker, "growth_kind", STORE_INT("arm_id", arm), STORE_STR("kind", "anon"),
            STORE_STR("per", "request"), STORE_DBL("bytes", spec->leak_mib * (double)MIB));
     INSERT(maker, "growth_kind", STORE_INT("arm_id", arm), STORE_STR("kind", "shmem"),

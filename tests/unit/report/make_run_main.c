@@ -9,10 +9,8 @@
 
 static int report(struct store *store, const char *directory, struct error *err)
 {
-    int r = report_write_all(store, directory, err);
     json_t *result = NULL;
-    if (r == 0)
-        r = report_result(store, &result, err);
+    int r = report_write_all(store, directory, &result, err);
     if (r == 0)
         r = report_print_summary(result, stdout, err);
     json_decref(result);

@@ -16,7 +16,7 @@ static void make_file(const struct fixture *fixture, const char *name, const cha
 static char *manifest_of(struct fixture *fixture)
 {
     struct error err = {0};
-    if (manifest_write(fixture->directory, &err) < 0)
+    if (manifest_write(fixture->directory, NULL, &err) < 0)
         fail_msg("%s", err.text);
     return fixture_read(fixture, MANIFEST_FILE);
 }

@@ -30,7 +30,7 @@ static const char *const FILES[] = {"result.json", "events.ndjson", "report.md",
 static void write_all(struct fixture *fixture)
 {
     struct error err = {0};
-    if (report_write_all(fixture->store, fixture->directory, &err) < 0)
+    if (report_write_all(fixture->store, fixture->directory, NULL, &err) < 0)
         fail_msg("%s", err.text);
 }
 
@@ -374,7 +374,7 @@ static void test_unwritable_directory(void **state)
     struct fixture *fixture = *state;
     struct error err = {0};
     fixture_run(fixture, RUN_EMPTY);
-    assert_true(report_write_all(fixture->store, "/nonexistent/oomlab", &err) < 0);
+    assert_true(report_write_all(fixture->store, "/nonexistent/oomlab", NULL, &err) < 0);
     assert_contains(err.text, "/nonexistent/oomlab");
 }
 
