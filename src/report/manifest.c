@@ -111,19 +111,18 @@ void manifest_early_free(struct manifest_early *early)
     free(early);
 }
 
-static int sum_of(int dir_fd, const char *name, struct manifest_early *early,
+static int sum_of(int dir_fd, const char *name, const struct manifest_early *early,
                   char sum[static SHA256_TEXT_MAX], struct error *err)
 {
     if (!early || strcmp(early->name, name) != 0)
         return sha256_hex_file(dir_fd, name, sum, err);
-    early_join(early);
     memcpy(sum, early->sum, SHA256_TEXT_MAX);
     if (early->result < 0)
         *err = early->err;
     return early->result;
 }
 
-static int list_files(FTS *walk, int dir_fd, size_t prefix, struct manifest_early *early,
+static int list_files(FTS *walk, int dir_fd, size_t prefix, const struct manifest_early *early,
                       struct buffer *out, struct error *err)
 {
     for (const FTSENT *entry = fts_read(walk); entry; entry = fts_read(walk)) {
@@ -144,7 +143,7 @@ static int list_files(FTS *walk, int dir_fd, size_t prefix, struct manifest_earl
 }
 
 /* The manifest as it would be written now. */
-static int make_manifest(const char *directory, int dir_fd, struct manifest_early *early,
+static int make_manifest(const char *directory, int dir_fd, const struct manifest_early *early,
                          struct buffer *out, struct error *err)
 {
     AUTO_FREE char *path = strdup(directory);
@@ -170,6 +169,8 @@ int manifest_write(const char *directory, struct manifest_early *early, struct e
     if (dir_fd < 0)
         return error_errno(err, errno, "opening '%s'", directory);
     AUTO_BUFFER out = {0};
+    if (early)
+        early_join(early);
     int r = make_manifest(directory, dir_fd, early, &out, err);
     return r < 0 ? r : file_replace(dir_fd, MANIFEST_FILE, buffer_text(&out), out.length, err);
 }

@@ -19,7 +19,7 @@ int manifest_begin(const char *directory, const char *name, struct manifest_earl
 void manifest_early_free(struct manifest_early *early);
 
 /* Over all regular files below the directory, by name, without the manifest itself and SQLite's
- * passing files (evidence.db-wal, -shm). `early`: one of the checksums, or NULL. */
+ * passing files (evidence.db-wal, -shm). `early`: waits for it; or NULL. */
 int manifest_write(const char *directory, struct manifest_early *early, struct error *err);
 
 /* Append one file's line as sha256sum(1) writes it: a name with a backslash, newline or carriage

@@ -63,7 +63,7 @@ static int apply(struct store_batch *batch, const void *record, void *context, b
 static int64_t bytes_at(int64_t tick, int64_t ticks)
 {
     int64_t rise = tick < 500000 ? tick : 500000;
-    return (16 << 20) + rise * 64 + tick * 7919 % (1 << 20) + (tick == ticks / 2 ? 100000000 : 0);
+    return (16 << 20) + rise * 64 + tick * 7919 % (1 << 20) + (tick == ticks / 2 ? 300000000 : 0);
 }
 
 static void push(struct replay *replay, const struct tick *tick)

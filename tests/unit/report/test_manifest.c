@@ -3,6 +3,8 @@
 
 #include "report/manifest.h"
 
+#include <errno.h>
+
 static void make_file(const struct fixture *fixture, const char *name, const char *text)
 {
     char path[256];
@@ -57,6 +59,39 @@ static void test_hostile_names_are_checked_by_sha256sum(void **state)
     assert_int_not_equal(system(command), 0);
 }
 
+/* A sum from the thread stands where that of the file would. */
+static void test_a_sum_that_was_begun_early(void **state)
+{
+    struct fixture *fixture = *state;
+    struct error err = {0};
+    struct manifest_early *early = NULL;
+    make_file(fixture, "a", "abc");
+    make_file(fixture, "b", "");
+    char *plain = manifest_of(fixture);
+    assert_int_equal(manifest_begin(fixture->directory, "a", &early, &err), 0);
+    assert_int_equal(manifest_write(fixture->directory, early, &err), 0);
+    char *manifest = fixture_read(fixture, MANIFEST_FILE);
+    assert_string_equal(manifest, plain);
+    manifest_early_free(early);
+    free(manifest);
+    free(plain);
+}
+
+/* Whatever the thread met is the manifest's error; a sum that nobody asks for is none. */
+static void test_an_early_sum_that_fails(void **state)
+{
+    struct fixture *fixture = *state;
+    struct error err = {0};
+    struct manifest_early *early = NULL;
+    assert_int_equal(manifest_begin(fixture->directory, "late", &early, &err), 0);
+    assert_int_equal(manifest_write(fixture->directory, early, &err), 0);
+    make_file(fixture, "late", "abc");
+    assert_int_equal(manifest_write(fixture->directory, early, &err), -ENOENT);
+    assert_contains(err.text, "late");
+    manifest_early_free(early);
+    assert_int_equal(manifest_begin("/nonexistent/oomlab", "a", &early, &err), -ENOENT);
+}
+
 static void test_links_are_not_followed(void **state)
 {
     struct fixture *fixture = *state;
@@ -74,6 +109,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_sums_and_order),
         TEST(test_hostile_names_are_checked_by_sha256sum),
+        TEST(test_a_sum_that_was_begun_early),
+        TEST(test_an_early_sum_that_fails),
         TEST(test_links_are_not_followed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
