@@ -26,19 +26,22 @@ static double total_of(const struct chart_kinds *kinds)
     return total;
 }
 
-static int keep(struct chart_arm *arm, const struct chart_kinds *sample, bool same_column)
+/* `last`: of the same column, of which one is kept; NULL: the first of its column. */
+static int keep(struct chart_arm *arm, const struct chart_kinds *sample, struct chart_kinds *last)
 {
-    if (same_column && total_of(sample) <= total_of(&arm->kinds[arm->kind_count - 1]))
+    if (last) {
+        if (total_of(sample) > total_of(last))
+            *last = *sample;
         return 0;
-    if (!same_column && (arm->kind_count & (arm->kind_count - 1)) == 0) {
+    }
+    if ((arm->kind_count & (arm->kind_count - 1)) == 0) {
         size_t capacity = arm->kind_count ? 2 * arm->kind_count : 1;
         struct chart_kinds *grown = realloc(arm->kinds, capacity * sizeof(*grown));
         if (!grown)
             return -ENOMEM;
         arm->kinds = grown;
     }
-    arm->kind_count += !same_column;
-    arm->kinds[arm->kind_count - 1] = *sample;
+    arm->kinds[arm->kind_count++] = *sample;
     return 0;
 }
 
@@ -61,10 +64,10 @@ int chart_kinds_add(struct chart_arm *arm, int64_t lifetime, const struct sample
                   known_or_zero(part->kernel)},
         .lifetime = lifetime,
     };
-    const struct chart_kinds *last = arm->kind_count ? &arm->kinds[arm->kind_count - 1] : NULL;
+    struct chart_kinds *last = arm->kind_count ? &arm->kinds[arm->kind_count - 1] : NULL;
     bool same =
         last && last->lifetime == lifetime && column_of(arm, last) == column_of(arm, &sample);
-    return keep(arm, &sample, same);
+    return keep(arm, &sample, same ? last : NULL);
 }
 
 /* The area of one kind in one lifetime: along its top, and back along the top of what lies below.

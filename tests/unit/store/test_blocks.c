@@ -116,7 +116,7 @@ static void test_random_series(void **state)
     assert_int_equal(store_commit(store, &err), 0);
     assert_true_blocks(store);
     assert_true(count_blocks(store) > 6000 / BLOCK_SAMPLES - 2 * LIFETIMES);
-    assert_true(in_no_block(store) <= LIFETIMES * (BLOCK_SAMPLES + 8));
+    assert_true(in_no_block(store) <= (int64_t)LIFETIMES * (BLOCK_SAMPLES + 8));
     assert_int_equal(query_integer(store, "SELECT count(*) FROM sample_block b WHERE NOT EXISTS"
                                           " (SELECT 1 FROM sample_block p WHERE p.lifetime_id ="
                                           "  b.lifetime_id AND p.last_ns = b.after_ns)"),
@@ -271,7 +271,7 @@ static void test_a_killed_writer_leaves_both(void **state)
     assert_true(query_integer(fixture->store, "SELECT count(*) FROM sample") > 5000);
     assert_true_blocks(fixture->store);
     assert_true(count_blocks(fixture->store) >= 5000 / BLOCK_SAMPLES - 3);
-    assert_true(in_no_block(fixture->store) <= 3 * BLOCK_SAMPLES);
+    assert_true(in_no_block(fixture->store) <= INT64_C(3) * BLOCK_SAMPLES);
 }
 
 int main(void)
