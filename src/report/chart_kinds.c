@@ -34,7 +34,7 @@ static int keep(struct chart_arm *arm, const struct chart_kinds *sample, struct 
             *last = *sample;
         return 0;
     }
-    if ((arm->kind_count & (arm->kind_count - 1)) == 0) {
+    if (!arm->kinds || (arm->kind_count & (arm->kind_count - 1)) == 0) {
         size_t capacity = arm->kind_count ? 2 * arm->kind_count : 1;
         struct chart_kinds *grown = realloc(arm->kinds, capacity * sizeof(*grown));
         if (!grown)
