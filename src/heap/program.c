@@ -146,3 +146,19 @@ bool heap_program_can_be_profiled(const char *path, const char *search_path, cha
     }
     return true;
 }
+
+bool heap_process_can_be_profiled(pid_t pid, char *reason, size_t size)
+{
+    char link[64], program[PATH_MAX];
+    struct traits traits;
+    snprintf(link, sizeof(link), "/proc/%d/exe", (int)pid);
+    AUTO_CLOSE int fd = open(link, O_RDONLY | O_CLOEXEC);
+    ssize_t n = readlink(link, program, sizeof(program) - 1);
+    if (fd < 0 || n <= 0 || !read_traits(fd, &traits))
+        return true;
+    program[n] = '\0';
+    const char *fault = fault_of(&traits);
+    if (fault)
+        snprintf(reason, size, "'%s', which the command executed, %s", program, fault);
+    return !fault;
+}

@@ -5,9 +5,14 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 /* Examine the file that would be executed; scripts are followed to their interpreter (and through
  * env(1), by `search_path`, as $PATH). False: it cannot, and `reason` says why and what to do, as a
  * clause. What cannot be read is left to fail, or run, by itself: true. */
 bool heap_program_can_be_profiled(const char *path, const char *search_path, char *reason,
                                   size_t size);
+
+/* The same for what a process runs now, which may have been executed by what was examined before.
+ * A process that is gone, or that may not be read, is left to itself: true. */
+bool heap_process_can_be_profiled(pid_t pid, char *reason, size_t size);

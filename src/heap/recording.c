@@ -4,6 +4,7 @@
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "heap/file.h"
+#include "heap/preload.h"
 #include "heap/totals.h"
 
 #include <errno.h>
@@ -66,6 +67,7 @@ int heap_library_find(char path[static PATH_MAX], struct error *err)
                          "the heap recorder lies in '%s': LD_PRELOAD takes no blank or colon; move "
                          "oomlab to another directory",
                          path);
+    heap_preload_guard(path);
     return 0;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The heap profile of a replica's containers. */
+#include "heap/program.h"
 #include "heap/recording.h"
 
 #include "base/cleanup.h"
@@ -7,6 +8,7 @@
 #include "platform/replica_internal.h"
 
 #include <errno.h>
+#include <limits.h>
 
 /* How often it is seen which of its processes are gone. */
 #define REAP_PERIOD_MS 200
@@ -59,9 +61,22 @@ void replica_heap_save(struct replica *replica)
     replica_heap_drop(replica);
 }
 
+/* A shell or an entrypoint that is profiled may have executed a program that cannot be. */
+static void examine_main_process(const struct replica *replica)
+{
+    struct error err;
+    char reason[PATH_MAX + 256];
+    if (heap_process_can_be_profiled(sandbox_pid(replica->sandbox), reason, sizeof(reason)))
+        return;
+    error_set(&err, ENOTSUP, "%s", reason);
+    tell_unprofiled(replica, &err);
+}
+
 void replica_stamp_heap(struct replica *replica, unsigned cycle)
 {
     struct error err;
+    if (replica->heap && !replica->has_end)
+        examine_main_process(replica);
     if (replica->heap && !replica->has_end &&
         heap_recording_stamp(replica->heap, clock_monotonic_ns(), cycle, &err) < 0)
         tell_unprofiled(replica, &err);

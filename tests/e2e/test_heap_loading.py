@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the recorder meets when a program is loaded: another C library, segments with room between them, a sandbox that
+forbids system calls, a root without /proc."""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from test_heap_programs import Recorder, compile_leak, need, plain_env
+
+pytestmark = pytest.mark.usefixtures("no_leftovers")
+
+
+def compile_program(directory, source, *options, compiler="gcc", name="program"):
+    need(compiler)
+    (directory / f"{name}.c").write_text(source, encoding="utf-8")
+    subprocess.run([compiler, "-o", name, f"{name}.c", *options], cwd=directory, check=True)
+    return directory / name
+
+
+def run(oomlab, directory, *command, memory="32Mi", ready=("--ready", "none"), kills="1"):
+    done = oomlab("run", "--quiet", "--memory", memory, "--arms", "trigger", "--kills", kills, *ready, "--cycles", "1",
+                  "--per-cycle", "1", "--cooldown", "90s", "--heap", "--output", directory, "--", *command)
+    assert done.returncode in (0, 3), done.stderr
+    (arm,) = json.loads((directory / "result.json").read_text(encoding="utf-8"))["arms"]
+    return done, arm
+
+
+def functions(oomlab, directory):
+    heap = oomlab.result("heap", directory, "--top", "0", "--format", "json", status=0)
+    return {frame["function"] for stack in heap["stacks"] for frame in stack["frames"]}, heap
+
+
+# --- other C libraries ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["musl", "static", "go"])
+def test_what_a_shell_executes_runs(oomlab, tmp_path, how):
+    program = compile_leak(tmp_path, how)
+    done, arm = run(oomlab, tmp_path / "run", "/bin/sh", "-c", f"exec '{program}'")
+    assert arm["oom_kills"] == 1 and arm["lifetimes"][0]["end"]["cause"] == "oom-container-limit"
+    console = "".join(path.read_text(encoding="utf-8") for path in (tmp_path / "run").rglob("console-*.log"))
+    assert "Error relocating" not in console and "cannot be preloaded" not in console, console
+
+
+# Fills its limit once somebody has connected to it, so that it is there when readiness is.
+SERVER = """
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+int main(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(atoi(getenv("PORT")))};
+    int one = 1, server = socket(AF_INET, SOCK_STREAM, 0);
+    char request[4096];
+    setsockopt(server, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    if (bind(server, (struct sockaddr *)&address, sizeof(address)) || listen(server, 64))
+        return 1;
+    for (;;) {
+        int client = accept(server, NULL, NULL);
+        if (recv(client, request, sizeof(request), 0) > 0)
+            for (;;)
+                memset(malloc(1 << 16), 1, 1 << 16);
+    }
+}
+"""
+
+
+@pytest.mark.parametrize("compiler, options, reason", [
+    ("musl-gcc", [], "is linked to musl"), ("gcc", ["-static"], "is statically linked"),
+])
+def test_what_a_shell_executes_is_said_once(oomlab, tmp_path, compiler, options, reason):
+    program = compile_program(tmp_path, SERVER, *options, compiler=compiler)
+    done, arm = run(oomlab, tmp_path / "run", "/bin/sh", "-c", f"exec '{program}'", ready=("--ready", "tcp"))
+    assert arm["oom_kills"] == 1, done.stderr
+    said = [line for line in done.stderr.splitlines() if "heap profile" in line]
+    assert len(said) == 1 and reason in said[0] and str(program) in said[0], done.stderr
+
+
+def guarded_entry(oomlab, tmp_path):
+    """LD_PRELOAD as a container has it."""
+    run(oomlab, tmp_path / "entry", "/bin/sh", "-c", f"printf %s \"$LD_PRELOAD\" > '{tmp_path}/preload'; exit 1")
+    return (tmp_path / "preload").read_text(encoding="utf-8")
+
+
+PLAIN = "#include <stdio.h>\nint main(void) { puts(\"ran\"); return 0; }\n"
+
+
+@pytest.mark.parametrize("place", ["near", "deep", "linked", "deleted", "without proc"])
+def test_glibc_finds_the_entry_and_musl_passes_it_over(oomlab, tmp_path, place):
+    need("musl-gcc")
+    entry = guarded_entry(oomlab, tmp_path)
+    recorder = Recorder(tmp_path)
+    directory = tmp_path / "/".join(["d" * 50] * 20) if place == "deep" else tmp_path / "near"
+    directory.mkdir(parents=True)
+    if place == "linked":
+        (tmp_path / "link").symlink_to(directory)
+        directory = tmp_path / "link"
+    for number, compiler in enumerate(("gcc", "musl-gcc")):
+        program = compile_program(directory, PLAIN, compiler=compiler, name=f"plain{number}")
+        command = [program]
+        if place == "deleted":
+            command = ["sh", "-c", 'exec 3<"$1"; rm "$1"; exec /proc/self/fd/3', "sh", program]
+        elif place == "without proc":
+            if os.geteuid() != 0:
+                pytest.skip("only root can unmount /proc")
+            command = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none /proc && exec "$1"', "sh", program]
+        before = recorder.header()["attached"]
+        done = subprocess.run(command, env={**plain_env(), "LD_PRELOAD": entry, "OOMLAB_HEAP": str(recorder.path)},
+                              capture_output=True, text=True, check=False)
+        shells = 0 if len(command) == 1 else recorder.header()["attached"] - before - (compiler == "gcc")
+        assert (done.returncode, done.stdout, done.stderr) == (0, "ran\n", "")
+        assert recorder.header()["attached"] - before - shells == (compiler == "gcc")
