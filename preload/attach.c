@@ -192,6 +192,7 @@ __attribute__((constructor)) static void attach(void)
     identity = map ? make_identity() : NULL;
     if (identity) {
         find_allocator();
+        module_find_program();
         python_find();
         pthread_atfork(NULL, NULL, sampler_forked);
         mark_replaced();

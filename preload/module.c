@@ -4,13 +4,16 @@
  * object at the same address gets an index of its own. */
 #include "preload/recorder.h"
 
+#include <dlfcn.h>
 #include <elf.h>
 #include <link.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define KNOWN_MAX 256U
+#define KNOWN_MAX  256U
+#define PAGE_BYTES 4096U
 
 /* What this process has seen: private, so that it needs no comparing of paths of other processes'.
  * Entries are only added; a reader of a half-written one does not find it. */
@@ -28,21 +31,81 @@ static void copy_path(char path[static HEAP_PATH_MAX], const char *from)
     path[length] = '\0';
 }
 
-/* The loader knows the program itself by no name. */
-static void read_own_path(char path[static HEAP_PATH_MAX])
-{
-    long n = syscall(SYS_readlink, "/proc/self/exe", path, (size_t)HEAP_PATH_MAX - 1);
-    path[n > 0 ? n : 0] = '\0';
-}
-
 static const ElfW(Ehdr) * elf_header(uintptr_t start, uintptr_t end)
 {
     const ElfW(Ehdr) *header = (const void *)start;
     if (end - start < sizeof(*header) || memcmp(header->e_ident, ELFMAG, SELFMAG) != 0)
         return NULL;
     uint64_t last = header->e_phoff + (uint64_t)header->e_phnum * sizeof(ElfW(Phdr));
-    return header->e_phentsize == sizeof(ElfW(Phdr)) && last <= 4096 ? header : NULL;
+    bool whole = last <= PAGE_BYTES && last <= end - start;
+    return header->e_phentsize == sizeof(ElfW(Phdr)) && whole ? header : NULL;
 }
+
+/* --- the program itself ------------------------------------------------------------------------
+ */
+
+/* Its segments may lie far apart (linker scripts, Node.js), and the loader then tells of one at a
+ * time; and it knows the program by no name. Both are read before the program runs: later it may be
+ * in another root, or forbidden to make system calls. */
+static struct {
+    uintptr_t start, end; /* start 0: not known */
+    char path[HEAP_PATH_MAX];
+} program;
+
+static bool is_load(const ElfW(Phdr) * segment)
+{
+    return segment->p_type == PT_LOAD && segment->p_memsz > 0;
+}
+
+/* The kernel tells where it mapped the program's headers; where the program itself is, they say. */
+static void find_extent(const ElfW(Phdr) * segments, size_t count, uintptr_t bias)
+{
+    uintptr_t first = UINTPTR_MAX, end = 0;
+    bool has_header = false;
+    for (size_t i = 0; i < count; i++) {
+        if (!is_load(&segments[i]))
+            continue;
+        if (segments[i].p_vaddr < first) {
+            first = segments[i].p_vaddr;
+            has_header = segments[i].p_offset == 0 && (segments[i].p_flags & PF_R) &&
+                         segments[i].p_filesz >= sizeof(ElfW(Ehdr));
+        }
+        if (segments[i].p_vaddr + segments[i].p_memsz > end)
+            end = segments[i].p_vaddr + segments[i].p_memsz;
+    }
+    uintptr_t start = bias + first;
+    if (!has_header || start % PAGE_BYTES != 0 || bias + end <= start)
+        return;
+    if (memcmp((const void *)start, ELFMAG, SELFMAG) == 0) {
+        program.start = start;
+        program.end = bias + end;
+    }
+}
+
+void module_find_program(void)
+{
+    struct dl_find_object object;
+    const ElfW(Phdr) *segments = (const void *)getauxval(AT_PHDR); /* no system call */
+    size_t count = getauxval(AT_PHNUM);
+    long n = syscall(SYS_readlink, "/proc/self/exe", program.path, (size_t)HEAP_PATH_MAX - 1);
+    program.path[n > 0 ? n : 0] = '\0';
+    if (segments && getauxval(AT_PHENT) == sizeof(*segments) &&
+        _dl_find_object((void *)(uintptr_t)segments, &object) == 0 && object.dlfo_link_map &&
+        object.dlfo_link_map->l_name[0] == '\0')
+        find_extent(segments, count, object.dlfo_link_map->l_addr);
+}
+
+void module_extent(const struct dl_find_object *object, uintptr_t *ret_start, uintptr_t *ret_end)
+{
+    uintptr_t start = (uintptr_t)object->dlfo_map_start, end = (uintptr_t)object->dlfo_map_end;
+    bool is_program = object->dlfo_link_map && object->dlfo_link_map->l_name[0] == '\0' &&
+                      start >= program.start && end <= program.end && program.start != 0;
+    *ret_start = is_program ? program.start : start;
+    *ret_end = is_program ? program.end : end;
+}
+
+/* --- build-ids ---------------------------------------------------------------------------------
+ */
 
 static void find_in_notes(const unsigned char *note, const unsigned char *end,
                           struct heap_module *module)
@@ -66,7 +129,19 @@ static void find_in_notes(const unsigned char *note, const unsigned char *end,
     }
 }
 
-/* The first segment maps the ELF header, and the notes lie within the first pages. */
+/* Between segments nothing may be mapped. */
+static bool is_mapped(const ElfW(Phdr) * segments, size_t count, const ElfW(Phdr) * part)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (is_load(&segments[i]) && (segments[i].p_flags & PF_R) &&
+            part->p_vaddr >= segments[i].p_vaddr && part->p_memsz <= segments[i].p_filesz &&
+            part->p_vaddr - segments[i].p_vaddr <= segments[i].p_filesz - part->p_memsz)
+            return true;
+    }
+    return false;
+}
+
+/* The first segment maps the ELF header. */
 static void read_build_id(struct heap_module *module)
 {
     const ElfW(Ehdr) *header = elf_header(module->start, module->end);
@@ -81,7 +156,8 @@ static void read_build_id(struct heap_module *module)
     for (unsigned i = 0; i < header->e_phnum; i++) {
         uintptr_t at = module->start + (segments[i].p_vaddr - first);
         if (segments[i].p_type != PT_NOTE || at < module->start ||
-            at + segments[i].p_memsz > module->end)
+            at + segments[i].p_memsz > module->end ||
+            !is_mapped(segments, header->e_phnum, &segments[i]))
             continue;
         find_in_notes((const void *)at, (const unsigned char *)at + segments[i].p_memsz, module);
         if (module->build_id_bytes > 0)
@@ -152,10 +228,7 @@ uint32_t module_intern(uintptr_t start, uintptr_t end, const char *path)
     if (index != 0)
         return index;
     struct heap_module module = {.start = start, .end = end, .process = attach_slot_now()};
-    if (path[0] == '\0')
-        read_own_path(module.path);
-    else
-        copy_path(module.path, path);
+    copy_path(module.path, path[0] == '\0' ? program.path : path);
     read_build_id(&module);
     index = find_shared(&module);
     if (index == 0)

@@ -75,6 +75,8 @@ extern HIDDEN __thread struct thread thread __attribute__((tls_model("initial-ex
 /* The countdown does not cover this object, which `caller` asked for: sample it or draw. */
 HIDDEN void sampler_consider(void *pointer, size_t size_bytes, enum heap_kind kind,
                              const void *caller);
+/* Before the program runs: where the random numbers of its processes begin. */
+HIDDEN void sampler_begin(void);
 /* In the child of a fork: do not go on with the parent's random numbers. */
 HIDDEN void sampler_forked(void);
 
@@ -159,6 +161,13 @@ HIDDEN void unwind_forget(void);
  * understand. Returns false where the tables say nothing about the address. */
 HIDDEN bool cfi_find(const void *eh_frame_hdr, uintptr_t pc, struct rule *rule);
 
+/* Before the program runs: where it is, and its path. */
+HIDDEN void module_find_program(void);
+/* Where a loaded object begins, with its ELF header, and ends. The loader tells it of one segment
+ * where there is room between them. */
+struct dl_find_object;
+HIDDEN void module_extent(const struct dl_find_object *object, uintptr_t *ret_start,
+                          uintptr_t *ret_end);
 /* The module's index in the map, 0 when there is no room. */
 HIDDEN uint32_t module_intern(uintptr_t start, uintptr_t end, const char *path);
 

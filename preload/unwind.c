@@ -94,14 +94,16 @@ static void learn(uintptr_t pc, struct rule *rule)
     struct dl_find_object object;
     *rule = (struct rule){.kind = RULE_FRAME_POINTER, .frame = HEAP_FRAME(0, pc)};
     if (_dl_find_object((void *)pc, &object) == 0) {
-        uintptr_t start = (uintptr_t)object.dlfo_map_start;
+        uintptr_t start, end;
+        module_extent(&object, &start, &end);
         const char *path = object.dlfo_link_map ? object.dlfo_link_map->l_name : "?";
-        uint32_t module = module_intern(start, (uintptr_t)object.dlfo_map_end, path);
+        uint32_t module = module_intern(start, end, path);
         if (!object.dlfo_eh_frame || !cfi_find(object.dlfo_eh_frame, pc, rule))
             rule->kind = RULE_FRAME_POINTER;
         rule->frame = module ? HEAP_FRAME(module, pc - start) : HEAP_FRAME(0, pc);
         uintptr_t here = (uintptr_t)&learn;
-        rule->internal = here >= start && here < (uintptr_t)object.dlfo_map_end;
+        rule->internal =
+            here >= (uintptr_t)object.dlfo_map_start && here < (uintptr_t)object.dlfo_map_end;
     }
     cache_put(pc, rule);
 }

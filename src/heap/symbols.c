@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define FRAMES_MAX 64
+#define PAGE_BYTES 4096
 
 /* An address that was resolved. */
 struct resolved {
@@ -112,13 +113,40 @@ static const char *readable_name(struct heap_symbols *symbols, const char *name)
 
 /* --- modules --------------------------------------------------------------------------------- */
 
+static uint64_t page_end(uint64_t bytes)
+{
+    return (bytes + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1);
+}
+
+/* From the first segment to the end of the last, in whole pages; 0: it has none. */
+static uint64_t mapped_bytes(Dwfl_Module *file)
+{
+    GElf_Addr bias;
+    Elf *elf = dwfl_module_getelf(file, &bias);
+    size_t count = 0;
+    uint64_t first = UINT64_MAX, end = 0;
+    if (!elf || elf_getphdrnum(elf, &count) < 0)
+        return 0;
+    for (size_t i = 0; i < count; i++) {
+        GElf_Phdr segment;
+        if (!gelf_getphdr(elf, (int)i, &segment) || segment.p_type != PT_LOAD)
+            continue;
+        if (segment.p_vaddr < first)
+            first = segment.p_vaddr & ~(uint64_t)(PAGE_BYTES - 1);
+        if (segment.p_vaddr + segment.p_memsz > end)
+            end = segment.p_vaddr + segment.p_memsz;
+    }
+    return end > first ? page_end(end - first) : 0;
+}
+
+/* Of a module without a build-id nothing but its size can be compared. */
 static bool is_recorded_file(Dwfl_Module *file, const struct heap_module *module)
 {
     const unsigned char *bits;
     GElf_Addr at;
     int length = dwfl_module_build_id(file, &bits, &at);
     if (module->build_id_bytes == 0)
-        return true;
+        return mapped_bytes(file) == page_end(module->end - module->start);
     return length == (int)module->build_id_bytes &&
            memcmp(bits, module->build_id, module->build_id_bytes) == 0;
 }

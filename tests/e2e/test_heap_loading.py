@@ -114,3 +114,81 @@ def test_glibc_finds_the_entry_and_musl_passes_it_over(oomlab, tmp_path, place):
         shells = 0 if len(command) == 1 else recorder.header()["attached"] - before - (compiler == "gcc")
         assert (done.returncode, done.stdout, done.stderr) == (0, "ran\n", "")
         assert recorder.header()["attached"] - before - shells == (compiler == "gcc")
+
+
+# --- segments with room between them ----------------------------------------------------------------
+
+GAPS = """
+#include <stdlib.h>
+#include <string.h>
+#define FAR __attribute__((section(".textB"), noinline))
+FAR void *far_keep(void) { return memset(malloc(1 << 16), 1, 1 << 16); }
+void *volatile kept;
+FAR void never_called(void) { abort(); }
+__attribute__((noinline)) void *near_keep(void) { return memset(malloc(1 << 16), 1, 1 << 16); }
+int main(int count, char **words)
+{
+    if (count > 5)
+        never_called();
+    for (;;) {
+        kept = far_keep();
+        kept = near_keep();
+    }
+}
+"""
+LAYOUTS = {
+    "fixed": ["-no-pie", "-Wl,-z,noseparate-code"],
+    "fixed, in separate segments": ["-no-pie", "-Wl,-z,separate-code"],
+    "fixed, without a build-id": ["-no-pie", "-Wl,-z,noseparate-code", "-Wl,--build-id=none"],
+    "anywhere": ["-fPIE", "-pie", "-Wl,-z,noseparate-code"],
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_names_of_a_program_with_room_between_its_segments(oomlab, tmp_path, layout):
+    program = compile_program(tmp_path, GAPS, "-O1", "-g", "-Wl,--section-start=.textB=0x800000", *LAYOUTS[layout])
+    run(oomlab, tmp_path / "run", program)
+    names, heap = functions(oomlab, tmp_path / "run")
+    assert {"far_keep", "near_keep", "main"} <= names and "never_called" not in names
+    for stack in heap["stacks"]:
+        if "far_keep" in [frame["function"] for frame in stack["frames"]]:
+            assert [frame["function"] for frame in stack["frames"][:2]] == ["far_keep", "main"]
+
+
+def test_a_file_that_was_replaced_gives_no_names(oomlab, tmp_path):
+    """Of a program without a build-id, by one with another layout and a build-id."""
+    program = compile_program(tmp_path, GAPS, "-O1", "-g", "-Wl,--build-id=none")
+    run(oomlab, tmp_path / "run", program)
+    assert "far_keep" in functions(oomlab, tmp_path / "run")[0]
+    compile_program(tmp_path, GAPS.replace("int main", "static char room[1 << 20] = {1}; int main").replace(
+        "count > 5", "count > 5 + room[count]"), "-O2", "-g", "-Wl,--build-id=sha1")
+    assert not {"far_keep", "near_keep", "main", "never_called"} & functions(oomlab, tmp_path / "run")[0]
+
+
+# --- another root -----------------------------------------------------------------------------------
+
+CHROOT = """
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+__attribute__((noinline)) void keep(void) { memset(malloc(1 << 16), 1, 1 << 16); }
+int main(int count, char **words)
+{
+    if (chroot(words[1]) || chdir("/"))
+        return 2;
+    for (;;)
+        keep();
+}
+"""
+
+
+def test_a_program_that_changed_its_root_is_known_by_its_path(oomlab, tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("only root can change the root")
+    program = compile_program(tmp_path, CHROOT, "-O0", "-g")
+    (tmp_path / "empty").mkdir()
+    run(oomlab, tmp_path / "run", program, tmp_path / "empty")
+    names, heap = functions(oomlab, tmp_path / "run")
+    assert {"keep", "main"} <= names
+    assert heap["stacks"][0]["frames"][0]["module"] == str(program)
