@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Finds the shared map, and this process's place in it. A forked child has an identity of its own:
  * the kernel wipes the page that holds the slot (MADV_WIPEONFORK), whichever way it was forked, and
- * leaves it alone for vfork(), whose child is in the same memory. */
+ * leaves it alone for vfork(), whose child is in the same memory.
+ *
+ * A program may forbid itself system calls (seccomp) as soon as it runs. So what needs one is done
+ * before; only clone() without fork()'s handlers leaves a process that must ask who it is, and
+ * _exit() one that must find out whether it is vfork()'s child. */
 #include "preload/python_walk.h"
 
 #include <dlfcn.h>
@@ -18,10 +22,11 @@
 #include <unistd.h>
 
 #define PAGE_BYTES 4096U
+#define MAIN_PID   1 /* of a container; what it held when it ended counts in any case */
 
 struct identity {
     uint32_t slot; /* 0: none yet */
-    int32_t pid;
+    int32_t pid;   /* 0: not known yet */
 };
 
 EXPORT void _exit(int status) __attribute__((noreturn));
@@ -30,6 +35,7 @@ EXPORT void _Exit(int status) __attribute__((noreturn));
 enum attachment attachment;
 struct heap_map *map;
 static struct identity *identity;
+static char own_name[sizeof(((struct heap_process *)0)->name)];
 
 uint32_t attach_slot_now(void)
 {
@@ -71,6 +77,37 @@ static void reclaim(void)
     }
 }
 
+/* The C library keeps the own thread's id for the owners of mutexes, and renews it in fork(): no
+ * system call is made. */
+static int32_t own_thread(void)
+{
+    pthread_mutex_t mutex = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+    pthread_mutex_lock(&mutex);
+    int32_t owner = mutex.__data.__owner;
+    pthread_mutex_unlock(&mutex);
+    return owner;
+}
+
+/* A forked child has one thread, whose id is its own. */
+static void on_forked(void)
+{
+    sampler_forked();
+    identity->pid = own_thread();
+}
+
+static int32_t own_pid(void)
+{
+    int32_t pid = __atomic_load_n(&identity->pid, __ATOMIC_RELAXED);
+    return pid != 0 ? pid : (int32_t)syscall(SYS_getpid);
+}
+
+static void find_identity(void)
+{
+    identity->pid = (int32_t)syscall(SYS_getpid);
+    syscall(SYS_prctl, PR_GET_NAME, own_name, 0, 0, 0);
+    own_name[sizeof(own_name) - 1] = '\0';
+}
+
 static uint32_t claim(void)
 {
     for (uint32_t slot = 1; slot <= HEAP_PROCESSES; slot++) {
@@ -78,9 +115,8 @@ static uint32_t claim(void)
             !change_state(slot, HEAP_PROCESS_FREE, HEAP_PROCESS_CLAIMED))
             continue;
         struct heap_process *process = &map->processes[slot];
-        process->pid = (int32_t)syscall(SYS_getpid);
-        syscall(SYS_prctl, PR_GET_NAME, process->name, 0, 0, 0);
-        process->name[sizeof(process->name) - 1] = '\0';
+        process->pid = own_pid();
+        memcpy(process->name, own_name, sizeof(own_name));
         __atomic_store_n(&process->state, HEAP_PROCESS_LIVE, __ATOMIC_RELEASE);
         return slot;
     }
@@ -115,7 +151,7 @@ uint32_t attach_slot(void)
 /* What ran under this pid before has been replaced by us: its memory is gone. */
 static void mark_replaced(void)
 {
-    int32_t pid = (int32_t)syscall(SYS_getpid);
+    int32_t pid = own_pid();
     uint64_t replaced[4] = {0};
     bool any = false;
     for (uint32_t slot = 1; slot <= HEAP_PROCESSES; slot++) {
@@ -193,8 +229,10 @@ __attribute__((constructor)) static void attach(void)
     if (identity) {
         find_allocator();
         module_find_program();
+        sampler_begin();
         python_find();
-        pthread_atfork(NULL, NULL, sampler_forked);
+        find_identity();
+        pthread_atfork(NULL, NULL, on_forked);
         mark_replaced();
         __atomic_fetch_add(&map->header.attached, 1, __ATOMIC_RELAXED);
         uint64_t frames[HEAP_STACK_DEPTH];
@@ -206,12 +244,18 @@ __attribute__((constructor)) static void attach(void)
     errno = saved_errno;
 }
 
-/* In vfork()'s child the slot is the parent's. */
 static void mark_exited(void)
 {
     uint32_t slot = attach_slot_now();
-    if (attachment == ATTACH_ON && slot != 0 && identity->pid == (int32_t)syscall(SYS_getpid))
+    if (attachment == ATTACH_ON && slot != 0 && identity->pid != MAIN_PID)
         change_state(slot, HEAP_PROCESS_LIVE, HEAP_PROCESS_EXITED);
+}
+
+/* In vfork()'s child, which may call nothing else to end, the slot is the parent's. */
+static bool is_owner(void)
+{
+    return attachment == ATTACH_ON && attach_slot_now() != 0 && identity->pid != MAIN_PID &&
+           identity->pid == (int32_t)syscall(SYS_getpid);
 }
 
 __attribute__((destructor)) static void leave(void)
@@ -223,7 +267,8 @@ __attribute__((destructor)) static void leave(void)
 
 void _exit(int status)
 {
-    mark_exited();
+    if (is_owner())
+        mark_exited();
     for (;;)
         real.exit_now(status);
 }

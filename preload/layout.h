@@ -123,7 +123,7 @@ enum heap_process_state {
 struct heap_process {
     uint32_t state; /* enum heap_process_state, written last */
     int32_t pid;    /* as the container sees it */
-    char name[16];  /* as /proc/PID/comm had it when it first took a sample */
+    char name[16];  /* as /proc/PID/comm had it when the program was loaded */
 };
 
 /* Written by the owner before the container runs, except where it says recorder. */

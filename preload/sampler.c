@@ -64,17 +64,15 @@ static void draw(void)
     thread.countdown = (uint64_t)(minus_log(next_uniform()) * (double)thread.rate_bytes);
 }
 
+void sampler_begin(void)
+{
+    syscall(SYS_getrandom, &process_seed, sizeof(process_seed), 1 /* GRND_NONBLOCK */);
+}
+
 /* A counter that all threads of all processes share, so that no two go the same way; never an
  * address, which the next thread gets again. */
 static void seed(void)
 {
-    if (__atomic_load_n(&process_seed, __ATOMIC_RELAXED) == 0) {
-        uint64_t fresh = 0;
-        int saved_errno = errno;
-        syscall(SYS_getrandom, &fresh, sizeof(fresh), 1 /* GRND_NONBLOCK */);
-        errno = saved_errno;
-        __atomic_store_n(&process_seed, fresh | 1, __ATOMIC_RELAXED);
-    }
     uint64_t number = __atomic_fetch_add(&map->header.seeds, 1, __ATOMIC_RELAXED);
     uint64_t state = number * UINT64_C(0xd1342543de82ef95);
     thread.random = process_seed ^ next_random(&state);

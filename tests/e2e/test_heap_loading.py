@@ -165,7 +165,66 @@ def test_a_file_that_was_replaced_gives_no_names(oomlab, tmp_path):
     assert not {"far_keep", "near_keep", "main", "never_called"} & functions(oomlab, tmp_path / "run")[0]
 
 
-# --- another root -----------------------------------------------------------------------------------
+# --- a sandbox that forbids system calls, another root ----------------------------------------------
+
+# What a program needs that allocates and ends, and nothing else: the first other call ends it.
+SANDBOX = """
+#include <seccomp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <dlfcn.h>
+#include <pthread.h>
+static void *kept[256];
+static void keep(void) { for (int i = 0; i < 256; i++) kept[i] = memset(malloc(1 << 16), 1, 1 << 16); }
+static void *run(void *nothing) { keep(); return nothing; }
+int main(int count, char **words)
+{
+    static const int allowed[] = {SCMP_SYS(brk), SCMP_SYS(mmap), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise),
+        SCMP_SYS(mprotect), SCMP_SYS(write), SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(clone), SCMP_SYS(clone3),
+        SCMP_SYS(set_robust_list), SCMP_SYS(rseq), SCMP_SYS(wait4), SCMP_SYS(futex), SCMP_SYS(newfstatat),
+        SCMP_SYS(rt_sigprocmask), SCMP_SYS(sched_getaffinity), SCMP_SYS(openat), SCMP_SYS(read), SCMP_SYS(close),
+        SCMP_SYS(rt_sigaction)};
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
+    for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]); i++)
+        seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
+    if (seccomp_load(filter) < 0)
+        return 2;
+    keep();
+    if (count > 1 && strcmp(words[1], "thread") == 0) {
+        pthread_t thread;
+        if (pthread_create(&thread, NULL, run, NULL) || pthread_join(thread, NULL))
+            return 4;
+    }
+    if (count > 1 && strcmp(words[1], "fork") == 0) {
+        int status;
+        pid_t child = fork();
+        if (child == 0) {
+            keep();
+            exit(7);
+        }
+        if (child < 0 || wait(&status) != child || !WIFEXITED(status) || WEXITSTATUS(status) != 7)
+            return 3;
+    }
+    puts("whole");
+    return 5;
+}
+"""
+
+
+@pytest.mark.parametrize("how", ["alone", "thread", "fork"])
+def test_a_sandbox_that_forbids_other_system_calls(tmp_path, how):
+    if not os.path.exists("/usr/include/seccomp.h"):
+        pytest.skip("libseccomp's headers are not installed")
+    program = compile_program(tmp_path, SANDBOX, "-lseccomp")
+    recorder = Recorder(tmp_path)
+    results = [subprocess.run([program, how], env={**plain_env(), **more}, capture_output=True, text=True, check=False)
+               for more in ({}, recorder.env)]
+    assert [(done.returncode, done.stdout, done.stderr) for done in results] == [(5, "whole\n", "")] * 2
+    assert recorder.header()["taken"] > 200 * (1 if how == "alone" else 2)
+
 
 CHROOT = """
 #define _GNU_SOURCE
