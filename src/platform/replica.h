@@ -87,7 +87,8 @@ void replica_observe(struct replica *replica, const struct observation *observat
                      int64_t committed_ns);
 
 /* Stamp the heap profile of the current lifetime, if there is one; `cycle` as for
- * heap_recording_stamp(). The listener is told when the main process cannot be profiled. */
+ * heap_recording_stamp(). The listener is told when what the main process runs cannot be
+ * profiled. */
 void replica_stamp_heap(struct replica *replica, unsigned cycle);
 
 /* A way into the container that runs now. -ESRCH: none does. */

@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <limits.h>
 
-/* How often it is seen which of its processes are gone. */
+/* How often it is seen which of its processes are gone, and what the main one runs. */
 #define REAP_PERIOD_MS 200
 
 static void tell_unprofiled(const struct replica *replica, const struct error *err)
@@ -19,11 +19,24 @@ static void tell_unprofiled(const struct replica *replica, const struct error *e
         replica->listener.unprofiled(replica->listener.context, err);
 }
 
+/* A shell or an entrypoint that is profiled may have executed a program that cannot be. */
+static void examine_main_process(const struct replica *replica)
+{
+    struct error err;
+    char reason[PATH_MAX + 256];
+    if (heap_process_can_be_profiled(sandbox_pid(replica->sandbox), reason, sizeof(reason)))
+        return;
+    error_set(&err, ENOTSUP, "%s", reason);
+    tell_unprofiled(replica, &err);
+}
+
 static void on_reap_time(uv_timer_t *timer)
 {
     struct replica *replica = timer->data;
-    if (!replica->has_end)
-        heap_recording_reap(replica->heap, sandbox_pid(replica->sandbox));
+    if (replica->has_end)
+        return;
+    heap_recording_reap(replica->heap, sandbox_pid(replica->sandbox));
+    examine_main_process(replica);
 }
 
 void replica_heap_start(struct replica *replica)
@@ -59,17 +72,6 @@ void replica_heap_save(struct replica *replica)
         tell_unprofiled(replica, &err);
     }
     replica_heap_drop(replica);
-}
-
-/* A shell or an entrypoint that is profiled may have executed a program that cannot be. */
-static void examine_main_process(const struct replica *replica)
-{
-    struct error err;
-    char reason[PATH_MAX + 256];
-    if (heap_process_can_be_profiled(sandbox_pid(replica->sandbox), reason, sizeof(reason)))
-        return;
-    error_set(&err, ENOTSUP, "%s", reason);
-    tell_unprofiled(replica, &err);
 }
 
 void replica_stamp_heap(struct replica *replica, unsigned cycle)
