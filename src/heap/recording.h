@@ -20,9 +20,9 @@ struct heap_recording;
 /* The sampling mean for a limit: a 16384th of it, within 4 and 512 KiB. */
 uint64_t heap_default_rate(uint64_t limit_bytes);
 
-/* The entry of LD_PRELOAD that names the recorder: beside the program in the build tree, or where it
- * was installed; guarded by heap_preload_guard(). LD_PRELOAD forbids blanks and colons in its path.
- * -ENOENT with `err` when there is none. */
+/* The entry of LD_PRELOAD that names the recorder: beside the program in the build tree, or where
+ * it was installed; guarded by heap_preload_guard(). LD_PRELOAD forbids blanks and colons in its
+ * path. -ENOENT with `err` when there is none. */
 int heap_library_find(char path[static PATH_MAX], struct error *err);
 
 /* For a container that is set up and held: make the map in its /dev/shm and touch all its pages, so
