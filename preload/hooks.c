@@ -100,21 +100,26 @@ static void *realloc_early(void *pointer, size_t size)
     return moved;
 }
 
-/* Free plus alloc at the new size; when it fails, the object is what it was. */
+/* Free plus alloc at the new size; when it fails, the object is what it was. The old sample goes
+ * last: a large object is copied for long, and the kernel's kill likes to come just then. */
 static __attribute__((noinline)) void *realloc_watched(void *pointer, size_t size,
                                                        const void *caller)
 {
-    struct heap_sample old;
+    struct moving old = {.place = NULL};
     if (real_is_early(pointer))
         return realloc_early(pointer, size);
-    uint32_t slot = attach_slot_now();
-    bool was_sample = attachment == ATTACH_ON && table_take(slot, pointer, &old);
+    bool was_sample = attachment == ATTACH_ON && table_move(attach_slot_now(), pointer, &old);
     void *moved = real.realloc(pointer, size);
-    if (!moved && size != 0 && was_sample)
-        table_add(slot, pointer, &old);
-    else if (was_sample)
-        site_freed(old.site);
-    return moved ? counted(moved, size, caller) : NULL;
+    if (was_sample && !moved && size != 0) {
+        table_stay(&old);
+        return NULL;
+    }
+    if (was_sample)
+        site_freed(old.sample.site);
+    if (moved)
+        counted(moved, size, caller);
+    table_moved(&old);
+    return moved;
 }
 
 void *realloc(void *pointer, size_t size)

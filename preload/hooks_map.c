@@ -86,16 +86,19 @@ void *mremap(void *address, size_t old_length, size_t length, int flags, ...)
     va_start(arguments, flags);
     void *fixed = flags & MREMAP_FIXED ? va_arg(arguments, void *) : NULL;
     va_end(arguments);
-    struct heap_sample sample;
-    bool was_sample = attachment == ATTACH_ON && filter_may_hold(address) &&
-                      table_take(attach_slot_now(), address, &sample);
+    struct moving old = {.place = NULL};
+    if (attachment != ATTACH_ON || !filter_may_hold(address) ||
+        !table_move(attach_slot_now(), address, &old))
+        return real.mremap(address, old_length, length, flags, fixed);
     void *moved = real.mremap(address, old_length, length, flags, fixed);
-    if (was_sample && moved == MAP_FAILED)
-        table_add(attach_slot_now(), address, &sample);
-    else if (was_sample)
-        site_freed(sample.site);
-    if (was_sample && moved != MAP_FAILED && !is_allocator(__builtin_return_address(0)))
+    if (moved == MAP_FAILED) {
+        table_stay(&old);
+        return moved;
+    }
+    site_freed(old.sample.site);
+    if (!is_allocator(__builtin_return_address(0)))
         count(moved, length, __builtin_return_address(0));
+    table_moved(&old);
     return moved;
 }
 

@@ -70,6 +70,9 @@ enum heap_kind {
 #define HEAP_KEY_SLOT(key)      ((uint32_t)((key) >> 48 & 0xff))
 #define HEAP_KEY_ADDRESS(key)   ((key) & ((UINT64_C(1) << 48) - 1))
 #define HEAP_KEY_WRITING        (UINT64_C(1) << 63) /* claimed, not yet complete */
+/* Of an object that is just being resized: it may lie elsewhere or be gone, and whoever resizes it
+ * ends that. Its sample is whole and counts; nobody else finds it by its address. */
+#define HEAP_KEY_MOVING (UINT64_C(1) << 62)
 
 /* What stands under a key: the keys are in an array of their own, a bucket to a cache line. */
 struct heap_sample {

@@ -123,6 +123,19 @@ HIDDEN void filter_remove(const void *pointer);
 HIDDEN bool table_add(uint32_t slot, const void *pointer, const struct heap_sample *content);
 /* Take the sample of an object out, before the object is freed. False: it was none. */
 HIDDEN bool table_take(uint32_t slot, const void *pointer, struct heap_sample *ret_content);
+/* Take a sample out only when what is being done to its object has succeeded: until table_moved()
+ * it counts, so that a kill in between loses nothing, but nobody else finds it. Whoever gets the
+ * address meanwhile has samples of its own there. False: it was none. */
+struct moving {
+    uint64_t *place; /* NULL: nothing moves */
+    uint64_t key;
+    struct heap_sample sample;
+};
+HIDDEN bool table_move(uint32_t slot, const void *pointer, struct moving *ret);
+/* The object is gone from where it was: its sample goes. Does nothing where nothing moves. */
+HIDDEN void table_moved(const struct moving *moving);
+/* It is what and where it was. */
+HIDDEN void table_stay(const struct moving *moving);
 /* Remove all samples of the slots whose bit is set. */
 HIDDEN void table_purge(const uint64_t slots[static 4]);
 

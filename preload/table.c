@@ -98,9 +98,16 @@ bool table_add(uint32_t slot, const void *pointer, const struct heap_sample *con
     return false;
 }
 
-bool table_take(uint32_t slot, const void *pointer, struct heap_sample *ret_content)
+static void released(const void *pointer)
 {
-    uint64_t key = HEAP_KEY(slot, (uintptr_t)pointer);
+    filter_remove(pointer);
+    __atomic_fetch_sub(&map->header.live_samples, 1, __ATOMIC_RELAXED);
+}
+
+/* Change the key of the sample, found by `key`, to `to`. NULL: it was none. */
+static inline __attribute__((always_inline)) uint64_t *change(uint64_t key, uint64_t to,
+                                                              struct heap_sample *ret_content)
+{
     uint32_t home = heap_bucket(key);
     for (unsigned reach = 0; reach < HEAP_BUCKET_REACH; reach++) {
         uint32_t bucket = (home + reach) & (HEAP_BUCKETS - 1);
@@ -109,16 +116,45 @@ bool table_take(uint32_t slot, const void *pointer, struct heap_sample *ret_cont
             if (LOAD(&keys[i]) != key)
                 continue;
             *ret_content = *sample_of(&keys[i]);
-            if (!swap(&keys[i], key, 0))
-                return false;
-            filter_remove(pointer);
-            __atomic_fetch_sub(&map->header.live_samples, 1, __ATOMIC_RELAXED);
-            return true;
+            return swap(&keys[i], key, to) ? &keys[i] : NULL;
         }
         if (LIKELY(!LOAD(&map->overflowed[bucket])))
-            return false;
+            return NULL;
     }
-    return false;
+    return NULL;
+}
+
+bool table_take(uint32_t slot, const void *pointer, struct heap_sample *ret_content)
+{
+    if (!change(HEAP_KEY(slot, (uintptr_t)pointer), 0, ret_content))
+        return false;
+    released(pointer);
+    return true;
+}
+
+bool table_move(uint32_t slot, const void *pointer, struct moving *ret)
+{
+    ret->key = HEAP_KEY(slot, (uintptr_t)pointer);
+    ret->place = change(ret->key, ret->key | HEAP_KEY_MOVING, &ret->sample);
+    return ret->place != NULL;
+}
+
+/* A handler may have forked meanwhile: the child has no part in its parent's sample. */
+static bool is_mine(const struct moving *moving)
+{
+    return moving->place && HEAP_KEY_SLOT(moving->key) == attach_slot_now();
+}
+
+void table_moved(const struct moving *moving)
+{
+    if (is_mine(moving) && swap(moving->place, moving->key | HEAP_KEY_MOVING, 0))
+        released((const void *)HEAP_KEY_ADDRESS(moving->key));
+}
+
+void table_stay(const struct moving *moving)
+{
+    if (is_mine(moving))
+        swap(moving->place, moving->key | HEAP_KEY_MOVING, moving->key);
 }
 
 void table_purge(const uint64_t slots[static 4])

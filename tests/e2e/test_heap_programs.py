@@ -28,12 +28,12 @@ pytestmark = pytest.mark.usefixtures("no_leftovers")
 class Recorder:
     """A map for the recorder, as a container has one; a sample in 4 KiB, to take as many as it can."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, rate=4096):
         for needed in (RECORDER, MAKE_MAP):
             if not needed.exists():
                 pytest.skip(f"{needed.name} was not built: it needs x86-64 and glibc 2.35")
         self.path = Path(directory) / "map"
-        subprocess.run([MAKE_MAP, self.path, "4096"], check=True)
+        subprocess.run([MAKE_MAP, self.path, str(rate)], check=True)
         self.env = {"LD_PRELOAD": str(RECORDER), "OOMLAB_HEAP": str(self.path)}
 
     def header(self):

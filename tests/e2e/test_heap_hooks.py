@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the recorder's functions do where an object changes its place: the map against what the program holds."""
+
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+
+from conftest import TREE
+from test_heap_programs import BUILD, RECORDER, Recorder
+
+CHECK_MAP = BUILD / "tests" / "heap" / "check-heap-map"
+
+pytestmark = pytest.mark.usefixtures("no_leftovers")
+
+
+def compiled(directory, source, *options, compiler="gcc", name=None):
+    program = directory / (name or source.rsplit(".", 1)[0])
+    subprocess.run([compiler, "-O1", "-g", "-fno-builtin", "-o", program, TREE / "tests" / "heap" / source, *options],
+                   check=True)
+    return program
+
+
+def recorded(tmp_path, command, behind=(), rate=4096, status=-signal.SIGKILL, **env):
+    """What the map says after the end, and what the command printed; `behind`: libraries preloaded after the recorder."""
+    recorder = Recorder(tmp_path, rate)
+    env = {**os.environ, **recorder.env, **env, "LD_PRELOAD": ":".join(map(str, (RECORDER, *behind)))}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == status, (done.returncode, done.stdout, done.stderr)
+    found = json.loads(subprocess.run([CHECK_MAP, recorder.path], check=True, capture_output=True, text=True).stdout)
+    assert found["torn"] == found["dropped"] == found["broken_stacks"] == 0, found
+    return found, done.stdout
+
+
+# --- resizing -----------------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def resizing(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("resizing")
+    return compiled(directory, "resized.c"), compiled(directory, "resizing.c", "-shared", "-fPIC", "-ldl")
+
+
+def test_killed_while_an_object_is_copied(tmp_path, resizing):
+    """The old object is held then: nearly all of what a growing buffer's program has."""
+    program, library = resizing
+    found, _ = recorded(tmp_path, [program, "keep"], [library], RESIZING="kill")
+    assert 1000000 <= found["bytes"] < 1050000, found
+
+
+@pytest.mark.parametrize("then, held", [("keep", 4000000), ("free", 3000000)])
+def test_the_old_address_is_used_again_at_once(tmp_path, resizing, then, held):
+    """By an object that is sampled while the old one's sample still counts: neither is lost, none is counted twice."""
+    program, library = resizing
+    found, printed = recorded(tmp_path, [program, then], [library], RESIZING="reuse")
+    assert printed == "again\n"
+    assert held <= found["bytes"] < held + 50000, found
+
+
+def test_resizing_that_fails_leaves_the_sample(tmp_path, resizing):
+    found, _ = recorded(tmp_path, [resizing[0], "fail"])
+    assert 1000000 <= found["bytes"] < 1050000, found
