@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The allocation family, in front of whatever allocator the program uses. The usual way through
  * malloc() is one subtraction, and through free() one bit. */
-#include "preload/recorder.h"
+#include "preload/hooks.h"
 
 #include <errno.h>
 #include <string.h>
@@ -10,33 +10,14 @@ EXPORT void *malloc(size_t size);
 EXPORT void free(void *pointer);
 EXPORT void *calloc(size_t count, size_t size);
 EXPORT void *realloc(void *pointer, size_t size);
+EXPORT void *reallocarray(void *pointer, size_t count, size_t size);
 EXPORT int posix_memalign(void **ret, size_t alignment, size_t size);
 EXPORT void *aligned_alloc(size_t alignment, size_t size);
 EXPORT void *memalign(size_t alignment, size_t size);
 EXPORT void *valloc(size_t size);
 EXPORT void *pvalloc(size_t size);
 
-#define CALLER __builtin_return_address(0)
-
-/* Takes the object from the countdown, in one instruction, which the compiler would make five of.
- * True: it reaches beyond the end. A signal handler that allocates just then finds a countdown that
- * wrapped around and takes its own from that; put_back() makes both good. */
-static inline bool count_down(size_t size)
-{
-    bool beyond;
-    __asm__("subq %2, %0"
-            : "+m"(thread.countdown), "=@ccc"(beyond)
-            : "r"((uint64_t)size)
-            : "memory");
-    return UNLIKELY(beyond);
-}
-
-static inline void put_back(size_t size)
-{
-    thread.countdown += size;
-}
-
-static __attribute__((noinline)) void *consider(void *pointer, size_t size, const void *caller)
+__attribute__((noinline)) void *hooks_consider(void *pointer, size_t size, const void *caller)
 {
     if (pointer)
         sampler_consider(pointer, size, HEAP_KIND_MALLOC, caller);
@@ -49,7 +30,7 @@ static inline void *counted(void *pointer, size_t size, const void *caller)
     if (!count_down(size))
         return pointer;
     put_back(size);
-    return consider(pointer, size, caller);
+    return hooks_consider(pointer, size, caller);
 }
 
 void *malloc(size_t size)
@@ -57,7 +38,7 @@ void *malloc(size_t size)
     if (!count_down(size))
         return real.malloc(size);
     put_back(size);
-    return consider(real.malloc(size), size, CALLER);
+    return hooks_consider(real.malloc(size), size, CALLER);
 }
 
 void *calloc(size_t count, size_t size)
@@ -68,17 +49,22 @@ void *calloc(size_t count, size_t size)
     if (!count_down(bytes))
         return real.calloc(count, size);
     put_back(bytes);
-    return consider(real.calloc(count, size), bytes, CALLER);
+    return hooks_consider(real.calloc(count, size), bytes, CALLER);
+}
+
+void hooks_forget(void *pointer)
+{
+    struct heap_sample sample;
+    if (attachment == ATTACH_ON && table_take(attach_slot_now(), pointer, &sample))
+        site_freed(sample.site);
 }
 
 /* Before the real free: afterwards the address may be another thread's object. */
 static __attribute__((noinline)) void free_watched(void *pointer)
 {
-    struct heap_sample sample;
     if (real_is_early(pointer))
         return;
-    if (attachment == ATTACH_ON && table_take(attach_slot_now(), pointer, &sample))
-        site_freed(sample.site);
+    hooks_forget(pointer);
     real.free(pointer);
 }
 
@@ -122,14 +108,30 @@ static __attribute__((noinline)) void *realloc_watched(void *pointer, size_t siz
     return moved;
 }
 
-void *realloc(void *pointer, size_t size)
+static inline __attribute__((always_inline)) void *resize(void *pointer, size_t size,
+                                                          const void *caller)
 {
     if (filter_may_hold(pointer))
-        return realloc_watched(pointer, size, CALLER);
+        return realloc_watched(pointer, size, caller);
     if (!count_down(size))
         return real.realloc(pointer, size);
     put_back(size);
-    return consider(real.realloc(pointer, size), size, CALLER);
+    return hooks_consider(real.realloc(pointer, size), size, caller);
+}
+
+void *realloc(void *pointer, size_t size)
+{
+    return resize(pointer, size, CALLER);
+}
+
+/* An allocator's own may not come by realloc(). */
+void *reallocarray(void *pointer, size_t count, size_t size)
+{
+    size_t bytes;
+    if (!__builtin_mul_overflow(count, size, &bytes))
+        return resize(pointer, bytes, CALLER);
+    errno = ENOMEM;
+    return NULL;
 }
 
 int posix_memalign(void **ret, size_t alignment, size_t size)

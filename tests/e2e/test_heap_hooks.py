@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +35,13 @@ def recorded(tmp_path, command, behind=(), rate=4096, status=-signal.SIGKILL, **
     return found, done.stdout
 
 
+def without_recorder(command, behind):
+    """The status and what it prints."""
+    env = {**os.environ, "LD_PRELOAD": ":".join(map(str, behind))}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=120)
+    return done.returncode, done.stdout
+
+
 # --- resizing -----------------------------------------------------------------------------------------
 
 @pytest.fixture(scope="module")
@@ -61,3 +69,59 @@ def test_the_old_address_is_used_again_at_once(tmp_path, resizing, then, held):
 def test_resizing_that_fails_leaves_the_sample(tmp_path, resizing):
     found, _ = recorded(tmp_path, [resizing[0], "fail"])
     assert 1000000 <= found["bytes"] < 1050000, found
+
+
+# --- C++'s operators ----------------------------------------------------------------------------------
+
+ALLOCATORS = {"jemalloc": "libjemalloc.so.2", "tcmalloc": "libtcmalloc.so.4", "mimalloc": "libmimalloc.so.2"}
+
+
+def library_of(allocator):
+    """None: the C library's own."""
+    if allocator == "glibc":
+        return None
+    path = Path("/usr/lib/x86_64-linux-gnu") / ALLOCATORS[allocator]
+    if not path.exists():
+        pytest.skip(f"{path.name} is not installed (scripts/deps test)")
+    return path
+
+
+@pytest.fixture(scope="module")
+def operators(tmp_path_factory):
+    """The program, linked with an allocator or with none."""
+    directory = tmp_path_factory.mktemp("operators")
+
+    def build(library):
+        name = f"operators-{library.name if library else 'plain'}"
+        if not (directory / name).exists():
+            links = ["-Wl,--no-as-needed", library] if library else []
+            compiled(directory, "operators.cc", "-std=c++17", "-pthread", *links, compiler="g++", name=name)
+        return directory / name
+    return build
+
+
+HOW = [("glibc", "preloaded"), *((name, how) for name in ALLOCATORS for how in ("preloaded", "linked"))]
+
+
+@pytest.mark.parametrize("allocator, how", HOW)
+def test_every_form_of_new_and_delete(tmp_path, operators, allocator, how):
+    """Every allocation is sampled at this rate: a form that is not seen, or seen twice, or of which a delete is missed, is
+    a twentieth of the truth or more."""
+    library = library_of(allocator)
+    program = operators(library if how == "linked" else None)
+    behind = [library] if library and how == "preloaded" else []
+    found, printed = recorded(tmp_path, [program, "leak"], behind)
+    assert int(printed) <= found["bytes"] < 1.01 * int(printed) + 100000, found
+    assert recorded(tmp_path, [program, "freed"], behind)[0]["bytes"] < 100000
+    # mimalloc's, built as C, cannot throw and aborts.
+    status, printed = without_recorder([program, "failing"], behind)
+    assert (status, printed) == ((-signal.SIGABRT, "") if allocator == "mimalloc" else (-signal.SIGKILL, "1 3 1\n"))
+    assert recorded(tmp_path, [program, "failing"], behind, status=status)[1] == printed
+
+
+def test_a_plugin_in_cxx_of_a_program_in_c(tmp_path):
+    host = compiled(tmp_path, "host.c", "-ldl")
+    plugin = compiled(tmp_path, "plugin.cc", "-shared", "-fPIC", compiler="g++")
+    found, printed = recorded(tmp_path, [host, plugin])
+    assert printed == "1\n"
+    assert 6000000 <= found["bytes"] < 6200000, found
