@@ -22,8 +22,15 @@ static bool is_allocator(const void *caller)
     return (uintptr_t)caller - allocator_start < allocator_end - allocator_start;
 }
 
+static size_t whole_pages(size_t bytes)
+{
+    return (bytes + PAGE_BYTES - 1) & ~(size_t)(PAGE_BYTES - 1);
+}
+
 static void count(void *pointer, size_t length, const void *caller)
 {
+    if (attachment == ATTACH_ON)
+        extents_add((uintptr_t)pointer, whole_pages(length));
     if (length > thread.countdown)
         sampler_consider(pointer, length,
                          python_is_arena(caller, length) ? HEAP_KIND_ARENA : HEAP_KIND_MMAP,
@@ -53,31 +60,130 @@ void *mmap64(void *address, size_t length, int protection, int flags, int fd, of
     return map_counted(address, length, protection, flags, fd, offset, __builtin_return_address(0));
 }
 
-static size_t whole_pages(size_t bytes)
+/* --- what is unmapped or moved, in part or whole -----------------------------------------------
+ */
+
+#define CUTS_MAX 32U /* mappings of one call; of further ones nothing is seen */
+
+/* A counted mapping of which a range goes. */
+struct cut {
+    uintptr_t start;
+    size_t bytes;
+    bool is_extent;
+    struct moving moving; /* its sample, if it is one */
+};
+struct cuts {
+    uintptr_t from, to;
+    unsigned count;
+    struct cut of[CUTS_MAX];
+};
+
+static bool find_sample(uintptr_t start, struct moving *ret)
 {
-    return (bytes + PAGE_BYTES - 1) & ~(size_t)(PAGE_BYTES - 1);
+    const void *pointer = (const void *)start;
+    ret->place = NULL;
+    return filter_may_hold(pointer) && table_move(attach_slot_now(), pointer, ret);
 }
 
-/* What is left of a mapping whose beginning was unmapped lives on under its new address. */
-static bool keep_rest(uint32_t slot, void *address, size_t length, struct heap_sample *sample)
+/* Before the kernel is asked: afterwards the addresses may be another thread's. */
+static void begin_cuts(struct cuts *cuts, void *address, size_t length)
 {
-    if (sample->kind == HEAP_KIND_MALLOC || whole_pages(sample->size_bytes) <= whole_pages(length))
+    cuts->from = (uintptr_t)address;
+    cuts->to = cuts->from + whole_pages(length);
+    cuts->count = 0;
+    if (attachment != ATTACH_ON)
+        return;
+    struct cut *cut = cuts->of;
+    while (cuts->count < CUTS_MAX - 1 &&
+           extents_take(cuts->from, cuts->to, &cut->start, &cut->bytes)) {
+        cut->is_extent = true;
+        if (find_sample(cut->start, &cut->moving) && cut->moving.sample.kind == HEAP_KIND_MALLOC) {
+            table_stay(&cut->moving); /* what was mapped here went unseen */
+            cut->moving.place = NULL;
+        }
+        cuts->count++;
+        cut++;
+    }
+    if (find_sample(cuts->from, &cut->moving)) { /* one that no extent was left for */
+        bool is_mapping = cut->moving.sample.kind != HEAP_KIND_MALLOC;
+        cut->start = cuts->from;
+        cut->bytes = is_mapping ? whole_pages(cut->moving.sample.size_bytes) : 0;
+        cut->is_extent = false;
+        cuts->count++;
+    }
+}
+
+/* A part, or more, of what was sampled has been as likely to be seen as the whole was: the mean
+ * that would have given it that chance keeps the sums unbiased. */
+static struct heap_sample resized(const struct heap_sample *whole, size_t bytes)
+{
+    struct heap_sample part = *whole;
+    double rate = (double)whole->rate_bytes * (double)bytes / (double)whole->size_bytes;
+    part.size_bytes = bytes;
+    part.rate_bytes = rate < 1 ? 1 : (uint64_t)(rate + 0.5);
+    return part;
+}
+
+static bool keep_part(const struct cut *cut, uintptr_t from, uintptr_t to)
+{
+    if (from >= to)
         return false;
-    sample->size_bytes -= whole_pages(length);
-    return table_add(slot, (char *)address + whole_pages(length), sample);
+    if (cut->is_extent)
+        extents_add(from, to - from);
+    if (!cut->moving.place)
+        return false;
+    struct heap_sample part = resized(&cut->moving.sample, to - from);
+    return table_add(attach_slot_now(), (const void *)from, &part);
+}
+
+/* The range is gone: what lies on both sides of it lives on. */
+static void end_cuts(const struct cuts *cuts)
+{
+    for (unsigned i = 0; i < cuts->count; i++) {
+        const struct cut *cut = &cuts->of[i];
+        bool before = keep_part(cut, cut->start, cuts->from);
+        bool after = keep_part(cut, cuts->to, cut->start + cut->bytes);
+        if (cut->moving.place && !before && !after)
+            site_freed(cut->moving.sample.site);
+        table_moved(&cut->moving);
+    }
+}
+
+static void undo_cuts(const struct cuts *cuts)
+{
+    for (unsigned i = 0; i < cuts->count; i++) {
+        if (cuts->of[i].is_extent)
+            extents_add(cuts->of[i].start, cuts->of[i].bytes);
+        table_stay(&cuts->of[i].moving);
+    }
 }
 
 int munmap(void *address, size_t length)
 {
-    struct heap_sample sample;
-    bool was_sample = attachment == ATTACH_ON && filter_may_hold(address) &&
-                      table_take(attach_slot_now(), address, &sample);
+    struct cuts cuts;
+    begin_cuts(&cuts, address, length);
     int r = real.munmap(address, length);
-    if (was_sample && r == 0 && !keep_rest(attach_slot_now(), address, length, &sample))
-        site_freed(sample.site);
-    else if (was_sample && r != 0)
-        table_add(attach_slot_now(), address, &sample);
+    if (r == 0)
+        end_cuts(&cuts);
+    else
+        undo_cuts(&cuts);
     return r;
+}
+
+/* A mapping that is known to be anonymous is considered as a new one, whether it was a sample or
+ * not. One that is known by its sample alone keeps it: the dice cannot be thrown again for those
+ * alone that won. */
+static void count_moved(const struct cuts *cuts, void *moved, size_t length, const void *caller)
+{
+    if (cuts->count == 0)
+        return;
+    const struct cut *cut = &cuts->of[0];
+    if (cut->is_extent) {
+        count(moved, length, caller);
+    } else if (cut->bytes > 0) {
+        struct heap_sample sample = resized(&cut->moving.sample, length);
+        table_add(attach_slot_now(), moved, &sample);
+    }
 }
 
 void *mremap(void *address, size_t old_length, size_t length, int flags, ...)
@@ -86,19 +192,16 @@ void *mremap(void *address, size_t old_length, size_t length, int flags, ...)
     va_start(arguments, flags);
     void *fixed = flags & MREMAP_FIXED ? va_arg(arguments, void *) : NULL;
     va_end(arguments);
-    struct moving old = {.place = NULL};
-    if (attachment != ATTACH_ON || !filter_may_hold(address) ||
-        !table_move(attach_slot_now(), address, &old))
-        return real.mremap(address, old_length, length, flags, fixed);
+    struct cuts cuts;
+    begin_cuts(&cuts, address, old_length);
     void *moved = real.mremap(address, old_length, length, flags, fixed);
     if (moved == MAP_FAILED) {
-        table_stay(&old);
+        undo_cuts(&cuts);
         return moved;
     }
-    site_freed(old.sample.site);
     if (!is_allocator(__builtin_return_address(0)))
-        count(moved, length, __builtin_return_address(0));
-    table_moved(&old);
+        count_moved(&cuts, moved, length, __builtin_return_address(0));
+    end_cuts(&cuts);
     return moved;
 }
 

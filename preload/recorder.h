@@ -139,6 +139,16 @@ HIDDEN void table_stay(const struct moving *moving);
 /* Remove all samples of the slots whose bit is set. */
 HIDDEN void table_purge(const uint64_t slots[static 4]);
 
+/* --- extents.c: where the mappings lie that are counted ----------------------------------------
+ */
+
+/* Whole pages. A mapping that finds no room is not known. */
+HIDDEN void extents_add(uintptr_t start, size_t bytes);
+/* Take out one that has bytes within [from, to). False: there is none. */
+HIDDEN bool extents_take(uintptr_t from, uintptr_t to, uintptr_t *ret_start, size_t *ret_bytes);
+/* In the child of a fork, whose they are not. */
+HIDDEN void extents_forget(void);
+
 /* --- stack.c, unwind.c, cfi.c, module.c: where an allocation came from -------------------------
  */
 

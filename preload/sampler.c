@@ -84,6 +84,7 @@ void sampler_forked(void)
     thread.seeded = false;
     thread.countdown = 0;
     thread.busy = 0;
+    extents_forget();
 }
 
 static unsigned most_level(void)

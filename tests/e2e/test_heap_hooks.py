@@ -125,3 +125,15 @@ def test_a_plugin_in_cxx_of_a_program_in_c(tmp_path):
     found, printed = recorded(tmp_path, [host, plugin])
     assert printed == "1\n"
     assert 6000000 <= found["bytes"] < 6200000, found
+
+
+# --- mappings -----------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("rate", [1024, 16384])
+@pytest.mark.parametrize("what", ["cut", "several", "grown"])
+def test_mappings_in_part(tmp_path, what, rate):
+    """Nearly all sampled, and a part of them: by chance one in 500 million is beyond 6 standard deviations."""
+    found, printed = recorded(tmp_path, [compiled(tmp_path, "mappings.c"), what], rate=rate)
+    spread = 6 * found["variance"] ** 0.5
+    assert abs(found["bytes"] - int(printed)) <= spread + 8192, (found, printed)
+    assert spread < 0.5 * int(printed)

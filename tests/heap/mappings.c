@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mappings cut|several|grown: maps, unmaps in part, resizes, prints the bytes that it holds, and
+ * kills itself. */
+#define _GNU_SOURCE
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define PAGE  4096UL
+#define TIMES 200
+
+static char *map(size_t bytes)
+{
+    char *pointer = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pointer == MAP_FAILED)
+        abort();
+    return pointer;
+}
+
+/* Of ten pages the middle four and the last, of ten more the first two. */
+static size_t cut(void)
+{
+    char *pointer = map(10 * PAGE), *other = map(10 * PAGE);
+    if (munmap(pointer + 3 * PAGE, 4 * PAGE) || munmap(pointer + 9 * PAGE, PAGE) ||
+        munmap(other, 2 * PAGE))
+        abort();
+    return 13 * PAGE;
+}
+
+/* Four mappings side by side; a range from within the first to within the last. */
+static size_t several(void)
+{
+    char *room = map(40 * PAGE);
+    if (munmap(room, 40 * PAGE))
+        abort();
+    for (int i = 0; i < 4; i++) {
+        if (mmap(room + i * 10 * PAGE, 10 * PAGE, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED)
+            abort();
+    }
+    if (munmap(room + 4 * PAGE, 30 * PAGE))
+        abort();
+    return 10 * PAGE;
+}
+
+static size_t grown(void)
+{
+    char *pointer = map(PAGE);
+    for (size_t pages = 2; pages <= 16; pages *= 2) {
+        pointer = mremap(pointer, pages / 2 * PAGE, pages * PAGE, MREMAP_MAYMOVE);
+        if (pointer == MAP_FAILED)
+            abort();
+    }
+    return 16 * PAGE;
+}
+
+int main(int count, char **words)
+{
+    size_t held = 0;
+    for (int i = 0; i < TIMES && count == 2; i++) {
+        if (strcmp(words[1], "cut") == 0)
+            held += cut();
+        else
+            held += strcmp(words[1], "several") == 0 ? several() : grown();
+    }
+    printf("%zu\n", held);
+    fflush(stdout);
+    raise(SIGKILL);
+}
