@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import pytest
 
@@ -430,3 +431,34 @@ def test_children_that_were_killed_hold_nothing(oomlab, tmp_path, how):
     heap = profile(oomlab, tmp_path / "run")
     # One worker's 12 MiB more would be beyond the limit.
     assert 56 << 20 < heap["total_bytes"] < 66 << 20
+
+
+CXX_LEAK = """
+#include <cstdlib>
+#include <cstring>
+extern "C" __attribute__((noinline)) void by_new() { memset(new char[60000], 1, 60000); }
+extern "C" __attribute__((noinline)) void by_malloc() { memset(malloc(60000), 1, 60000); }
+int main()
+{
+    for (unsigned i = 0;; i++)
+        i % 4 == 3 ? by_malloc() : by_new();
+}
+"""
+
+
+def test_new_of_an_allocator_leads(oomlab, tmp_path):
+    """jemalloc's operator new does not call malloc: three quarters of the leak."""
+    library = Path("/usr/lib/x86_64-linux-gnu/libjemalloc.so.2")
+    if not library.exists():
+        pytest.skip("libjemalloc.so.2 is not installed (scripts/deps test)")
+    (tmp_path / "leak.cc").write_text(CXX_LEAK, encoding="utf-8")
+    subprocess.run(["g++", "-O1", "-g", "-fno-builtin", "-o", "leak", "leak.cc", "-Wl,--no-as-needed", library],
+                   cwd=tmp_path, check=True)
+    killed_run(oomlab, tmp_path / "run", [tmp_path / "leak"], "--heap", memory="64Mi")
+    heap = profile(oomlab, tmp_path / "run")
+    first, second = heap["stacks"][:2]
+    # No frame of the recorder's own.
+    assert [frame["function"] for frame in first["frames"]][:2] == ["by_new", "main"]
+    assert "by_malloc" in [frame["function"] for frame in second["frames"]]
+    assert first["bytes"] / (first["bytes"] + second["bytes"]) == pytest.approx(0.75, abs=0.03)
+    assert heap["total_bytes"] > 56 << 20
