@@ -241,6 +241,8 @@ static size_t value_start(const char *text, size_t length, size_t start, size_t 
     if (at >= length)
         return 0;
     *ret_separator = text[at];
+    if (text[at] == ':' && at + 1 < length && text[at + 1] == ':')
+        return 0; /* "internal::Token::Value" names code */
     if (text[at] == '=' || text[at] == ':' || (text[at] == ',' && closed && option))
         return skip_spaces(text, length, at + 1);
     *ret_separator = ' ';

@@ -72,6 +72,8 @@ static const struct {
     {"https://h/x?api_key=abc&mode=y", "https://h/x?api_key=[redacted]&mode=y"},
     {"oom_kill 0 -> 1, exit code 137", NULL},
     {"env MODE: leak -> healthy", NULL},
+    {"v8::internal::Token::Value", NULL}, /* names of C++ */
+    {"Secret::Key::find(Password::Hash)", NULL},
     {"DB_PASSWORD=", NULL},
     {"DB_PASSWORD", NULL},
     {"--password", NULL},
