@@ -119,6 +119,20 @@ int file_replace(int dir_fd, const char *name, const void *data, size_t length, 
     return 0;
 }
 
+/* Nothing of a replacement by rename(2): that would put a file in a device's place. */
+int file_write_output(const char *path, const void *data, size_t length, struct error *err)
+{
+    int fd = strcmp(path, "-") == 0
+                 ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0)
+                 : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0644);
+    if (fd < 0)
+        return error_errno(err, errno, "opening '%s' for writing", path);
+    int r = write_all(fd, data, length);
+    if (close(fd) < 0 && r == 0)
+        r = -errno; /* NFS and quotas tell it only now */
+    return r < 0 ? error_errno(err, -r, "writing '%s'", path) : 0;
+}
+
 static void to_hex(struct sha256_ctx *context, char text[static SHA256_TEXT_MAX])
 {
     uint8_t digest[SHA256_DIGEST_SIZE];

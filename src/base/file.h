@@ -28,6 +28,11 @@ int file_write_text(int dir_fd, const char *name, const char *text);
 /* Create or replace a file atomically (temporary name, fsync, rename), mode 0644. Sets `err`. */
 int file_replace(int dir_fd, const char *name, const void *data, size_t length, struct error *err);
 
+/* Write to the path that a user gave: "-" is standard output; a symbolic link is followed; what is
+ * there already (a device, a FIFO, /dev/stdout) stays what it is, and a regular file is emptied
+ * first. A short write, as to a full device, is an error. Sets `err`. */
+int file_write_output(const char *path, const void *data, size_t length, struct error *err);
+
 /* SHA-256 (FIPS 180-4) as 64 hexadecimal digits. */
 #define SHA256_TEXT_MAX 65
 void sha256_hex(const void *data, size_t length, char text[static SHA256_TEXT_MAX]);

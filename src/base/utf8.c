@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/utf8.h"
 
-#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
 
 size_t utf8_decode(const char *text, uint32_t *ret)
 {
@@ -20,4 +21,41 @@ size_t utf8_decode(const char *text, uint32_t *ret)
         return 0;
     *ret = point;
     return length;
+}
+
+bool utf8_is_harmful(uint32_t point)
+{
+    if (point < 0x20)
+        return point != '\t' && point != '\n';
+    return (point >= 0x7F && point < 0xA0) || point == 0x200E || point == 0x200F ||
+           (point >= 0x2028 && point <= 0x202E) || (point >= 0x2066 && point <= 0x2069) ||
+           point == 0xFEFF || (point & 0xFFFE) == 0xFFFE;
+}
+
+static bool must_escape(const char *at, uint32_t point, bool controls)
+{
+    if (at[0] == '\\')
+        return at[1] == 'x';
+    return controls && (point < 0x20 || utf8_is_harmful(point));
+}
+
+void utf8_escape(const char *text, bool controls, char *out, size_t size)
+{
+    size_t used = 0;
+    for (const char *at = text; *at;) {
+        uint32_t point = 0;
+        size_t length = utf8_decode(at, &point);
+        bool escape = length == 0 || must_escape(at, point, controls);
+        length = length ? length : 1;
+        if (used + (escape ? 4 * length : length) >= size)
+            break;
+        for (size_t i = 0; escape && i < length; i++)
+            used += (size_t)snprintf(out + used, size - used, "\\x%02x", (unsigned char)at[i]);
+        if (!escape) {
+            memcpy(out + used, at, length);
+            used += length;
+        }
+        at += length;
+    }
+    out[used] = '\0';
 }

@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "cli/heap_print.h"
 #include "cli/result.h"
 #include "cli/state.h"
@@ -15,8 +16,8 @@
 #include "store/store.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define TOP_DEFAULT "20"
 
@@ -35,15 +36,17 @@ static void view_cleanup(struct heap_view **view)
     heap_view_free(*view);
 }
 
-static int read_number(const char *option, const char *text, unsigned *ret, struct error *err)
+static int read_number(const char *option, const char *text, unsigned least, unsigned *ret,
+                       struct error *err)
 {
     char *end = NULL;
     if (!text)
         return 0;
     errno = 0;
     unsigned long value = strtoul(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || *end || errno || value > 1000000)
-        return error_usage(err, "--%s: '%s' is not a number from 0 to 1000000", option, text);
+    if (text[0] < '0' || text[0] > '9' || *end || errno || value < least || value > 1000000)
+        return error_usage(err, "--%s: '%s' is not a number from %u to 1000000", option, text,
+                           least);
     *ret = (unsigned)value;
     return 0;
 }
@@ -59,11 +62,11 @@ static int read_options(const struct heap_arguments *arguments, struct options *
     *ret = (struct options){.choice = {.arm = arguments->arm, .by_size = arguments->size}};
     if (arguments->growth && arguments->size)
         return error_usage(err, "--growth and --size are two orders; give one");
-    int r = read_number("lifetime", arguments->lifetime, &ret->choice.lifetime, err);
+    int r = read_number("lifetime", arguments->lifetime, 1, &ret->choice.lifetime, err);
     if (r == 0)
-        r = read_number("since", arguments->since, &ret->choice.since_cycle, err);
+        r = read_number("since", arguments->since, 1, &ret->choice.since_cycle, err);
     if (r == 0)
-        r = read_number("top", arguments->top ? arguments->top : TOP_DEFAULT, &ret->top, err);
+        r = read_number("top", arguments->top ? arguments->top : TOP_DEFAULT, 0, &ret->top, err);
     return r;
 }
 
@@ -79,6 +82,10 @@ static int load(const char *name, const struct heap_choice *choice, struct heap_
         r = heap_view_new(store, run.path, choice, ret, err);
     if (r != 0)
         return r;
+    if ((*ret)->missing_lifetime > 0)
+        log_warning("%s: the profile of lifetime %u is missing, which would tell more; this is "
+                    "lifetime %u",
+                    (*ret)->arm, (*ret)->missing_lifetime, (*ret)->lifetime);
     sqlite3_stmt *row = NULL;
     *ret_end_ns = 0;
     if ((*ret)->ended_ns != 0 &&
@@ -99,7 +106,7 @@ static int write_files(const struct heap_arguments *arguments, const struct heap
         AUTO_BUFFER svg = {0};
         r = heap_flamegraph(view, &svg, err);
         if (r == 0)
-            r = file_replace(AT_FDCWD, arguments->flamegraph, svg.data, svg.length, err);
+            r = file_write_output(arguments->flamegraph, svg.data, svg.length, err);
     }
     return r;
 }
@@ -160,6 +167,11 @@ static int show_difference(const struct invocation *invocation, const struct opt
     return r;
 }
 
+static unsigned is_stdout(const char *path)
+{
+    return path && strcmp(path, "-") == 0;
+}
+
 static int run_heap(const struct invocation *invocation, struct error *err)
 {
     const struct heap_arguments *arguments = invocation->arguments;
@@ -175,6 +187,10 @@ static int run_heap(const struct invocation *invocation, struct error *err)
                                                 : "two runs are compared with --diff");
     if (arguments->diff && (arguments->pprof || arguments->flamegraph || arguments->collapsed))
         return error_usage(err, "--diff goes with neither --pprof, --flamegraph nor --collapsed");
+    unsigned to_stdout = is_stdout(arguments->pprof) + is_stdout(arguments->flamegraph);
+    if (to_stdout > 1 || (to_stdout == 1 && (json || arguments->collapsed)))
+        return error_usage(err, "standard output takes one format: give '-' once, and neither "
+                                "--collapsed nor --format json with it");
     if (json && arguments->collapsed)
         return error_usage(err, "--collapsed is a format of its own; leave --format json out");
     return arguments->diff ? show_difference(invocation, &options, json, err)
@@ -200,10 +216,11 @@ static const struct option_spec OPTIONS[] = {
     {.name = "since", TEXT(since, "CYCLE", "only what was added since that cycle began")},
     {.name = "collapsed", FLAG(collapsed, "print 'outer;inner BYTES' lines for flame graph tools")},
     {.name = "pprof",
-     TEXT(pprof, "FILE", "write a profile for 'go tool pprof', as FILE.pb.gz"),
+     TEXT(pprof, "FILE",
+          "write a profile for 'go tool pprof', as FILE.pb.gz; '-': standard output"),
      .values = "@file"},
     {.name = "flamegraph",
-     TEXT(flamegraph, "FILE", "write a flame graph, as FILE.svg"),
+     TEXT(flamegraph, "FILE", "write a flame graph, as FILE.svg; '-': standard output"),
      .values = "@file"},
     {.name = "diff", FLAG(diff, "compare the profiles of two runs")},
     OPTION_FORMAT(struct heap_arguments),

@@ -2,7 +2,9 @@
 #include "cli/heap_print.h"
 
 #include "base/size.h"
+#include "base/utf8.h"
 #include "heap/json.h"
+#include "heap/runtime.h"
 
 #include <math.h>
 #include <string.h>
@@ -22,15 +24,17 @@ static const char *signed_size(double bytes, bool plus, char text[static SIZE_TE
 static void print_frame(void *context, const struct heap_frame *frame)
 {
     FILE *out = context;
-    char name[512];
+    char name[512], file[512], module[UTF8_ESCAPED_MAX(HEAP_PATH_MAX)];
     heap_frame_name(frame, name, sizeof(name));
     fprintf(out, "      %s%s", name, frame->inlined ? " (inlined)" : "");
-    if (frame->file && frame->line > 0)
-        fprintf(out, "  %s:%d", frame->file, frame->line);
-    else if (frame->file)
-        fprintf(out, "  %s", frame->file);
-    else if (frame->function && frame->module)
-        fprintf(out, "  in %s", frame->module);
+    if (heap_frame_file(frame, false, file, sizeof(file))) {
+        fprintf(out, "  %s", file);
+        if (frame->line > 0)
+            fprintf(out, ":%d", frame->line);
+    } else if (frame->function && frame->module) {
+        utf8_escape(frame->module, true, module, sizeof(module));
+        fprintf(out, "  in %s", module);
+    }
     fputc('\n', out);
 }
 
@@ -42,8 +46,9 @@ static void print_row(const struct heap_view *view, const struct heap_row *row, 
                                        [HEAP_KIND_ARENA] = "arenas"};
     char bytes[SIZE_TEXT_MAX + 2], low[SIZE_TEXT_MAX + 2], high[SIZE_TEXT_MAX + 2];
     fprintf(out, "\n%3zu.  %s", number, signed_size(row->bytes, false, bytes));
-    fprintf(out, " (95 %%: %s to %s)", signed_size(row->low_bytes, false, low),
-            signed_size(row->high_bytes, false, high));
+    if (isfinite(row->low_bytes))
+        fprintf(out, " (95 %%: %s to %s)", signed_size(row->low_bytes, false, low),
+                signed_size(row->high_bytes, false, high));
     if (isfinite(row->share))
         fprintf(out, "  %.1f %% of the container", 100 * row->share);
     fprintf(out, "  %.0f %s\n", row->objects, what[row->kind]);
@@ -96,23 +101,37 @@ static void print_quality(const struct heap_view *view, FILE *out)
         fprintf(out, "; %u torn entries were left out", view->profile->totals->torn);
     fputs(".\n", out);
     print_python(view, out);
-    if (view->total_bytes < 0.5 * view->memory_bytes)
+    const struct heap_runtime *runtime = heap_runtime_find(view->profile);
+    if (runtime)
+        fprintf(out, "%s\n", runtime->advice);
+    else if (heap_view_coverage(view) < 0.5)
         fputs("Less than half of the container's memory came through malloc or mmap of a profiled "
-              "process. A runtime with a heap of its own (Java, Node.js, Go) has its own profiler; "
-              "for Python objects set PYTHONMALLOC=malloc.\n",
+              "process. A runtime with a heap of its own has its own profiler; for Python objects "
+              "set PYTHONMALLOC=malloc.\n",
               out);
+}
+
+static void print_total(const struct heap_view *view, FILE *out)
+{
+    char total[SIZE_TEXT_MAX + 2], memory[SIZE_TEXT_MAX];
+    double coverage = heap_view_coverage(view);
+    fprintf(out, "%s, lifetime %u: ", view->arm, view->lifetime);
+    if (view->since_cycle > 0)
+        fprintf(out, "%s added since cycle %u began", signed_size(view->total_bytes, true, total),
+                view->since_cycle);
+    else
+        fprintf(out, "%s held at the end", signed_size(view->total_bytes, false, total));
+    if (isfinite(coverage))
+        fprintf(out, ", %.0f %% of the container's %s", 100 * coverage,
+                size_format((uint64_t)view->memory_bytes, memory));
+    if (coverage > 1 + HEAP_COVERAGE_CLOSE)
+        fputs(": it was asked for, and not all of it was touched", out);
+    fputs(".\n", out);
 }
 
 void heap_print(const struct heap_view *view, size_t top, FILE *out)
 {
-    char total[SIZE_TEXT_MAX + 2], memory[SIZE_TEXT_MAX];
-    fprintf(out, "%s, lifetime %u: %s held at the end", view->arm, view->lifetime,
-            signed_size(view->total_bytes, false, total));
-    if (isfinite(view->memory_bytes))
-        fprintf(out, ", %.0f %% of the container's %s",
-                100 * view->total_bytes / view->memory_bytes,
-                size_format((uint64_t)view->memory_bytes, memory));
-    fputs(".\n", out);
+    print_total(view, out);
     print_quality(view, out);
     size_t shown = top == 0 || top > view->row_count ? view->row_count : top;
     for (size_t i = 0; i < shown; i++)
@@ -138,8 +157,10 @@ void heap_difference_print(const struct heap_view *before, const struct heap_vie
     for (size_t i = 0; i < count && (top == 0 || i < top); i++) {
         const struct heap_difference *d = &differences[i];
         fprintf(out, "\n%3zu.  %s", i + 1, signed_size(d->after - d->before, true, a));
-        fprintf(out, " (95 %%: +- %s)  %s -> %s\n", signed_size(half_width(d), false, c),
-                signed_size(d->before, false, a), signed_size(d->after, false, b));
+        if (isfinite(d->variance))
+            fprintf(out, " (95 %%: +- %s)", signed_size(half_width(d), false, c));
+        fprintf(out, "  %s -> %s\n", signed_size(d->before, false, a),
+                signed_size(d->after, false, b));
         heap_view_frames(d->of, d->stack, print_frame, out);
     }
 }
@@ -157,11 +178,12 @@ json_t *heap_difference_json(const struct heap_view *before, const struct heap_v
     for (size_t i = 0; i < count && (top == 0 || i < top); i++) {
         const struct heap_difference *d = &differences[i];
         double change = d->after - d->before;
-        json_array_append_new(stacks, json_pack("{s:f, s:f, s:f, s:[f, f], s:o}", "before_bytes",
-                                                d->before, "after_bytes", d->after, "change_bytes",
-                                                change, "ci95_bytes", change - half_width(d),
-                                                change + half_width(d), "frames",
-                                                heap_frames_json(d->of, d->stack)));
+        json_array_append_new(stacks,
+                              json_pack("{s:f, s:f, s:f, s:[o, o], s:o}", "before_bytes", d->before,
+                                        "after_bytes", d->after, "change_bytes", change,
+                                        "ci95_bytes", heap_number_json(change - half_width(d)),
+                                        heap_number_json(change + half_width(d)), "frames",
+                                        heap_frames_json(d->of, d->stack)));
     }
     return json_pack("{s:s, s:o, s:o, s:o}", "schema", "oomlab.heap-diff/1", "before",
                      side_json(before), "after", side_json(after), "stacks", stacks);

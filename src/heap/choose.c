@@ -22,21 +22,37 @@ static int query_failed(struct error *err)
 
 /* Killed for memory, the container held most at that moment: the kernel's own peak without files,
  * or the largest sample. The last sample may be from after the kill, when nothing is left, or from
- * long before it. Otherwise the last sample tells. */
+ * long before it.
+ *
+ * Otherwise the last sample tells that was taken while the process lived and nobody was ending it:
+ * one taken while it was being stopped, or after its end, says what was left of it. Of a stop,
+ * RevisionDeactivating is written just before SIGTERM is sent; of a failed probe, the last
+ * ProbeFailed is. Without either there is only the moment in which the end was noticed: then it is
+ * the larger of the last two samples, since one may have met the address space half taken down. */
 static const char LIFETIMES[] =
-    "SELECT l.id, a.scenario || '/' || a.name, a.name, l.idx, e.ended_ns,"
-    " ifnull(e.cause, '') LIKE 'oom-%',"
-    " CASE WHEN ifnull(e.cause, '') LIKE 'oom-%' THEN"
+    "WITH life AS (SELECT l.id, l.arm_id, l.idx, e.ended_ns, e.peak_bytes,"
+    "  ifnull(e.cause, '') LIKE 'oom-%' AS killed,"
+    "  (SELECT max(v.at_ns) FROM event v WHERE v.arm_id = l.arm_id"
+    "   AND v.at_ns BETWEEN l.started_ns AND e.ended_ns"
+    "   AND ((v.reason = 'RevisionDeactivating' AND e.platform_kill <> 'none'"
+    "     AND instr(l.replica, v.revision) = 1)"
+    "    OR (v.reason = 'ProbeFailed' AND e.platform_kill IN ('liveness', 'startup')))) AS stop_ns"
+    "  FROM lifetime l LEFT JOIN lifetime_end e ON e.lifetime_id = l.id)"
+    " SELECT l.id, a.scenario || '/' || a.name, a.name, l.idx, l.ended_ns, l.killed,"
+    " CASE WHEN l.killed THEN"
     "  (SELECT max(anon_bytes) FROM sample s WHERE s.lifetime_id = l.id)"
-    " ELSE (SELECT anon_bytes FROM sample s WHERE s.lifetime_id = l.id AND anon_bytes IS NOT NULL"
-    "  ORDER BY at_ns DESC LIMIT 1) END,"
-    " CASE WHEN ifnull(e.cause, '') LIKE 'oom-%' THEN e.peak_bytes"
+    " WHEN l.stop_ns IS NOT NULL THEN"
+    "  (SELECT anon_bytes FROM sample s WHERE s.lifetime_id = l.id AND s.at_ns <= l.stop_ns"
+    "   AND anon_bytes IS NOT NULL ORDER BY at_ns DESC LIMIT 1)"
+    " ELSE (SELECT max(anon_bytes) FROM (SELECT anon_bytes FROM sample s"
+    "  WHERE s.lifetime_id = l.id AND s.at_ns <= ifnull(l.ended_ns, s.at_ns)"
+    "  AND anon_bytes > 0 AND ifnull(pids, 1) > 0 ORDER BY at_ns DESC LIMIT 2)) END,"
+    " CASE WHEN l.killed THEN l.peak_bytes"
     " - ifnull((SELECT file_bytes FROM sample s WHERE s.lifetime_id = l.id"
     "  ORDER BY at_ns DESC LIMIT 1), 0) END,"
     " (SELECT max(n) FROM (SELECT count(*) AS n FROM request r WHERE r.arm_id = a.id"
     "  GROUP BY r.cycle))"
-    " FROM lifetime l JOIN arm a ON a.id = l.arm_id"
-    " LEFT JOIN lifetime_end e ON e.lifetime_id = l.id ORDER BY l.id";
+    " FROM life l JOIN arm a ON a.id = l.arm_id ORDER BY l.id";
 
 static bool has_profile(const char *directory, int64_t lifetime_id)
 {
@@ -53,11 +69,14 @@ static double column_real(sqlite3_stmt *row, int column)
 
 static void take_row(sqlite3_stmt *row, struct heap_view *view)
 {
+    view->missing_lifetime = 0;
     view->lifetime_id = sqlite3_column_int64(row, 0);
     snprintf(view->arm, sizeof(view->arm), "%s", (const char *)sqlite3_column_text(row, 1));
     view->lifetime = (unsigned)sqlite3_column_int(row, 3);
     view->ended_ns = sqlite3_column_int64(row, 4);
     view->memory_bytes = fmax(column_real(row, 6), column_real(row, 7));
+    if (!(view->memory_bytes > 0))
+        view->memory_bytes = NAN; /* a figure of nothing is none */
     view->requests_per_cycle = column_real(row, 8);
 }
 
@@ -68,12 +87,18 @@ struct search {
     unsigned profiles;
 };
 
+static bool is_asked_for(const struct heap_choice *choice, sqlite3_stmt *row)
+{
+    const char *full = (const char *)sqlite3_column_text(row, 1);
+    const char *name = (const char *)sqlite3_column_text(row, 2);
+    return !choice->arm || strcmp(choice->arm, full) == 0 || strcmp(choice->arm, name) == 0;
+}
+
 static void consider(struct search *search, sqlite3_stmt *row, struct heap_view *view)
 {
     const struct heap_choice *choice = search->choice;
     const char *full = (const char *)sqlite3_column_text(row, 1);
-    const char *name = (const char *)sqlite3_column_text(row, 2);
-    if (choice->arm && strcmp(choice->arm, full) != 0 && strcmp(choice->arm, name) != 0)
+    if (!is_asked_for(choice, row))
         return;
     if (search->arm[0] == '\0')
         snprintf(search->arm, sizeof(search->arm), "%s", full);
@@ -88,9 +113,36 @@ static void consider(struct search *search, sqlite3_stmt *row, struct heap_view 
     take_row(row, view);
 }
 
-static int nothing_found(const struct search *search, struct error *err)
+/* A lifetime that would be taken after what was found so far, had it a profile. */
+static void note_missing(const struct search *search, sqlite3_stmt *row, struct heap_view *view)
+{
+    bool killed = sqlite3_column_int(row, 5) != 0;
+    if (search->found && search->choice->lifetime == 0 && (killed || !search->killed) &&
+        strcmp(search->arm, (const char *)sqlite3_column_text(row, 1)) == 0)
+        view->missing_lifetime = (unsigned)sqlite3_column_int(row, 3);
+}
+
+/* Why no arm has a profile, as the run said itself; false: it was not asked for one. */
+static bool find_reason(struct store *store, char *reason, size_t size)
+{
+    CLEANUP(statement_cleanup) sqlite3_stmt *row = NULL;
+    struct error ignored;
+    if (store_prepare(store,
+                      "SELECT msg FROM event WHERE reason = '" HEAP_UNPROFILED_EVENT
+                      "' ORDER BY id LIMIT 1",
+                      &row, &ignored) < 0 ||
+        sqlite3_step(row) != SQLITE_ROW)
+        return false;
+    snprintf(reason, size, "%s", (const char *)sqlite3_column_text(row, 0));
+    return true;
+}
+
+static int nothing_found(struct store *store, const struct search *search, struct error *err)
 {
     const struct heap_choice *choice = search->choice;
+    char reason[1024];
+    if (search->profiles == 0 && find_reason(store, reason, sizeof(reason)))
+        return error_usage(err, "the run has no heap profile: %s", reason);
     if (search->profiles == 0)
         return error_usage(err, "the run has no heap profile; record one with 'oomlab run --heap'");
     if (search->arm[0] == '\0')
@@ -108,14 +160,16 @@ int heap_choose(struct store *store, const char *directory, const struct heap_ch
     if (r < 0)
         return r;
     while ((r = sqlite3_step(row)) == SQLITE_ROW) {
-        if (!has_profile(directory, sqlite3_column_int64(row, 0)))
+        if (!has_profile(directory, sqlite3_column_int64(row, 0))) {
+            note_missing(&search, row, view);
             continue;
+        }
         search.profiles++;
         consider(&search, row, view);
     }
     if (r != SQLITE_DONE)
         return query_failed(err);
-    return search.found ? 0 : nothing_found(&search, err);
+    return search.found ? 0 : nothing_found(store, &search, err);
 }
 
 int64_t heap_requests_until(struct store *store, int64_t lifetime_id, int64_t at_ns,

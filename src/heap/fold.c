@@ -54,8 +54,12 @@ int heap_flamegraph(const struct heap_view *view, struct buffer *out, struct err
 {
     AUTO_BUFFER folded = {0};
     char title[256];
-    snprintf(title, sizeof(title), "Memory held at the end: %s, lifetime %u", view->arm,
-             view->lifetime);
+    if (view->since_cycle > 0)
+        snprintf(title, sizeof(title), "Memory added since cycle %u began: %s, lifetime %u",
+                 view->since_cycle, view->arm, view->lifetime);
+    else
+        snprintf(title, sizeof(title), "Memory held at the end: %s, lifetime %u", view->arm,
+                 view->lifetime);
     int r = heap_fold(view, &folded, err);
     if (r < 0)
         return r;

@@ -1,17 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "heap/json.h"
 
-#include <math.h>
+#include "base/cleanup.h"
+#include "base/utf8.h"
+#include "heap/runtime.h"
 
-static json_t *number(double value)
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+json_t *heap_number_json(double value)
 {
     return isfinite(value) ? json_real(value) : json_null();
 }
 
+/* Names are any bytes; JSON is UTF-8. */
 static json_t *text(const char *value)
 {
-    json_t *json = value ? json_string(value) : json_null();
-    return json ? json : json_string("(not UTF-8)");
+    if (!value)
+        return json_null();
+    size_t size = UTF8_ESCAPED_MAX(strlen(value));
+    AUTO_FREE char *escaped = malloc(size);
+    if (!escaped)
+        return json_null();
+    utf8_escape(value, false, escaped, size);
+    return json_string(escaped);
 }
 
 static void add_frame(void *context, const struct heap_frame *frame)
@@ -20,7 +33,8 @@ static void add_frame(void *context, const struct heap_frame *frame)
     char name[512];
     heap_frame_name(frame, name, sizeof(name));
     json_array_append_new(frames,
-                          json_pack("{s:o, s:o, s:o, s:o, s:b, s:s}", "function", text(name),
+                          json_pack("{s:o, s:o, s:o, s:o, s:b, s:s}", "function",
+                                    frame->function ? text(frame->function) : json_string(name),
                                     "file", text(frame->file), "line",
                                     frame->line > 0 ? json_integer(frame->line) : json_null(),
                                     "module", text(frame->module), "inlined", frame->inlined,
@@ -36,12 +50,13 @@ json_t *heap_frames_json(const struct heap_view *view, uint32_t stack)
 
 static json_t *row_json(const struct heap_view *view, const struct heap_row *row)
 {
-    return json_pack("{s:o, s:o, s:[o, o], s:o, s:s, s:{s:o, s:o}, s:o}", "bytes",
-                     number(row->bytes), "objects", number(row->objects), "ci95_bytes",
-                     number(row->low_bytes), number(row->high_bytes), "share", number(row->share),
-                     "kind", heap_kind_name(row->kind), "growth", "bytes_per_cycle",
-                     number(row->bytes_per_cycle), "bytes_per_request",
-                     number(row->bytes_per_request), "frames", heap_frames_json(view, row->stack));
+    return json_pack(
+        "{s:o, s:o, s:[o, o], s:o, s:s, s:{s:o, s:o}, s:o}", "bytes", heap_number_json(row->bytes),
+        "objects", heap_number_json(row->objects), "ci95_bytes", heap_number_json(row->low_bytes),
+        heap_number_json(row->high_bytes), "share", heap_number_json(row->share), "kind",
+        heap_kind_name(row->kind), "growth", "bytes_per_cycle",
+        heap_number_json(row->bytes_per_cycle), "bytes_per_request",
+        heap_number_json(row->bytes_per_request), "frames", heap_frames_json(view, row->stack));
 }
 
 /* Which interpreter ran, and whether its frames could be read. */
@@ -58,17 +73,21 @@ static json_t *python_json(const struct heap_header *header)
 json_t *heap_json(const struct heap_view *view, const char *at, size_t top)
 {
     const struct heap_header *header = &view->profile->map->header;
+    const struct heap_runtime *runtime = heap_runtime_find(view->profile);
     json_t *stacks = json_array();
     for (size_t i = 0; i < view->row_count && (top == 0 || i < top); i++)
         json_array_append_new(stacks, row_json(view, &view->rows[i]));
     uint64_t dropped = header->dropped_table + header->dropped_process;
     return json_pack(
-        "{s:s, s:s, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:f, s:o, s:o}", "schema",
-        "oomlab.heap/1", "arm", view->arm, "lifetime", (json_int_t)view->lifetime, "at", text(at),
-        "rate_bytes", (json_int_t)header->rate_bytes, "dropped", (json_int_t)dropped, "lost_stacks",
-        (json_int_t)header->lost_stacks, "torn", (json_int_t)view->profile->totals->torn, "samples",
+        "{s:s, s:s, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:f, s:o, s:o, s:o, s:o}",
+        "schema", "oomlab.heap/1", "arm", view->arm, "lifetime", (json_int_t)view->lifetime, "at",
+        text(at), "rate_bytes", (json_int_t)header->rate_bytes, "dropped", (json_int_t)dropped,
+        "lost_stacks", (json_int_t)header->lost_stacks, "torn",
+        (json_int_t)view->profile->totals->torn, "samples",
         (json_int_t)view->profile->totals->samples, "coverage",
-        number(view->total_bytes / view->memory_bytes), "memory_bytes", number(view->memory_bytes),
-        "total_bytes", number(view->total_bytes), "arena_bytes", view->arena_bytes, "python",
-        python_json(header), "stacks", stacks);
+        heap_number_json(heap_view_coverage(view)), "memory_bytes",
+        heap_number_json(view->memory_bytes), "total_bytes", heap_number_json(view->total_bytes),
+        "arena_bytes", view->arena_bytes, "python", python_json(header), "since_cycle",
+        view->since_cycle ? json_integer(view->since_cycle) : json_null(), "runtime",
+        runtime ? json_string(runtime->name) : json_null(), "stacks", stacks);
 }

@@ -6,6 +6,8 @@
 #include <jansson.h>
 
 /* A stack's frames, innermost first. NULL on failed allocation. */
+/* null: not known. */
+json_t *heap_number_json(double value);
 json_t *heap_frames_json(const struct heap_view *view, uint32_t stack);
 /* The object of the contract "oomlab.heap/1" (docs/heap.md), at most `top` stacks (0: all). NULL on
  * failed allocation. `at`: the end as a timestamp; NULL: unknown. */

@@ -8,7 +8,7 @@
 
 #define HEAP_KEPT_STACKS  20
 #define HEAP_NAME_MAX     160
-#define HEAP_SENTENCE_MAX 800
+#define HEAP_SENTENCE_MAX 1024
 
 /* Where the reader should look in a stack. Foreign text. */
 struct heap_place {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which stack leads, and how that is said in one sentence. */
 #include "heap/keep.h"
+#include "heap/runtime.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -42,14 +43,83 @@ static bool is_python_library(const char *path)
            contains(path, "/site-packages/") || contains(path, "/dist-packages/");
 }
 
-/* Neither a library of the system nor a header of the compiler. */
+static const char *base_name(const char *path)
+{
+    const char *slash = path ? strrchr(path, '/') : NULL;
+    return slash ? slash + 1 : path;
+}
+
+/* The languages' runtimes and the allocators, wherever they are installed. */
+static bool is_runtime(const char *module)
+{
+    static const char *const names[] = {
+        "ld-linux",    "libasan",     "libc++",    "libc-",       "libc.so",    "libgcc_s.",
+        "libjemalloc", "libjvm.so",   "libm.so",   "libmimalloc", "libpthread", "libpython",
+        "libstdc++.",  "libtcmalloc", "liboomlab", "python3",
+    };
+    const char *name = base_name(module);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (begins(name, names[i]))
+            return true;
+    }
+    return false;
+}
+
+/* The program and what it brings along; not a shared library of the system. Programs live below
+ * /usr/lib, too. */
+static bool is_own_module(const char *module)
+{
+    bool of_system = begins(module, "/usr/lib") || begins(module, "/lib");
+    return module && module[0] != '\0' && !(of_system && contains(base_name(module), ".so")) &&
+           !is_python_library(module) && !is_runtime(module);
+}
+
+/* A header of the compiler's, or Rust's library, compiled into the program. */
+static bool is_library_source(const char *file)
+{
+    return begins(file, "/usr/include/") || begins(file, "/usr/lib") ||
+           begins(file, "/usr/local/include/") || begins(file, "/rustc/");
+}
+
+/* Where the qualified name begins in a demangled function: templates have their result's type in
+ * front of it, "void std::vector<int>::push_back(int const&)". */
+static const char *qualified_name(const char *function)
+{
+    const char *start = function;
+    int depth = 0;
+    for (const char *at = function; *at; at++) {
+        if (begins(at, "operator") || (*at == '(' && depth == 0))
+            break;
+        depth += (*at == '<') - (*at == '>');
+        if (*at == ' ' && depth == 0)
+            start = at + 1;
+    }
+    return start;
+}
+
+/* The libraries' templates are compiled into the program: without debug information only their
+ * names tell. */
+static bool is_library_function(const char *function)
+{
+    static const char *const prefixes[] = {"std::",   "__gnu_cxx::", "operator new", "core::",
+                                           "alloc::", "hashbrown::", "__rust_",      "__rdl_"};
+    const char *name = function ? qualified_name(function) : "";
+    name += strspn(name, "<&"); /* <alloc::vec::Vec<T> as core::clone::Clone>::clone */
+    for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
+        if (begins(name, prefixes[i]))
+            return true;
+    }
+    return false;
+}
+
+/* Of the program itself: its module says so, whether or not there is debug information or a name.
+ */
 static bool is_own(const struct heap_frame *frame)
 {
     if (frame->python)
         return frame->file && !is_python_library(frame->file);
-    return frame->file && !begins(frame->file, "/usr/") && !begins(frame->module, "/usr/lib") &&
-           !begins(frame->module, "/lib") && !is_python_library(frame->module) &&
-           !contains(frame->module, "/libpython3") && !contains(frame->module, "/bin/python3");
+    return is_own_module(frame->module) && !is_library_source(frame->file) &&
+           !is_library_function(frame->function);
 }
 
 static bool has_name(const struct heap_frame *frame)
@@ -76,12 +146,8 @@ static void name_place(const struct frames *frames, struct heap_place *ret)
     }
     *ret = (struct heap_place){.line = 0};
     const struct heap_frame *frame = &frames->frames[own < frames->count ? own : 0];
-    const char *slash = frame->file ? strrchr(frame->file, '/') : NULL;
     heap_frame_name(frame, ret->function, sizeof(ret->function));
-    snprintf(ret->file, sizeof(ret->file), "%s",
-             slash         ? slash + 1
-             : frame->file ? frame->file
-                           : "");
+    heap_frame_file(frame, true, ret->file, sizeof(ret->file));
     ret->line = frame->line;
     size_t caller = find(frames, own + 1, fits);
     if (caller < frames->count)
@@ -177,20 +243,42 @@ static void say_where(const struct heap_view *view, const struct heap_row *row,
              place);
 }
 
+/* Whether the profile is about the memory that the container had: most of it, and no more than it.
+ */
+static bool carries(const struct heap_view *view)
+{
+    double coverage = heap_view_coverage(view);
+    return coverage >= COVERAGE_LEAST && coverage <= 1 + HEAP_COVERAGE_CLOSE;
+}
+
+/* What the share is a share of, where that is not simply the container's memory. */
+static void say_base(const struct heap_view *view, char *text, size_t size)
+{
+    double coverage = heap_view_coverage(view);
+    if (!isfinite(coverage))
+        snprintf(text, size, " that the heap profile saw");
+    else if (coverage < 1 - HEAP_COVERAGE_CLOSE)
+        snprintf(text, size,
+                 " that the heap profile saw, which covers %.0f %% of the container's memory,",
+                 100 * coverage);
+    else if (coverage > 1 + HEAP_COVERAGE_CLOSE)
+        snprintf(text, size,
+                 " that was asked for, %.0f %% of what the container had, so not all of it was "
+                 "touched,",
+                 100 * coverage);
+}
+
 static void say(const struct heap_view *view, const struct heap_row *row, struct heap_leading *ret)
 {
-    double coverage = view->total_bytes / view->memory_bytes;
     const char *what = ret->growth ? "growth" : "memory held at the end";
     char where[PLACE_TEXT_MAX + 128];
-    char seen[80] = "";
+    char base[160] = "";
     say_where(view, row, ret, where, sizeof(where));
-    if (!isfinite(coverage))
-        snprintf(seen, sizeof(seen), " that the heap profile saw");
-    else if (coverage < COVERAGE_LEAST)
-        snprintf(seen, sizeof(seen), " that the heap profile saw, which covers %.0f %% of it,",
-                 100 * coverage);
-    snprintf(ret->sentence, sizeof(ret->sentence), "%.0f %% of the %s%s is %s (%s).",
-             100 * ret->share, what, seen, where, level_name(ret->level));
+    say_base(view, base, sizeof(base));
+    const struct heap_runtime *runtime = heap_runtime_find(view->profile);
+    snprintf(ret->sentence, sizeof(ret->sentence), "%.0f %% of the %s%s is %s (%s).%s%s",
+             100 * ret->share, what, base, where, level_name(ret->level), runtime ? " " : "",
+             runtime ? runtime->advice : "");
 }
 
 bool heap_lead(const struct heap_view *view, bool by_growth, struct heap_leading *ret)
@@ -205,8 +293,8 @@ bool heap_lead(const struct heap_view *view, bool by_growth, struct heap_leading
     heap_place_find(view, row->stack, &ret->place);
     /* What is held was seen by the recorder; that it grows with the requests is a correlation. */
     ret->level = ret->growth ? LEVEL_CORRELATED : LEVEL_OBSERVED;
-    bool covers = view->total_bytes >= COVERAGE_LEAST * view->memory_bytes;
-    if (!covers || row->high_bytes - row->low_bytes > row->bytes || row->kind == HEAP_KIND_ARENA)
+    if (!carries(view) || row->high_bytes - row->low_bytes > row->bytes ||
+        row->kind == HEAP_KIND_ARENA)
         ret->level = LEVEL_INFERRED;
     ret->stack_id = row - view->rows; /* until it is written: its place among the rows */
     say(view, row, ret);

@@ -3,6 +3,7 @@
  * Each row is a sample; each named frame a location of its own, and inlined functions are lines of
  * the location they are inlined into. */
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "heap/fold.h"
 
 #include <errno.h>
@@ -186,6 +187,27 @@ static void put_profile(struct writer *writer, const struct heap_view *view, int
     put_number(&writer->out, PROFILE_DEFAULT_TYPE, put_string(writer, "inuse_space"));
 }
 
+/* As gzip(1) would: 15 bits of window, 16 for gzip's own header. */
+static int compress_gzip(const struct buffer *from, struct buffer *out, struct error *err)
+{
+    z_stream stream = {.next_in = (unsigned char *)from->data, .avail_in = (uInt)from->length};
+    if (deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) !=
+        Z_OK)
+        return error_errno(err, ENOMEM, "compressing the pprof profile");
+    unsigned char block[16384];
+    int r;
+    do {
+        stream.next_out = block;
+        stream.avail_out = sizeof(block);
+        r = deflate(&stream, Z_FINISH);
+        buffer_append(out, block, sizeof(block) - stream.avail_out);
+    } while (r == Z_OK);
+    deflateEnd(&stream);
+    return r == Z_STREAM_END && !out->failed
+               ? 0
+               : error_errno(err, ENOMEM, "compressing the pprof profile");
+}
+
 int heap_pprof_write(const struct heap_view *view, int64_t time_ns, const char *path,
                      struct error *err)
 {
@@ -195,14 +217,10 @@ int heap_pprof_write(const struct heap_view *view, int64_t time_ns, const char *
     if (writer.failed || writer.out.failed) {
         r = error_errno(err, ENOMEM, "making the pprof profile");
     } else {
-        gzFile file = gzopen(path, "wbe");
-        bool written = file && gzwrite(file, writer.out.data, (unsigned)writer.out.length) ==
-                                   (int)writer.out.length;
-        int errnum = errno;
-        if (file && gzclose(file) != Z_OK)
-            written = false;
-        if (!written)
-            r = error_errno(err, errnum ? errnum : EIO, "writing '%s'", path);
+        AUTO_BUFFER compressed = {0};
+        r = compress_gzip(&writer.out, &compressed, err);
+        if (r == 0)
+            r = file_write_output(path, compressed.data, compressed.length, err);
     }
     buffer_done(&writer.out);
     buffer_done(&writer.location_ids);

@@ -14,6 +14,9 @@
 #define FILE_MAX_BYTES (UINT64_C(256) << 20)
 #define READ_BYTES     (1U << 20)
 
+/* The address spaces of all its processes: no map holds more. */
+#define BYTES_MOST ((double)HEAP_PROCESSES * (double)HEAP_SIZE_MOST)
+
 void heap_profile_free(struct heap_profile *profile)
 {
     if (!profile)
@@ -69,7 +72,8 @@ static int take_stamp(struct cursor *cursor, struct heap_profile_stamp *stamp, s
     for (uint32_t i = 0; i < stamp->head.stacks; i++) {
         struct heap_stamped *entry = &stamp->entries[i];
         take(cursor, entry, sizeof(*entry));
-        if (entry->stack >= HEAP_STACKS || !isfinite(entry->bytes) || !isfinite(entry->objects))
+        if (entry->stack >= HEAP_STACKS || !(entry->bytes >= 0 && entry->bytes <= BYTES_MOST) ||
+            !(entry->objects >= 0 && entry->objects <= BYTES_MOST))
             return damaged(err, "a stamp names what is not there");
     }
     qsort(stamp->entries, stamp->head.stacks, sizeof(*stamp->entries), compare_stamped);
@@ -103,11 +107,13 @@ static int take_map(struct cursor *cursor, struct heap_profile *profile, struct 
         return damaged(err, "it is cut off");
     const struct heap_header *header = &profile->map->header;
     if (header->magic != HEAP_MAGIC || header->version != HEAP_VERSION ||
-        header->header_bytes != sizeof(struct heap_map))
+        header->header_bytes != sizeof(struct heap_map) || header->rate_bytes > HEAP_SIZE_MOST)
         return damaged(err, "the map's header is another");
     for (uint32_t i = 0; i <= HEAP_MODULES; i++)
         profile->map->modules[i].path[HEAP_PATH_MAX - 1] = '\0';
     heap_totals_sum(profile->map, profile->totals);
+    if (!(profile->totals->bytes <= BYTES_MOST))
+        return damaged(err, "it holds more than there are addresses");
     return 0;
 }
 
@@ -212,10 +218,22 @@ bool heap_profile_python(const struct heap_profile *profile, uint64_t frame,
     return true;
 }
 
-double heap_profile_stamped_bytes(const struct heap_profile_stamp *stamp, uint32_t stack)
+static const struct heap_stamped *find_stamped(const struct heap_profile_stamp *stamp,
+                                               uint32_t stack)
 {
+    static const struct heap_stamped nothing;
     const struct heap_stamped key = {.stack = stack};
     const struct heap_stamped *found =
         bsearch(&key, stamp->entries, stamp->head.stacks, sizeof(*stamp->entries), compare_stamped);
-    return found ? found->bytes : 0;
+    return found ? found : &nothing;
+}
+
+double heap_profile_stamped_bytes(const struct heap_profile_stamp *stamp, uint32_t stack)
+{
+    return find_stamped(stamp, stack)->bytes;
+}
+
+double heap_profile_stamped_objects(const struct heap_profile_stamp *stamp, uint32_t stack)
+{
+    return find_stamped(stamp, stack)->objects;
 }

@@ -42,3 +42,4 @@ bool heap_profile_python(const struct heap_profile *profile, uint64_t frame,
                          struct heap_python_frame *ret);
 /* Bytes that a stack held at a stamp. */
 double heap_profile_stamped_bytes(const struct heap_profile_stamp *stamp, uint32_t stack);
+double heap_profile_stamped_objects(const struct heap_profile_stamp *stamp, uint32_t stack);

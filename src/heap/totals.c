@@ -8,6 +8,9 @@
 
 #define NORMAL_97_5 1.959963984540054
 
+/* The sampling mean of a place of which nothing stays is at most this. */
+#define SITE_MAX_BYTES (UINT64_C(512) << 10)
+
 double heap_sample_probability(uint64_t size_bytes, uint64_t rate_bytes)
 {
     if (size_bytes == 0 || rate_bytes == 0)
@@ -15,9 +18,7 @@ double heap_sample_probability(uint64_t size_bytes, uint64_t rate_bytes)
     return -expm1(-(double)size_bytes / (double)rate_bytes);
 }
 
-/* Whether what the process holds is there: it lives, or it is the main process, whose end is the
- * moment in question. */
-static bool counts(const struct heap_process *process)
+bool heap_process_counts(const struct heap_process *process)
 {
     uint32_t state = __atomic_load_n(&process->state, __ATOMIC_ACQUIRE);
     return state == HEAP_PROCESS_LIVE ||
@@ -44,6 +45,14 @@ static bool read_sample(const struct heap_map *map, uint32_t index, struct heap_
     *ret_torn = LOAD(&map->keys[index]) != key || LOAD(&from->sequence) != ret->sequence;
     return !*ret_torn;
 #undef LOAD
+}
+
+/* The header's mean only goes up, and places of which nothing stays have up to SITE_MAX_BYTES. */
+static bool is_plausible(const struct heap_map *map, const struct heap_sample *sample)
+{
+    uint64_t rate = __atomic_load_n(&map->header.rate_bytes, __ATOMIC_RELAXED);
+    return sample->size_bytes <= HEAP_SIZE_MOST &&
+           sample->rate_bytes <= (rate > SITE_MAX_BYTES ? rate : SITE_MAX_BYTES);
 }
 
 static void add(struct heap_totals *totals, const struct heap_sample *sample)
@@ -77,7 +86,9 @@ void heap_totals_sum(const struct heap_map *map, struct heap_totals *ret)
             ret->torn += torn;
             continue;
         }
-        if (counts(&map->processes[HEAP_KEY_SLOT(key)]))
+        if (!is_plausible(map, &sample))
+            ret->torn++;
+        else if (heap_process_counts(&map->processes[HEAP_KEY_SLOT(key)]))
             add(ret, &sample);
     }
 }

@@ -17,15 +17,24 @@ struct heap_total {
     uint32_t kinds; /* bit 1 << enum heap_kind */
 };
 
+/* Addresses of a program have 47 bits: no object is larger, no sampling mean of use. */
+#define HEAP_SIZE_MOST (UINT64_C(1) << 47)
+
 struct heap_totals {
     struct heap_total stacks[HEAP_STACKS]; /* by index; 0: the samples whose stack was lost */
     double bytes, objects, variance;
     uint32_t samples, torn;
 };
 
-/* Sum up a map, which may be changing meanwhile: what is torn is left out and counted. Samples of
+/* Sum up a map, which may be changing meanwhile: what is torn is left out and counted. So is what
+ * no recorder writes: objects larger than the address space, or a sampling mean that is neither the
+ * header's nor that of a place where nothing stays. Samples of
  * processes that ended before the main process, or that executed another program, do not count. */
 void heap_totals_sum(const struct heap_map *map, struct heap_totals *ret);
+
+/* Whether what the process holds is there: it lives, or it is the main process, whose end is the
+ * moment in question. */
+bool heap_process_counts(const struct heap_process *process);
 
 /* The probability that an object was sampled, 0 for what cannot be (no size or no rate). */
 double heap_sample_probability(uint64_t size_bytes, uint64_t rate_bytes);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "heap/view.h"
 
+#include "base/buffer.h"
 #include "base/cleanup.h"
+#include "base/utf8.h"
 #include "heap/choose.h"
 #include "heap/growth.h"
 #include "heap/recording.h"
@@ -87,6 +89,35 @@ static const struct heap_profile_stamp *find_cycle(const struct heap_profile *pr
     return NULL;
 }
 
+/* "2, 3 and 4": which cycles began in the lifetime. */
+static void list_cycles(const struct heap_profile *profile, struct buffer *out)
+{
+    size_t begun = 0, said = 0;
+    for (size_t i = 0; i < profile->stamp_count; i++)
+        begun += profile->stamps[i].head.cycle > 0;
+    for (size_t i = 0; i < profile->stamp_count; i++) {
+        if (profile->stamps[i].head.cycle == 0)
+            continue;
+        said++;
+        buffer_printf(out, "%s%u",
+                      said == 1       ? ""
+                      : said == begun ? " and "
+                                      : ", ",
+                      profile->stamps[i].head.cycle);
+    }
+}
+
+static int no_such_cycle(const struct heap_view *view, unsigned cycle, struct error *err)
+{
+    AUTO_BUFFER begun = {0};
+    list_cycles(view->profile, &begun);
+    if (begun.length == 0)
+        return error_usage(err, "%s, lifetime %u: cycle %u did not begin in it, and no other did",
+                           view->arm, view->lifetime, cycle);
+    return error_usage(err, "%s, lifetime %u: cycle %u did not begin in it; %s did", view->arm,
+                       view->lifetime, cycle, buffer_text(&begun));
+}
+
 static void fill_row(const struct heap_view *view, const struct heap_profile_stamp *since,
                      uint32_t stack, struct heap_row *row)
 {
@@ -103,8 +134,10 @@ static void fill_row(const struct heap_view *view, const struct heap_profile_sta
     if (since) {
         double before = heap_profile_stamped_bytes(since, stack);
         row->bytes -= before;
-        row->low_bytes -= before;
-        row->high_bytes -= before;
+        row->objects -= heap_profile_stamped_objects(since, stack);
+        /* The two sums share the samples that lived through, and a stamp keeps no samples: what
+         * the difference varies by is not known. */
+        row->low_bytes = row->high_bytes = NAN;
     }
     row->share = row->bytes / view->memory_bytes;
 }
@@ -117,8 +150,8 @@ static int make_rows(struct store *store, const struct heap_choice *choice, stru
     if (choice->since_cycle > 0) {
         since = find_cycle(view->profile, choice->since_cycle);
         if (!since)
-            return error_usage(err, "%s, lifetime %u: cycle %u did not begin in it", view->arm,
-                               view->lifetime, choice->since_cycle);
+            return no_such_cycle(view, choice->since_cycle, err);
+        view->since_cycle = choice->since_cycle;
     }
     int r = load_moments(store, view, &moments, err);
     if (r < 0)
@@ -141,6 +174,11 @@ static int make_rows(struct store *store, const struct heap_choice *choice, stru
     qsort(view->rows, view->row_count, sizeof(*view->rows),
           choice->by_size ? compare_bytes : compare_growth);
     return 0;
+}
+
+double heap_view_coverage(const struct heap_view *view)
+{
+    return view->since_cycle > 0 ? (double)NAN : view->total_bytes / view->memory_bytes;
 }
 
 int heap_view_new(struct store *store, const char *directory, const struct heap_choice *choice,
@@ -218,25 +256,35 @@ const char *heap_python_version(uint32_t hex, char text[static HEAP_PYTHON_TEXT_
 void heap_frame_name(const struct heap_frame *frame, char *text, size_t size)
 {
     const char *slash = frame->module ? strrchr(frame->module, '/') : NULL;
+    char module[UTF8_ESCAPED_MAX(HEAP_PATH_MAX)] = "";
+    if (frame->module)
+        utf8_escape(slash ? slash + 1 : frame->module, true, module, sizeof(module));
     if (frame->function)
-        snprintf(text, size, "%s", frame->function);
+        utf8_escape(frame->function, true, text, size);
     else if (frame->python)
         snprintf(text, size, "%s", frame->arena ? "[pymalloc arena]" : "[Python code lost]");
     else if (frame->module)
-        snprintf(text, size, "%s+0x%llx", slash ? slash + 1 : frame->module,
-                 (unsigned long long)frame->address);
+        snprintf(text, size, "%s+0x%llx", module, (unsigned long long)frame->address);
     else if (frame->address)
         snprintf(text, size, "0x%llx", (unsigned long long)frame->address);
     else
         snprintf(text, size, "[stack lost]");
 }
 
+bool heap_frame_file(const struct heap_frame *frame, bool base, char *text, size_t size)
+{
+    const char *slash = base && frame->file ? strrchr(frame->file, '/') : NULL;
+    text[0] = '\0';
+    if (frame->file)
+        utf8_escape(slash ? slash + 1 : frame->file, true, text, size);
+    return frame->file;
+}
+
 void heap_frame_label(const struct heap_frame *frame, char *text, size_t size)
 {
-    const char *slash = frame->file ? strrchr(frame->file, '/') : NULL;
+    char file[512];
     heap_frame_name(frame, text, size);
     size_t used = strlen(text);
-    if (frame->python && frame->file)
-        snprintf(text + used, size - used, " (%s:%d)", slash ? slash + 1 : frame->file,
-                 frame->line);
+    if (frame->python && heap_frame_file(frame, true, file, sizeof(file)))
+        snprintf(text + used, size - used, " (%s:%d)", file, frame->line);
 }

@@ -18,8 +18,9 @@ struct heap_choice {
 
 struct heap_row {
     uint32_t stack;
-    double bytes, objects, low_bytes, high_bytes; /* live at the end; the interval is one of 95 % */
-    double share;             /* of the container's memory at the end; NAN unknown */
+    double bytes, objects;        /* live at the end; with since_cycle, more of it than then */
+    double low_bytes, high_bytes; /* an interval of 95 %; NAN unknown: of a difference */
+    double share;                 /* of the container's memory at the end; NAN unknown */
     double bytes_per_request; /* NAN: fewer than two moments with different numbers of requests */
     double bytes_per_cycle;
     enum heap_kind kind; /* of all that it holds; HEAP_KIND_MALLOC where that is of several */
@@ -30,9 +31,11 @@ struct heap_view {
     struct heap_symbols *symbols;
     char arm[160]; /* "leak/trigger" */
     unsigned lifetime;
+    unsigned missing_lifetime; /* one that was to be chosen before this, but has no file; 0: none */
     int64_t lifetime_id;
-    int64_t ended_ns;    /* monotonic; 0: unknown */
-    double memory_bytes; /* anonymous memory of the container at the end; NAN unknown */
+    unsigned since_cycle; /* the rows are what was added since it began; 0: what was held */
+    int64_t ended_ns;     /* monotonic; 0: unknown */
+    double memory_bytes;  /* anonymous memory of the container at the end; NAN unknown */
     double requests_per_cycle;
     double total_bytes, total_objects; /* of the rows */
     double arena_bytes;                /* of those, in arenas of Python's allocator */
@@ -40,9 +43,16 @@ struct heap_view {
     size_t row_count;
 };
 
+/* As near to all of the memory as the two measures agree: the profile counts what was asked for,
+ * the kernel whole pages with the allocator's own headers and what it keeps for reuse. Farther off,
+ * it is said what the share is a share of. */
+#define HEAP_COVERAGE_CLOSE 0.1
+
 /* Load the chosen lifetime's profile from a run's directory. Usage errors say what there is. */
 int heap_view_new(struct store *store, const char *directory, const struct heap_choice *choice,
                   struct heap_view **ret, struct error *err);
+/* How much of the container's memory the profile saw, 0..; NAN: unknown, or not what it says. */
+double heap_view_coverage(const struct heap_view *view);
 void heap_view_free(struct heap_view *view);
 
 /* The named frames of a row, innermost first. Calls `visit` for each; a lost stack gives one frame
@@ -56,7 +66,10 @@ const char *heap_kind_name(enum heap_kind kind);
 #define HEAP_PYTHON_TEXT_MAX 16
 const char *heap_python_version(uint32_t hex, char text[static HEAP_PYTHON_TEXT_MAX]);
 /* What a frame is called where there is room for one text: its function, "module+0x12", "0x7f..",
- * "[pymalloc arena]" or "[stack lost]". Cut to the room. */
+ * "[pymalloc arena]" or "[stack lost]". Cut to the room. Names come from the programs' files, which
+ * anybody may have made: what a terminal would obey is escaped (utf8_escape()). */
 void heap_frame_name(const struct heap_frame *frame, char *text, size_t size);
-/* The same with a Python frame's place: "keep (app.py:42)". */
+/* Its source file, or that one's base name, escaped alike; false: unknown, "". */
+bool heap_frame_file(const struct heap_frame *frame, bool base, char *text, size_t size);
+/* The name with a Python frame's place: "keep (app.py:42)". */
 void heap_frame_label(const struct heap_frame *frame, char *text, size_t size);

@@ -378,6 +378,9 @@ static void end_stop(struct arm_run *run)
     if (reason && !run->lab->options->quiet)
         log_info("  %s/%s  %s", run->scenario->name, arm_kind_name(run->arm->kind), reason);
     platform_forget(run->lab->platform, steal_ptr(&run->revision));
+    const struct event_subject subject = {
+        .store = run->lab->store, .arm_id = run->result.arm_id, .app = run->template.app};
+    remember_failure(run, arm_heap_record(&run->heap, &subject, &err), &err);
     remember_failure(run,
                      arm_rows_ended(run->lab->store, run->result.arm_id,
                                     arm_end_name(run->result.end), reason, &run->states, &err),

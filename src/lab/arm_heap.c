@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/duration.h"
 #include "base/log.h"
+#include "heap/choose.h"
 #include "heap/program.h"
 #include "heap/recording.h"
 #include "sandbox/command.h"
@@ -40,7 +41,16 @@ void arm_heap_tell(struct arm_heap *heap, const char *scenario, const char *arm,
 {
     if (!heap->told)
         log_warning("%s/%s runs without a heap profile: %s", scenario, arm, reason);
+    if (!heap->told)
+        snprintf(heap->reason, sizeof(heap->reason), "%s", reason);
     heap->told = true;
+}
+
+int arm_heap_record(const struct arm_heap *heap, const struct event_subject *arm, struct error *err)
+{
+    return heap->told
+               ? event_add(arm, "Warning", HEAP_UNPROFILED_EVENT, NULL, err, "%s", heap->reason)
+               : 0;
 }
 
 /* The arm's own variable, or oomlab's. */

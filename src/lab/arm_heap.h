@@ -4,14 +4,18 @@
 #pragma once
 
 #include "lab/plan.h"
+#include "platform/events.h"
 #include "platform/platform.h"
 
 #include <limits.h>
 #include <stdbool.h>
 
+#define ARM_HEAP_REASON_MAX 768
+
 struct arm_heap {
     char library[PATH_MAX]; /* the recorder */
     bool told;              /* the reason why there is no profile */
+    char reason[ARM_HEAP_REASON_MAX];
     bool closed;
     uv_timer_t timer;
     struct revision *revision;               /* borrowed */
@@ -32,6 +36,10 @@ const char *arm_heap_prepare(struct arm_heap *heap, const char *scenario,
 /* Say once in an arm that something is not profiled, and why. */
 void arm_heap_tell(struct arm_heap *heap, const char *scenario, const char *arm,
                    const char *reason);
+
+/* Keep that reason, where there is one, as an event of the arm: HEAP_UNPROFILED_EVENT. */
+int arm_heap_record(const struct arm_heap *heap, const struct event_subject *arm,
+                    struct error *err);
 
 /* The traffic of the plan begins at `started_ns` (monotonic): stamp the revision's profile. */
 void arm_heap_schedule(struct arm_heap *heap, struct revision *revision,

@@ -11,22 +11,13 @@
 
 #define REPLACEMENT "\xEF\xBF\xBD"
 
-static bool is_harmful(uint32_t point)
-{
-    if (point < 0x20)
-        return point != '\t' && point != '\n';
-    return (point >= 0x7F && point < 0xA0) || point == 0x200E || point == 0x200F ||
-           (point >= 0x2028 && point <= 0x202E) || (point >= 0x2066 && point <= 0x2069) ||
-           point == 0xFEFF || (point & 0xFFFE) == 0xFFFE;
-}
-
 void text_append_clean(struct buffer *out, const char *text)
 {
     const char *s = text;
     while (*s) {
         uint32_t point = 0;
         size_t length = utf8_decode(s, &point);
-        if (length == 0 || is_harmful(point))
+        if (length == 0 || utf8_is_harmful(point))
             buffer_puts(out, REPLACEMENT);
         else
             buffer_append(out, s, length);

@@ -220,6 +220,57 @@ static void test_sha256(void **state)
     }
 }
 
+static void path_of(const struct directory *directory, const char *name, char path[static 128])
+{
+    snprintf(path, 128, "%s/%s", directory->path, name);
+}
+
+/* What the user names stays what it is: no rename puts a regular file in its place. */
+static void test_output_keeps_what_is_there(void **state)
+{
+    const struct directory *directory = *state;
+    struct error err = {0};
+    struct stat status;
+    char path[128], text[16], name[256];
+    path_of(directory, "plain", path);
+    assert_int_equal(file_write_output(path, "longer", 6, &err), 0);
+    assert_int_equal(file_write_output(path, "new", 3, &err), 0);
+    path_of(directory, "link", path);
+    assert_int_equal(symlinkat("plain", directory->fd, "link"), 0);
+    assert_int_equal(file_write_output(path, "linked", 6, &err), 0);
+    assert_int_equal(fstatat(directory->fd, "link", &status, AT_SYMLINK_NOFOLLOW), 0);
+    assert_true(S_ISLNK(status.st_mode));
+    assert_int_equal(file_read_text(directory->fd, "plain", text, sizeof(text)), 6);
+    assert_string_equal(text, "linked");
+    assert_int_equal(unlinkat(directory->fd, "link", 0), 0);
+    assert_int_equal(mkfifoat(directory->fd, "fifo", 0600), 0);
+    path_of(directory, "fifo", path);
+    AUTO_CLOSE int reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    assert_true(reader >= 0);
+    assert_int_equal(file_write_output(path, "through", 7, &err), 0);
+    assert_int_equal(read(reader, text, sizeof(text)), 7);
+    assert_int_equal(fstatat(directory->fd, "fifo", &status, AT_SYMLINK_NOFOLLOW), 0);
+    assert_true(S_ISFIFO(status.st_mode));
+    assert_int_equal(count_files(directory, name), 2); /* nothing temporary */
+    path_of(directory, "none/file", path);
+    assert_int_equal(file_write_output(path, "x", 1, &err), -ENOENT);
+}
+
+/* Through a link, so that not even a wrong program, run by root, replaces the machine's own. */
+static void test_output_to_a_full_device(void **state)
+{
+    const struct directory *directory = *state;
+    struct error err = {0};
+    struct stat status;
+    char path[128];
+    path_of(directory, "full", path);
+    assert_int_equal(symlinkat("/dev/full", directory->fd, "full"), 0);
+    assert_int_equal(file_write_output(path, "x", 1, &err), -ENOSPC);
+    assert_non_null(strstr(err.text, path));
+    assert_int_equal(stat(path, &status), 0);
+    assert_true(S_ISCHR(status.st_mode));
+}
+
 static void test_sha256_of_a_file(void **state)
 {
     const struct directory *directory = *state;
@@ -244,6 +295,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_read_all, setup, teardown),
         cmocka_unit_test_setup_teardown(test_pread_starts_over, setup, teardown),
         cmocka_unit_test_setup_teardown(test_write_needs_an_existing_file, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_output_keeps_what_is_there, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_output_to_a_full_device, setup, teardown),
         cmocka_unit_test(test_sha256),
         cmocka_unit_test_setup_teardown(test_sha256_of_a_file, setup, teardown),
     };

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "heap/profile.h"
 
+#include "heap/runtime.h"
+
 #include <errno.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -160,6 +163,64 @@ static void test_torn_stacks_and_modules(void **state)
     heap_profile_free(profile);
 }
 
+/* Sizes and means that no recorder writes are torn, not "8.0 EiB held". */
+static void test_implausible_samples(void **state)
+{
+    struct heap_profile *profile = NULL;
+    (void)state;
+    map->header.rate_bytes = 1024;
+    for (uint32_t i = 1; i <= 3; i++) {
+        map->keys[i] = HEAP_KEY(1, 0x1000 * (i + 1));
+        map->samples[i] = map->samples[0];
+    }
+    map->samples[1].size_bytes = UINT64_C(1) << 62;
+    map->samples[2].rate_bytes = UINT64_C(1) << 62;
+    map->samples[3].rate_bytes = 512U << 10; /* a place of which nothing stays */
+    assert_int_equal(parse(ALL_BYTES, &profile), 0);
+    assert_int_equal(profile->totals->torn, 2);
+    assert_int_equal(profile->totals->samples, 2);
+    assert_near(profile->totals->bytes, 2.0 * (1U << 30), 1);
+    heap_profile_free(profile);
+    map->header.rate_bytes = UINT64_MAX;
+    assert_int_equal(parse(ALL_BYTES, &profile), -EINVAL);
+    map->header.rate_bytes = 1024;
+    saved.stamped.bytes = 1e19;
+    assert_int_equal(parse(ALL_BYTES, &profile), -EINVAL);
+    saved.stamped.bytes = -1;
+    assert_int_equal(parse(ALL_BYTES, &profile), -EINVAL);
+}
+
+/* The runtime is that of a process which counts, and a name that only begins alike is another. */
+static void test_runtime(void **state)
+{
+    static const struct {
+        const char *path, *name;
+    } paths[] = {
+        {"/usr/lib/jvm/java-17-openjdk-amd64/lib/server/libjvm.so", "Java"},
+        {"/usr/local/bin/node", "Node.js"},
+        {"/usr/lib/x86_64-linux-gnu/libnode.so.108", "Node.js"},
+        {"/usr/bin/nodetool", NULL},
+        {"/node/app", NULL},
+    };
+    struct heap_profile *profile = NULL;
+    (void)state;
+    map->modules[1].process = 1;
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        snprintf(map->modules[1].path, HEAP_PATH_MAX, "%s", paths[i].path);
+        assert_int_equal(parse(ALL_BYTES, &profile), 0);
+        const struct heap_runtime *runtime = heap_runtime_find(profile);
+        assert_int_equal(runtime != NULL, paths[i].name != NULL);
+        if (runtime)
+            assert_string_equal(runtime->name, paths[i].name);
+        heap_profile_free(profile);
+    }
+    snprintf(map->modules[1].path, HEAP_PATH_MAX, "%s", paths[0].path);
+    map->processes[1].state = HEAP_PROCESS_REPLACED;
+    assert_int_equal(parse(ALL_BYTES, &profile), 0);
+    assert_null(heap_runtime_find(profile));
+    heap_profile_free(profile);
+}
+
 static void put_code(uint32_t index, uint32_t text, uint16_t file_bytes, uint8_t name_bytes)
 {
     map->codes[index] = (struct heap_code){.hash = index,
@@ -206,6 +267,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_cut_off, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_another_version, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_torn_stacks_and_modules, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_implausible_samples, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_runtime, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_python_frames, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
