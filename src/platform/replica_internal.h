@@ -73,7 +73,8 @@ void replica_probes_free(struct replica *replica);
 /* The container is set up and held: make the map of its profile, where one is wanted. Without a map
  * it runs all the same, and the listener is told. */
 void replica_heap_start(struct replica *replica);
-/* Nothing runs in the container any more: keep the profile. */
+/* Keep the profile and end the recording, once: nothing runs in the container any more, or it is
+ * about to be told to stop, and a tidy program would give back what was held until now. */
 void replica_heap_save(struct replica *replica);
 /* Without keeping it. */
 void replica_heap_drop(struct replica *replica);

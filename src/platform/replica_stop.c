@@ -76,6 +76,7 @@ void replica_end_container(struct replica *replica, enum platform_kill reason)
         replica->term = TERM_UNSENT;
         replica->term_blocked = 0;
     }
+    replica_heap_save(replica); /* what a tidy program gives back now was held until now */
     replica->grace_end_ns = clock_monotonic_ns() + replica->template->stop_grace_ns;
     on_grace(&replica->timer);
 }
