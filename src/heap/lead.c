@@ -252,15 +252,20 @@ static bool carries(const struct heap_view *view)
 }
 
 /* What the share is a share of, where that is not simply the container's memory. */
-static void say_base(const struct heap_view *view, char *text, size_t size)
+static void say_base(const struct heap_view *view, const struct heap_leading *leading, char *text,
+                     size_t size)
 {
     double coverage = heap_view_coverage(view);
+    char bound[64] = "";
+    if (!leading->growth)
+        snprintf(bound, sizeof(bound), ", so at least %.0f %% of all of it",
+                 floor(100 * coverage * leading->share));
     if (!isfinite(coverage))
         snprintf(text, size, " that the heap profile saw");
     else if (coverage < 1 - HEAP_COVERAGE_CLOSE)
         snprintf(text, size,
-                 " that the heap profile saw, which covers %.0f %% of the container's memory,",
-                 100 * coverage);
+                 " that the heap profile saw, which covers %.0f %% of the container's memory%s,",
+                 100 * coverage, bound);
     else if (coverage > 1 + HEAP_COVERAGE_CLOSE)
         snprintf(text, size,
                  " that was asked for, %.0f %% of what the container had, so not all of it was "
@@ -272,9 +277,9 @@ static void say(const struct heap_view *view, const struct heap_row *row, struct
 {
     const char *what = ret->growth ? "growth" : "memory held at the end";
     char where[PLACE_TEXT_MAX + 128];
-    char base[160] = "";
+    char base[224] = "";
     say_where(view, row, ret, where, sizeof(where));
-    say_base(view, base, sizeof(base));
+    say_base(view, ret, base, sizeof(base));
     const struct heap_runtime *runtime = heap_runtime_find(view->profile);
     snprintf(ret->sentence, sizeof(ret->sentence), "%.0f %% of the %s%s is %s (%s).%s%s",
              100 * ret->share, what, base, where, level_name(ret->level), runtime ? " " : "",

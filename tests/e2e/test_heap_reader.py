@@ -194,6 +194,60 @@ def test_memory_that_was_not_touched_is_said_to_be(oomlab, tmp_path):
     assert "not all of it was touched" in oomlab("heap", run).stdout
 
 
+def test_memory_that_the_profile_did_not_see_is_said_to_be_there(oomlab, tmp_path):
+    """Anonymous memory without the allocator: the program's own .bss is in no profile."""
+    code = HOLDS.replace("static void *held;", "static void *held; static char fixed[16 << 20];").replace(
+        "memset(held, 1, touched);", "memset(held, 1, touched); memset(fixed, count, sizeof(fixed));")
+    run = tmp_path / "run"
+    heap = stopped(oomlab, run, build(tmp_path, "holds.c", code, "-g", "-fno-builtin-memset"), "24", "0")
+    assert heap["coverage"] == pytest.approx(24 / 40, abs=0.05)
+    leading = result_of(run)["verdict"]["leading_stack"]
+    sentence = re.match(r"(\d+) % of the memory held at the end that the heap profile saw, which covers (\d+) % of the "
+                        r"container's memory, so at least (\d+) % of all of it, is hold at holds.c:\d+, called from main ",
+                        leading["sentence"])
+    assert sentence, leading["sentence"]
+    share, covers, least = map(int, sentence.groups())
+    assert abs(share * covers / 100 - least) <= 2 and leading["level"] == "Observed"
+
+
+# --- runtimes with a heap of their own ------------------------------------------------------------
+
+NODE = "require('http').createServer((q, s) => s.end('ok')).listen(process.env.PORT)"
+JAVA = """
+import java.net.*;
+public class Serve {
+    public static void main(String[] words) throws Exception {
+        ServerSocket server = new ServerSocket(Integer.parseInt(System.getenv("PORT")));
+        while (true) {
+            Socket client = server.accept();
+            client.getInputStream().read(new byte[4096]);
+            client.getOutputStream().write("HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\nConnection: close\\r\\n\\r\\n".getBytes());
+            client.close();
+        }
+    }
+}
+"""
+
+
+@pytest.mark.parametrize("program, option, name, code, tool", [
+    ("node", "", "serve.js", NODE, "--heapsnapshot-near-heap-limit"),
+    ("java", "-XX:+UseSerialGC", "Serve.java", JAVA, "GC.class_histogram"),
+])
+def test_a_runtimes_own_tool_is_pointed_to(oomlab, tmp_path, program, option, name, code, tool):
+    if not shutil.which(program):
+        pytest.skip(f"{program} is not installed")
+    (tmp_path / name).write_text(code, encoding="utf-8")
+    run = tmp_path / "run"
+    words = [word for word in (option, tmp_path / name) if word]
+    done = oomlab("run", "--quiet", "--memory", "400Mi", "--arms", "trigger", "--ready", "tcp", "--rate", "50/s", "--cycles",
+                  "2", "--per-cycle", "10", "--gap", "200ms", "--cooldown", "200ms", "--heap", "--output", run, "--",
+                  program, *words)
+    assert done.returncode in (0, 3), done.stderr
+    assert tool in oomlab("heap", run).stdout and profile(oomlab, run)["runtime"] in ("Java", "Node.js")
+    for report in ("report.md", "report.html"):
+        assert tool in (run / report).read_text(encoding="utf-8").replace("\\", ""), report
+
+
 # --- since a cycle --------------------------------------------------------------------------------
 
 def test_since_is_a_difference(oomlab, tmp_path):
