@@ -36,7 +36,7 @@ static size_t several(void)
     if (munmap(room, 40 * PAGE))
         abort();
     for (int i = 0; i < 4; i++) {
-        if (mmap(room + i * 10 * PAGE, 10 * PAGE, PROT_READ | PROT_WRITE,
+        if (mmap(room + (size_t)i * 10 * PAGE, 10 * PAGE, PROT_READ | PROT_WRITE,
                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED)
             abort();
     }
