@@ -2,11 +2,11 @@
 #include "observe/observer-internal.h"
 
 #include "base/cleanup.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
-#include <signal.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -131,15 +131,10 @@ static int start_thread(struct observer *observer, struct error *err)
     pthread_attr_init(&attributes);
     pthread_attr_setstack(&attributes, (char *)observer->stack + page,
                           observer->stack_bytes - page);
-    /* Signals are the control thread's business. */
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int r = pthread_create(&observer->thread, &attributes, observer_main, observer);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int r = thread_start(&observer->thread, &attributes, observer_main, observer);
     pthread_attr_destroy(&attributes);
-    if (r != 0)
-        return error_errno(err, r, "starting the observer's thread");
+    if (r < 0)
+        return error_errno(err, -r, "starting the observer's thread");
     observer->has_thread = true;
     while (atomic_load(&observer->ready) == 0)
         observer_futex_wait(&observer->ready, 0);

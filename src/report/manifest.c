@@ -4,12 +4,12 @@
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -64,17 +64,11 @@ static void *early_main(void *context)
     return NULL;
 }
 
-/* Signals are for the other threads. */
 static int start_thread(struct manifest_early *early)
 {
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int r = pthread_create(&early->thread, NULL, early_main, early);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int r = thread_start(&early->thread, NULL, early_main, early);
     early->running = r == 0;
-    return -r;
+    return r;
 }
 
 static void early_join(struct manifest_early *early)

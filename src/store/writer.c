@@ -7,10 +7,10 @@
  * callbacks. */
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/thread.h"
 #include "store/internal.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -313,16 +313,10 @@ static int open_descriptors(struct writer *writer, struct error *err)
     return 0;
 }
 
-/* Signals are the control thread's business. */
 static int start_thread(struct writer *writer, struct error *err)
 {
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int r = pthread_create(&writer->thread, NULL, writer_main, writer);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return r == 0 ? 0 : error_errno(err, r, "starting the writer of the evidence");
+    int r = thread_start(&writer->thread, NULL, writer_main, writer);
+    return r == 0 ? 0 : error_errno(err, -r, "starting the writer of the evidence");
 }
 
 int store_writer_start(struct store *store, struct error *err)

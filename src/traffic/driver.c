@@ -4,12 +4,12 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/duration.h"
+#include "base/thread.h"
 #include "traffic/transfer.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -286,13 +286,9 @@ static int open_descriptors(struct traffic *traffic, struct error *err)
 
 static int start_thread(struct traffic *traffic, struct error *err)
 {
-    sigset_t all, before;
-    sigfillset(&all); /* signals are the control thread's */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int r = pthread_create(&traffic->thread, NULL, run, traffic);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (r != 0)
-        return error_errno(err, r, "starting the traffic thread");
+    int r = thread_start(&traffic->thread, NULL, run, traffic);
+    if (r < 0)
+        return error_errno(err, -r, "starting the traffic thread");
     traffic->started = true;
     pthread_setname_np(traffic->thread, "oomlab-traffic");
     return 0;
