@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from axe import axe_source, missing
+from browser import Browser, find_browser
+
 TREE = Path(__file__).resolve().parents[2]
 SERVERS = TREE / "tests" / "e2e" / "servers"
 PYTHON = "/usr/bin/python3"
@@ -17,6 +20,19 @@ PYTHON = "/usr/bin/python3"
 
 def oomlab_binary():
     return os.environ.get("OOMLAB", str(TREE / "build" / "oomlab"))
+
+
+def make_run():
+    """The program that makes synthetic runs; built with the unit tests, beside the binary's build directory."""
+    binary = Path(os.environ.get("OOMLAB", TREE / "build" / "oomlab")).resolve()
+    for folder in [*binary.parents, TREE / "build"]:
+        program = folder / "tests" / "unit" / "report" / "make-run"
+        if program.exists():
+            return program
+    if os.environ.get("OOMLAB_MUST_WORK"):
+        raise FileNotFoundError("make-run was not built")
+    pytest.skip("make-run was not built (no cmocka)")
+    return None
 
 
 class Oomlab:
@@ -89,3 +105,17 @@ def no_leftovers(tmp_path):
     ids = run_ids(tmp_path)
     assert cgroups_of(ids) == set()
     assert mounts() == before
+
+
+@pytest.fixture(scope="module", name="axe")
+def axe_of_npm():
+    return axe_source()
+
+
+@pytest.fixture(scope="module", name="browser")
+def one_browser(tmp_path_factory):
+    if not find_browser():
+        missing("chromium is not installed (Debian package chromium)")
+    browser = Browser(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()

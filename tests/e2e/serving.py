@@ -12,12 +12,13 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import mounts, oomlab_binary
+from conftest import make_run, mounts, oomlab_binary
 
 SUBSCRIPTION = "/subscriptions/sub"
 GROUP = f"{SUBSCRIPTION}/resourceGroups/rg"
 APPS = f"{GROUP}/providers/Microsoft.App/containerApps"
 ENVIRONMENT = f"{GROUP}/providers/Microsoft.App/managedEnvironments/env"
+FINISHED_RUN = "20261127-101010-lab-ab12"
 VERSION = "api-version=2022-10-01"
 BUSYBOX = Path("/bin/busybox")
 WAIT = "trap 'exit 0' TERM; while :; do sleep 1 & wait; done"  # for busybox's sh
@@ -162,3 +163,15 @@ def serve_images(directory):
     if server.process.poll() is None:
         server.stop()
     assert mounts() == before
+
+
+def serve_beside_a_run(place):
+    """Started and prepared, on TCP, with a finished run in its user's state; `runs` is the directory of those."""
+    run = place / "state" / "oomlab" / "runs" / FINISHED_RUN
+    run.mkdir(parents=True)
+    subprocess.run([make_run(), "lab", run], check=True, capture_output=True)
+    server = Serve(place / "serve", "--tcp", "--allow-any-size", prefix=("env", f"XDG_STATE_HOME={place / 'state'}"))
+    server.runs = run.parent
+    server.start()
+    server.prepare()
+    return server

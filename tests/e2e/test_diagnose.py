@@ -3,7 +3,6 @@
 no other death called OOM, and every statement within what its source row can prove."""
 
 import json
-import os
 import sqlite3
 import subprocess
 

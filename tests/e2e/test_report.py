@@ -13,6 +13,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from conftest import make_run
+
 TREE = Path(__file__).resolve().parents[2]
 SCHEMA = json.loads((TREE / "docs" / "result.schema.json").read_text(encoding="utf-8"))
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
@@ -20,19 +22,6 @@ EVENT_FIELDS = ["TimeStamp", "Type", "ContainerAppName", "RevisionName", "Replic
                 "EventSource", "Count"]
 KINDS = ["lab", "service", "interrupted", "empty", "hostile", "dense"]
 VOID = {"meta", "br", "img", "link", "input", "hr"}
-
-
-def make_run():
-    """The program that makes synthetic runs; built with the unit tests, beside the binary's build directory."""
-    binary = Path(os.environ.get("OOMLAB", TREE / "build" / "oomlab")).resolve()
-    for folder in [*binary.parents, TREE / "build"]:
-        program = folder / "tests" / "unit" / "report" / "make-run"
-        if program.exists():
-            return program
-    if os.environ.get("OOMLAB_MUST_WORK"):
-        raise FileNotFoundError("make-run was not built")
-    pytest.skip("make-run was not built (no cmocka)")
-    return None
 
 
 @pytest.fixture(scope="module", params=KINDS)

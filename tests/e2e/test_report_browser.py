@@ -8,25 +8,11 @@ import subprocess
 
 import pytest
 
-from axe import axe_source, keep_picture, missing, violations
-from browser import Browser, find_browser
-from test_report import KINDS, make_run
+from axe import keep_picture, violations
+from conftest import make_run
+from test_report import KINDS
 
 WIDTHS = (360, 1280, 1600)
-
-
-@pytest.fixture(scope="module", name="axe")
-def axe_of_npm():
-    return axe_source()
-
-
-@pytest.fixture(scope="module", name="browser")
-def one_browser(tmp_path_factory):
-    if not find_browser():
-        missing("chromium is not installed (Debian package chromium)")
-    browser = Browser(tmp_path_factory.mktemp("profile"))
-    yield browser
-    browser.close()
 
 
 @pytest.fixture(scope="module", params=KINDS, name="report")

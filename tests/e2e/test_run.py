@@ -9,13 +9,12 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from conftest import PYTHON, SERVERS, oomlab_binary
+from conftest import PYTHON, SERVERS
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 

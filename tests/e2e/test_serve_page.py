@@ -3,46 +3,22 @@
 it, by keyboard too, and what it never does. Its pictures stay in the build directory under screenshots/."""
 
 import json
-import subprocess
 
 import pytest
 
-from axe import axe_source, keep_picture, missing, violations
-from browser import Browser, find_browser
-from serving import APPS, GROUP, Serve, app_body, free_port, until
-from test_report import make_run
+from axe import keep_picture, violations
+from serving import APPS, GROUP, Serve, app_body, free_port, serve_beside_a_run, until
 
-RUN = "20261127-101010-lab-ab12"
 SECRET = "hunter22-not-shown"
 MARKUP = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 WIDTHS = (360, 1024, 1600)
 CHATTY = ["/bin/sh", "-c", "trap 'exit 0' TERM; echo 'first & <b>bold</b>' \"$MARKUP\"; echo oops >&2; while :; do sleep 1 & wait; done"]
 
 
-@pytest.fixture(scope="module", name="axe")
-def axe_of_npm():
-    return axe_source()
-
-
-@pytest.fixture(scope="module", name="browser")
-def one_browser(tmp_path_factory):
-    if not find_browser():
-        missing("chromium is not installed (Debian package chromium)")
-    browser = Browser(tmp_path_factory.mktemp("profile"))
-    yield browser
-    browser.close()
-
-
 @pytest.fixture(scope="module", name="serve")
 def serve_with_apps(tmp_path_factory):
     """One app that is killed again and again, one that talks, and a finished run."""
-    place = tmp_path_factory.mktemp("page")
-    run = place / "state" / "oomlab" / "runs" / RUN
-    run.mkdir(parents=True)
-    subprocess.run([make_run(), "lab", run], check=True, capture_output=True)
-    server = Serve(place / "serve", "--tcp", "--allow-any-size", prefix=("env", f"XDG_STATE_HOME={place / 'state'}"))
-    server.start()
-    server.prepare()
+    server = serve_beside_a_run(tmp_path_factory.mktemp("page"))
     env = [("MODE", "hard-oom"), ("DB_PASSWORD", SECRET)]
     assert server.ask("PUT", f"{APPS}/leaky", app_body(image="builtin/leaky", port=free_port(), env=env))[0] == 201
     env = [("API_TOKEN", SECRET), ("MARKUP", MARKUP)]

@@ -6,29 +6,19 @@ import json
 import os
 import re
 import socket
-import subprocess
 
 import pytest
 
-from serving import APPS, Serve, app_body, until
-from test_report import make_run
+from serving import APPS, FINISHED_RUN as RUN, Serve, app_body, serve_beside_a_run, until
 
 SLEEP = ["/bin/sleep", "1000"]
-RUN = "20261127-101010-lab-ab12"
 OPEN = ("/", "/web/main.js", "/web/page.css", "/web/library.js")
 CLOSED = ("/oomlab/stream", "/oomlab/runs", f"/oomlab/runs/{RUN}/report.html", "/healthz")
 
 
 @pytest.fixture(scope="module", name="serve")
 def serve_with_runs(tmp_path_factory):
-    place = tmp_path_factory.mktemp("stream")
-    run = place / "state" / "oomlab" / "runs" / RUN
-    run.mkdir(parents=True)
-    subprocess.run([make_run(), "lab", run], check=True, capture_output=True)
-    server = Serve(place / "serve", "--tcp", "--allow-any-size", prefix=("env", f"XDG_STATE_HOME={place / 'state'}"))
-    server.runs = run.parent
-    server.start()
-    server.prepare()
+    server = serve_beside_a_run(tmp_path_factory.mktemp("stream"))
     yield server
     server.stop()
 
