@@ -22,7 +22,6 @@
 #include <unistd.h>
 
 #define PAGE_BYTES 4096U
-#define MAIN_PID   1 /* of a container; what it held when it ended counts in any case */
 
 struct identity {
     uint32_t slot; /* 0: none yet */
@@ -247,14 +246,14 @@ __attribute__((constructor)) static void attach(void)
 static void mark_exited(void)
 {
     uint32_t slot = attach_slot_now();
-    if (attachment == ATTACH_ON && slot != 0 && identity->pid != MAIN_PID)
+    if (attachment == ATTACH_ON && slot != 0 && identity->pid != HEAP_MAIN_PID)
         change_state(slot, HEAP_PROCESS_LIVE, HEAP_PROCESS_EXITED);
 }
 
 /* In vfork()'s child, which may call nothing else to end, the slot is the parent's. */
 static bool is_owner(void)
 {
-    return attachment == ATTACH_ON && attach_slot_now() != 0 && identity->pid != MAIN_PID &&
+    return attachment == ATTACH_ON && attach_slot_now() != 0 && identity->pid != HEAP_MAIN_PID &&
            identity->pid == (int32_t)syscall(SYS_getpid);
 }
 

@@ -25,6 +25,7 @@
 #define HEAP_FILE_PATH "/dev/shm/" HEAP_FILE_NAME
 #define HEAP_VARIABLE  "OOMLAB_HEAP" /* the variable that names it */
 
+#define HEAP_MAIN_PID      1    /* a container's main process, in its own pid namespace */
 #define HEAP_PROCESSES     255U /* slots 1..255 */
 #define HEAP_MODULES       1024U
 #define HEAP_PATH_MAX      216U
@@ -142,12 +143,12 @@ struct heap_header {
     uint64_t samples_taken;    /* since the start */
     uint64_t samples_replaced; /* an object was found at an address whose sample was still there:
                                   its end was not seen */
-    uint64_t dropped_table;    /* no room in the sample's buckets */
-    uint64_t dropped_process;  /* no slot was free for the process */
-    uint64_t lost_stacks;      /* samples whose stack found no room: stack 0 */
-    uint64_t rate_raised;      /* how often the mean was doubled because the table filled up */
-    uint64_t live_samples;     /* about: for that decision */
-    uint32_t frames_used;      /* may exceed HEAP_FRAMES when it is full */
+    uint64_t dropped_table; /* no room in the sample's buckets, or its bit was just being cleared */
+    uint64_t dropped_process; /* no slot was free for the process */
+    uint64_t lost_stacks;     /* samples whose stack found no room: stack 0 */
+    uint64_t rate_raised;     /* how often the mean was doubled because the table filled up */
+    uint64_t live_samples;    /* about: for that decision */
+    uint32_t frames_used;     /* may exceed HEAP_FRAMES when it is full */
     uint32_t stacks_used;
     uint32_t modules_used;
     uint32_t attached;       /* processes that mapped it, executed programs counted again */

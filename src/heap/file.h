@@ -9,9 +9,6 @@
 #define HEAP_STAMPS_MAX  256U
 #define HEAP_STAMPED_MAX HEAP_STACKS
 
-/* The main process of a container, in its own pid namespace. */
-#define HEAP_MAIN_PID 1
-
 struct heap_saved_header {
     uint64_t magic;
     uint32_t map_bytes;

@@ -9,10 +9,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -201,12 +203,17 @@ static bool is_gone(int proc_fd, int32_t pid)
     return name_end && name_end[1] == ' ' && strchr("ZXx", name_end[2]) != NULL;
 }
 
-/* The main process's own view: the pids in the map are those of its namespace. */
+/* The main process's own view: the pids in the map are those of its namespace. Where it lies is up
+ * to the container, which may have put FIFOs there: only the kernel's own will do. */
 static int open_proc(pid_t main_pid)
 {
     char path[64];
+    struct statfs kind;
     snprintf(path, sizeof(path), "/proc/%d/root/proc", (int)main_pid);
-    return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    AUTO_CLOSE int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fstatfs(fd, &kind) < 0 || kind.f_type != PROC_SUPER_MAGIC)
+        return -1;
+    return steal_fd(&fd);
 }
 
 /* Twice in a row, with the main process alive both times: when the kernel kills all processes at

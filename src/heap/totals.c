@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "heap/totals.h"
 
-#include "heap/file.h"
-
 #include <math.h>
 #include <string.h>
 

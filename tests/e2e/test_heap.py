@@ -3,6 +3,7 @@
 
 import gzip
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -462,3 +463,34 @@ def test_new_of_an_allocator_leads(oomlab, tmp_path):
     assert "by_malloc" in [frame["function"] for frame in second["frames"]]
     assert first["bytes"] / (first["bytes"] + second["bytes"]) == pytest.approx(0.75, abs=0.03)
     assert heap["total_bytes"] > 56 << 20
+
+
+# A root of its own with a FIFO where the kernel says how a process is: whoever opens it to read waits for ever.
+ELSEWHERE = r"""
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int main(int argc, char **argv)
+{
+    if (argc != 2 || chdir(argv[1]) || mkdir("proc", 0755) || mkdir("proc/1", 0755) || mkfifo("proc/1/stat", 0644) ||
+        chroot("."))
+        return 1;
+    for (int i = 0; i < 10; i++)
+        usleep(100000);
+    for (;;)
+        memset(malloc(65536), 1, 65536);
+}
+"""
+
+
+def test_a_container_that_shows_another_proc_holds_nothing_up(oomlab, tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("chroot(2) takes root")
+    (tmp_path / "elsewhere.c").write_text(ELSEWHERE, encoding="utf-8")
+    subprocess.run(["gcc", "-o", tmp_path / "elsewhere", tmp_path / "elsewhere.c"], check=True)
+    root = tmp_path / "root"
+    root.mkdir()
+    killed_run(oomlab, tmp_path / "run", [tmp_path / "elsewhere", root], "--heap", memory="32Mi")
+    assert profile(oomlab, tmp_path / "run")["total_bytes"] > 28 << 20
