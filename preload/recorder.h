@@ -112,6 +112,9 @@ static inline bool filter_may_hold(const void *pointer)
     uint64_t word = __atomic_load_n(&filter_bits[filter_word(pointer)], __ATOMIC_RELAXED);
     return UNLIKELY(word >> filter_bit(pointer) & 1);
 }
+/* Where the bit is set: false where it is that of other samples. One in 256 is missed, and one that
+ * shares its bit with two samples. */
+HIDDEN bool filter_knows(const void *pointer);
 /* False: not now; the object can be no sample. */
 HIDDEN bool filter_add(const void *pointer);
 HIDDEN void filter_remove(const void *pointer);

@@ -126,7 +126,7 @@ static inline __attribute__((always_inline)) uint64_t *change(uint64_t key, uint
 
 bool table_take(uint32_t slot, const void *pointer, struct heap_sample *ret_content)
 {
-    if (!change(HEAP_KEY(slot, (uintptr_t)pointer), 0, ret_content))
+    if (!filter_knows(pointer) || !change(HEAP_KEY(slot, (uintptr_t)pointer), 0, ret_content))
         return false;
     released(pointer);
     return true;
@@ -135,7 +135,8 @@ bool table_take(uint32_t slot, const void *pointer, struct heap_sample *ret_cont
 bool table_move(uint32_t slot, const void *pointer, struct moving *ret)
 {
     ret->key = HEAP_KEY(slot, (uintptr_t)pointer);
-    ret->place = change(ret->key, ret->key | HEAP_KEY_MOVING, &ret->sample);
+    ret->place =
+        filter_knows(pointer) ? change(ret->key, ret->key | HEAP_KEY_MOVING, &ret->sample) : NULL;
     return ret->place != NULL;
 }
 

@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""What the heap recorder costs, beside heaptrack, jemalloc's profiler and valgrind massif: heap_cost.py PAIRS MAKE_MAP
-RECORDER [WORK...]. A pair is a run without a profiler and one with it, in turn the one and the other first; medians of
-the pairs' ratios, with the quartiles. A line 'bar' says whether one holds."""
+"""What the heap recorder costs, beside a library that only passes malloc() and free() on, heaptrack, jemalloc's profiler
+and valgrind massif: heap_cost.py PAIRS MAKE_MAP RECORDER PASS_ON [WORK...]. A pair is a run without a profiler and one
+with it, in turn the one and the other first; medians of the pairs' ratios, with the quartiles. A line 'bar' says whether
+one holds."""
 
 import os
 import shutil
@@ -33,8 +34,9 @@ WORKS = {
 class Bench:
     """Runs one work under one profiler."""
 
-    def __init__(self, pairs, make_map, recorder, scratch):
-        self.pairs, self.make_map, self.recorder, self.scratch = pairs, make_map, recorder, Path(scratch)
+    def __init__(self, pairs, make_map, recorder, pass_on, scratch):
+        self.pairs, self.make_map, self.recorder, self.pass_on = pairs, make_map, recorder, pass_on
+        self.scratch = Path(scratch)
 
     def profiler(self, name):
         """The command before the command, and its environment."""
@@ -44,6 +46,8 @@ class Bench:
             with tempfile.NamedTemporaryFile(prefix="oomlab-bench-", dir="/dev/shm", delete=False) as file:
                 subprocess.run([self.make_map, file.name, str(RATE)], check=True)
             return [], {"LD_PRELOAD": self.recorder, "OOMLAB_HEAP": file.name}
+        if name == "pass on":
+            return [], {"LD_PRELOAD": self.pass_on}
         if name == "heaptrack":
             return ["heaptrack", "-o", str(self.scratch / "heaptrack")], {}
         if name == "massif":
@@ -123,7 +127,7 @@ class Ratios:
 
 
 def main():
-    pairs, make_map, recorder, *wanted = sys.argv[1:]
+    files, wanted = sys.argv[1:5], sys.argv[5:]
     missing = [tool for tool in ("heaptrack", "valgrind", "redis-server", "redis-benchmark") if not shutil.which(tool)]
     if missing:
         print(f"not installed: {', '.join(missing)}; scripts/deps bench")
@@ -131,15 +135,17 @@ def main():
     holds = []
     print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors. Ratio of the time by the clock: median "
           f"(quartiles) of {LIGHT} pairs, {HEAVY} for heaptrack and massif; of processor time: median; least to least")
-    print("| work | recorder | jemalloc, prof to plain | heaptrack | massif |\n|---|---|---|---|---|", flush=True)
+    print("| work | recorder | passing on | jemalloc, prof to plain | heaptrack | massif |\n|---|---|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory(prefix="oomlab-bench-") as scratch:
-        bench = Bench(pairs, make_map, recorder, scratch)
+        bench = Bench(*files, scratch)
         for name, (work, small, most) in WORKS.items():
             if wanted and name.split(",")[0].split()[0].lower() not in wanted:
                 continue
             ours = Ratios(bench, work, "none", "oomlab", LIGHT)
-            cells = [ours, Ratios(bench, work, "jemalloc", "jemalloc prof", LIGHT),
-                     Ratios(bench, small, "none", "heaptrack", HEAVY), Ratios(bench, small, "none", "massif", HEAVY)]
+            cells = [ours, Ratios(bench, work, "none", "pass on", LIGHT),
+                     Ratios(bench, work, "jemalloc", "jemalloc prof", LIGHT),
+                     Ratios(bench, small, "none", "heaptrack", HEAVY),
+                     Ratios(bench, small, "none", "massif", HEAVY)]
             print(f"| {name} | {' | '.join(map(str, cells))} |", flush=True)
             holds.append((name, ours, most))
     print(f"load average {os.getloadavg()[0]:.1f}")

@@ -63,6 +63,46 @@ static void test_a_full_count_stays(void **state)
     assert_true(filter_may_hold(object));
 }
 
+static void test_others_that_share_a_bit_are_told_apart(void **state)
+{
+    (void)state;
+    const void *object = address(0x4000);
+    unsigned shared = 0, known = 0;
+    assert_true(filter_add(object));
+    assert_true(filter_knows(object));
+    for (uint64_t at = 0x4000 + 1024; shared < 4096; at += 1024) {
+        if (filter_word(address(at)) != filter_word(object))
+            continue;
+        shared++;
+        known += filter_knows(address(at));
+    }
+    /* One in 256 has the same tag. */
+    assert_in_range(known, 1, 64);
+    filter_remove(object);
+    assert_false(filter_knows(object));
+}
+
+static void test_samples_that_share_a_bit_are_all_known(void **state)
+{
+    (void)state;
+    enum { OBJECTS = 9 };
+    const void *objects[OBJECTS] = {address(0x40000)};
+    for (unsigned i = 1; i < OBJECTS; i++) { /* in one place, of various tags */
+        uint64_t at = (uint64_t)(uintptr_t)objects[i - 1] + 1024;
+        while (filter_word(address(at)) != filter_word(objects[0]))
+            at += 1024;
+        objects[i] = address(at);
+    }
+    for (unsigned i = 0; i < OBJECTS; i++)
+        assert_true(filter_add(objects[i]));
+    for (unsigned left = OBJECTS; left > 0; left--) {
+        for (unsigned i = OBJECTS - left; i < OBJECTS; i++)
+            assert_true(filter_knows(objects[i]));
+        filter_remove(objects[OBJECTS - left]);
+    }
+    assert_false(filter_may_hold(objects[0]));
+}
+
 struct worker {
     pthread_t id;
     const void *object;
@@ -79,7 +119,7 @@ static void *work(void *argument)
     for (unsigned i = 0; i < ROUNDS; i++) {
         while (!filter_add(worker->object))
             sched_yield(); /* who clears the bit may have been put off the processor */
-        worker->missed += !filter_may_hold(worker->object);
+        worker->missed += !filter_may_hold(worker->object) || !filter_knows(worker->object);
         filter_remove(worker->object);
     }
     return NULL;
@@ -106,6 +146,8 @@ int main(void)
         cmocka_unit_test(test_an_address_is_held_until_it_is_removed),
         cmocka_unit_test(test_two_that_share_a_bit_are_counted),
         cmocka_unit_test(test_a_full_count_stays),
+        cmocka_unit_test(test_others_that_share_a_bit_are_told_apart),
+        cmocka_unit_test(test_samples_that_share_a_bit_are_all_known),
         cmocka_unit_test(test_threads_that_share_a_bit_miss_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
