@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #define HEAP_MAGIC   UINT64_C(0x3170616568626c6f) /* "olbheap1" */
-#define HEAP_VERSION 3
+#define HEAP_VERSION 4
 
 /* Where the container finds it: its /dev/shm is a private tmpfs. */
 #define HEAP_FILE_NAME ".oomlab-heap"
@@ -143,12 +143,13 @@ struct heap_header {
     uint64_t samples_taken;    /* since the start */
     uint64_t samples_replaced; /* an object was found at an address whose sample was still there:
                                   its end was not seen */
-    uint64_t dropped_table; /* no room in the sample's buckets, or its bit was just being cleared */
-    uint64_t dropped_process; /* no slot was free for the process */
-    uint64_t lost_stacks;     /* samples whose stack found no room: stack 0 */
-    uint64_t rate_raised;     /* how often the mean was doubled because the table filled up */
-    uint64_t live_samples;    /* about: for that decision */
-    uint32_t frames_used;     /* may exceed HEAP_FRAMES when it is full */
+    uint64_t dropped_table;    /* no room in the sample's buckets */
+    uint64_t dropped_bit;      /* another thread was just clearing its bit in the filter */
+    uint64_t dropped_process;  /* no slot was free for the process */
+    uint64_t lost_stacks;      /* samples whose stack found no room: stack 0 */
+    uint64_t rate_raised;      /* how often the mean was doubled because the table filled up */
+    uint64_t live_samples;     /* about: for that decision */
+    uint32_t frames_used;      /* may exceed HEAP_FRAMES when it is full */
     uint32_t stacks_used;
     uint32_t modules_used;
     uint32_t attached;       /* processes that mapped it, executed programs counted again */
@@ -175,6 +176,12 @@ struct heap_map {
 _Static_assert(sizeof(struct heap_sample) == 24, "no room is wasted");
 _Static_assert(sizeof(struct heap_code) == 24, "no room is wasted");
 _Static_assert(sizeof(struct heap_stack) == 16, "four stacks to a cache line");
+
+/* Samples that were not kept. */
+static inline uint64_t heap_dropped(const struct heap_header *header)
+{
+    return header->dropped_table + header->dropped_bit + header->dropped_process;
+}
 
 /* The bucket where a key belongs. */
 static inline uint32_t heap_bucket(uint64_t key)

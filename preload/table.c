@@ -78,7 +78,7 @@ bool table_add(uint32_t slot, const void *pointer, const struct heap_sample *con
     uint32_t home = heap_bucket(key);
     drop_stale(bucket_at(home), key, pointer);
     if (!filter_add(pointer)) {
-        COUNT(&map->header.dropped_table);
+        COUNT(&map->header.dropped_bit);
         return false;
     }
     for (unsigned reach = 0; reach < HEAP_BUCKET_REACH; reach++) {

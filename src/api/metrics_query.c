@@ -56,26 +56,35 @@ static void last_hour(struct metric_query *query)
     strcat(query->timespan, end);
 }
 
-/* Azure's grains; "FULL" is one point for the whole time. */
-static bool parse_interval(const char *interval, struct metric_query *query)
+/* Azure's grain of that length, or the nearest one if another will do. NULL: none. */
+static const int64_t *find_grain(int64_t ns, bool adjust)
 {
     static const int64_t grains[] = {1, 5, 15, 30, 60, 360, 720, 1440};
+    const int64_t *best = NULL;
+    for (size_t i = 0; i < sizeof(grains) / sizeof(grains[0]); i++) {
+        int64_t distance = llabs(ns - grains[i] * MINUTE_NS);
+        if (distance == 0 || (adjust && (!best || distance < llabs(ns - *best * MINUTE_NS))))
+            best = &grains[i];
+    }
+    return best;
+}
+
+/* "FULL" is one point for the whole time. */
+static bool parse_interval(const char *interval, bool adjust, struct metric_query *query)
+{
     int64_t ns = 0;
     if (strcasecmp(interval, "FULL") == 0) {
         query->step = query->end - query->start;
         snprintf(query->interval, sizeof(query->interval), "FULL");
         return true;
     }
-    if (iso8601_parse_duration(interval, &ns) < 0)
+    const int64_t *grain =
+        iso8601_parse_duration(interval, &ns) == 0 ? find_grain(ns, adjust) : NULL;
+    if (!grain)
         return false;
-    for (size_t i = 0; i < sizeof(grains) / sizeof(grains[0]); i++) {
-        if (ns != grains[i] * MINUTE_NS)
-            continue;
-        query->step = grains[i];
-        iso8601_format_duration(grains[i] * 60, query->interval);
-        return true;
-    }
-    return false;
+    query->step = *grain;
+    iso8601_format_duration(*grain * 60, query->interval);
+    return true;
 }
 
 /* --- filter --------------------------------------------------------------------------------- */
@@ -129,6 +138,31 @@ static bool parse_top(const char *top, struct metric_query *query)
     return value > 0 && *end == '\0';
 }
 
+/* "AGGREGATION asc|desc"; the direction may be left out. */
+static bool parse_order(const char *order, struct metric_query *query)
+{
+    static const char *const NAMES[] = {"average", "minimum", "maximum", "total", "count"};
+    if (!order)
+        return true;
+    size_t length = strcspn(order, " ");
+    const char *direction = order + length + strspn(order + length, " ");
+    for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++) {
+        if (strlen(NAMES[i]) == length && strncasecmp(order, NAMES[i], length) == 0)
+            query->order = NAMES[i];
+    }
+    if (length == 3 && strncasecmp(order, "sum", length) == 0) /* as Azure's own example has it */
+        query->order = "total";
+    query->descending = strcasecmp(direction, "desc") == 0;
+    return query->order &&
+           (query->descending || *direction == '\0' || strcasecmp(direction, "asc") == 0);
+}
+
+static bool parse_result_type(const char *type, struct metric_query *query)
+{
+    query->metadata = type && strcasecmp(type, "Metadata") == 0;
+    return !type || query->metadata || strcasecmp(type, "Data") == 0;
+}
+
 /* --- all ------------------------------------------------------------------------------------ */
 
 static size_t count_words(const char *list)
@@ -159,6 +193,8 @@ bool metric_query_parse(struct request *request, struct metric_query *ret, struc
     const char *timespan = request_query(request, "timespan");
     const char *interval = request_query(request, "interval");
     const char *filter = request_query(request, "$filter");
+    const char *adjustable = request_query(request, "AutoAdjustTimegrain");
+    bool adjust = adjustable && strcasecmp(adjustable, "true") == 0;
     *ret = (struct metric_query){.step = 1, .interval = "PT1M"};
     last_hour(ret);
     if (timespan && timespan[0] && !parse_timespan(timespan, ret)) {
@@ -166,7 +202,7 @@ bool metric_query_parse(struct request *request, struct metric_query *ret, struc
                       "2026-11-22T14:00+01:00, 2026-11-22), and the end is not before the start");
         return false;
     }
-    if (interval && interval[0] && !parse_interval(interval, ret)) {
+    if (interval && interval[0] && !parse_interval(interval, adjust, ret)) {
         reply_error(reply, MHD_HTTP_BAD_REQUEST, "BadRequest",
                     "Invalid time grain duration: %.40s, supported ones are: 00:01:00,00:05:00,"
                     "00:15:00,00:30:00,01:00:00,06:00:00,12:00:00,1.00:00:00",
@@ -180,6 +216,14 @@ bool metric_query_parse(struct request *request, struct metric_query *ret, struc
     }
     if (!parse_top(request_query(request, "top"), ret)) {
         refuse(reply, "top is how many series a metric may have, at least 1");
+        return false;
+    }
+    if (!parse_order(request_query(request, "orderby"), ret)) {
+        refuse(reply, "orderby is average, minimum, maximum, total or count, and then asc or desc");
+        return false;
+    }
+    if (!parse_result_type(request_query(request, "resultType"), ret)) {
+        refuse(reply, "resultType is Data or Metadata");
         return false;
     }
     return fits(request, ret, reply);

@@ -12,6 +12,9 @@ struct metric_query {
     char revision[200], replica[200];
     bool by_revision, by_replica; /* a series each ("eq '*'") */
     size_t series_max;            /* of a metric, where they are split */
+    const char *order;            /* the aggregation that sorts the series; NULL: by their names */
+    bool descending;
+    bool metadata; /* which series there are, and not what is in them */
 };
 
 /* Points of one answer, over all metrics and series: Azure sets no such limit that is documented;
@@ -19,6 +22,7 @@ struct metric_query {
  */
 #define METRIC_POINTS_MAX 250000
 
-/* Read timespan, interval, top and $filter. Without a timespan it is the last hour with the minute
- * that runs; a given one holds every minute that it touches. False: the error is answered. */
+/* Read timespan, interval, top, orderby, resultType, AutoAdjustTimegrain and $filter. Without a
+ * timespan it is the last hour with the minute that runs; a given one holds every minute that it
+ * touches. False: the error is answered. */
 bool metric_query_parse(struct request *request, struct metric_query *ret, struct reply *reply);

@@ -223,13 +223,15 @@ static void merge(json_t *target, json_t *patch)
     }
 }
 
-/* Tags and location: a PUT replaces them, a PATCH adds to them. New reference. */
+/* Tags and location: a PUT replaces them, a PATCH adds to them, with null for its tags it takes
+ * them all away. New reference. */
 static json_t *changed_resource(const struct request *request, const struct app *app,
                                 json_t *properties, bool put)
 {
     json_t *resource = json_copy(app->resource);
-    json_t *tags = put ? json_object() : json_deep_copy(json_object_get(resource, "tags"));
     json_t *given = json_object_get(request->body, "tags");
+    bool anew = put || json_is_null(given);
+    json_t *tags = anew ? json_object() : json_deep_copy(json_object_get(resource, "tags"));
     json_t *location = json_object_get(request->body, "location");
     json_object_set_new(resource, "properties", properties);
     if (json_is_string(location))

@@ -40,10 +40,28 @@ struct point {
     double sum, min, max;
 };
 
-static void put_value(json_t *object, const char *aggregations, const char *name, double value)
+/* Of a point that has a value. */
+static double value_of(const struct point *point, const char *aggregation)
 {
-    if (strcasestr(aggregations, name))
-        json_object_set_new(object, name, json_real(value));
+    switch (aggregation[0]) {
+    case 'a':
+        return point->sum / (double)point->count;
+    case 't':
+        return point->sum;
+    case 'c':
+        return (double)point->count;
+    default:
+        return strcmp(aggregation, "minimum") == 0 ? point->min : point->max;
+    }
+}
+
+static void put_values(json_t *object, const char *aggregations, const struct point *point)
+{
+    static const char *const NAMES[] = {"average", "minimum", "maximum", "total", "count"};
+    for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++) {
+        if (strcasestr(aggregations, NAMES[i]))
+            json_object_set_new(object, NAMES[i], json_real(value_of(point, NAMES[i])));
+    }
 }
 
 static json_t *points_json(const struct metric_query *query, const struct point *points,
@@ -54,14 +72,8 @@ static json_t *points_json(const struct metric_query *query, const struct point 
         char text[ISO8601_TEXT_MAX];
         iso8601_format_time((query->start + (int64_t)i * query->step) * 60, text);
         json_t *object = json_pack("{s:s}", "timeStamp", text);
-        const struct point *p = &points[i];
-        if (p->count > 0) {
-            put_value(object, aggregations, "average", p->sum / (double)p->count);
-            put_value(object, aggregations, "minimum", p->min);
-            put_value(object, aggregations, "maximum", p->max);
-            put_value(object, aggregations, "total", p->sum);
-            put_value(object, aggregations, "count", (double)p->count);
-        }
+        if (points[i].count > 0)
+            put_values(object, aggregations, &points[i]);
         json_array_append_new(data, object);
     }
     return data;
@@ -85,24 +97,66 @@ struct series {
     const struct metric_query *query;
     const char *aggregations;
     struct point *points;
+    double *keys; /* by which those in the list are sorted: series_max + 1 */
     size_t count;
     json_t *list;
     char revision[200], replica[200];
     bool open;
 };
 
+/* The series's points taken together. */
+static double sort_key(const struct series *series)
+{
+    struct point all = {0};
+    for (size_t i = 0; i < series->count; i++) {
+        const struct point *p = &series->points[i];
+        if (p->count == 0)
+            continue;
+        all.min = all.count == 0 || p->min < all.min ? p->min : all.min;
+        all.max = all.count == 0 || p->max > all.max ? p->max : all.max;
+        all.count += p->count;
+        all.sum += p->sum;
+    }
+    double value = all.count > 0 ? value_of(&all, series->query->order) : 0;
+    return series->query->descending ? -value : value;
+}
+
+/* Where it belongs among those that are there; behind its equals. */
+static size_t take_place(struct series *series)
+{
+    size_t used = json_array_size(series->list);
+    size_t at = used;
+    if (!series->query->order)
+        return at;
+    double key = sort_key(series);
+    for (; at > 0 && key < series->keys[at - 1]; at--)
+        series->keys[at] = series->keys[at - 1];
+    series->keys[at] = key;
+    return at;
+}
+
+static json_t *series_json(const struct series *series)
+{
+    json_t *object = json_pack("{s:o}", "metadatavalues",
+                               labels_json(series->query, series->revision, series->replica));
+    if (!series->query->metadata)
+        json_object_set_new(
+            object, "data",
+            points_json(series->query, series->points, series->count, series->aggregations));
+    return object;
+}
+
 static void close_series(struct series *series)
 {
     if (!series->open)
         return;
     series->open = false;
-    if (json_array_size(series->list) == series->query->series_max)
-        return;
-    json_array_append_new(
-        series->list,
-        json_pack("{s:o, s:o}", "metadatavalues",
-                  labels_json(series->query, series->revision, series->replica), "data",
-                  points_json(series->query, series->points, series->count, series->aggregations)));
+    size_t most = series->query->series_max;
+    size_t at = take_place(series);
+    if (at < most)
+        json_array_insert_new(series->list, at, series_json(series));
+    if (json_array_size(series->list) > most)
+        json_array_remove(series->list, most);
     memset(series->points, 0, series->count * sizeof(*series->points));
 }
 
@@ -175,8 +229,10 @@ static json_t *metric_json(struct request *request, struct app *app, const struc
         .list = json_array(),
     };
     AUTO_FREE struct point *points = calloc(series.count, sizeof(*points));
+    AUTO_FREE double *keys = calloc(query->series_max + 1, sizeof(*keys));
     series.points = points;
-    if (!points || read_series(app, kind, &series, err) < 0) {
+    series.keys = keys;
+    if (!points || !keys || read_series(app, kind, &series, err) < 0) {
         json_decref(series.list);
         return NULL;
     }

@@ -162,7 +162,7 @@ static int check_field(json_t *object, const struct field *field, const char *pa
 {
     char own[PATH_MAX_BYTES];
     json_t *value = json_object_get(object, field->name);
-    bool whole = field->kind == OBJECT || field->kind == ARRAY || field->kind == TEXTS;
+    bool whole = field->kind == OBJECT || field->kind == ARRAY; /* tags: null takes them away */
     snprintf(own, sizeof(own), "%.200s.%s", path, field->name);
     if (json_is_null(value) && whole)
         json_object_del(object, field->name);

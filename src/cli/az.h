@@ -28,11 +28,13 @@ struct az_arguments {
     const char *revision, *replica, *from_revision, *mode, *type, *tail, *format, *container,
         *exec_command;
     const char **revision_weight, **label_weight;
-    const char *resource, *resource_type, *interval, *offset, *filter, *top, *metric_namespace;
-    const char **metrics, **aggregation, **start_time, **end_time;
+    const char *resource, *resource_type, *interval, *offset, *filter, *top, *orderby,
+        *metric_namespace;
+    const char **metrics, **dimensions, **aggregation, **start_time, **end_time;
     const char *method, *url, *body;
     const char **headers, **uri_parameters;
-    bool yes, no_wait, follow, all, any_size, only_show_errors, verbose, debug, no_headers;
+    bool yes, no_wait, follow, all, any_size, metadata, only_show_errors, verbose, debug,
+        no_headers;
 };
 
 struct az_command {

@@ -86,7 +86,7 @@ static void print_python(const struct heap_view *view, FILE *out)
 static void print_quality(const struct heap_view *view, FILE *out)
 {
     const struct heap_header *header = &view->profile->map->header;
-    uint64_t dropped = header->dropped_table + header->dropped_process;
+    uint64_t dropped = heap_dropped(header);
     char rate[SIZE_TEXT_MAX];
     fprintf(out, "One sample in %s, %u samples live at the end",
             size_format(header->rate_bytes, rate), view->profile->totals->samples);

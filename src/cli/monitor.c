@@ -149,6 +149,27 @@ static int put_resource(struct buffer *path, const struct invocation *invocation
     return 0;
 }
 
+static void put_text(struct buffer *query, const char *name, const char *value)
+{
+    if (!value)
+        return;
+    buffer_printf(query, "&%s=", name);
+    put_escaped(query, value);
+}
+
+/* The filter, and a term for each dimension that splits the series. */
+static void put_filter(struct buffer *query, const struct az_arguments *arguments)
+{
+    AUTO_BUFFER filter = {0};
+    if (arguments->filter)
+        buffer_puts(&filter, arguments->filter);
+    for (size_t i = 0; arguments->dimensions && arguments->dimensions[i]; i++)
+        buffer_printf(&filter, "%s%s eq '*'", filter.length > 0 ? " and " : "",
+                      arguments->dimensions[i]);
+    if (filter.length > 0)
+        put_text(query, "$filter", buffer_text(&filter));
+}
+
 static int metrics_list(const struct invocation *invocation, struct error *err)
 {
     const struct az_arguments *arguments = invocation->arguments;
@@ -158,14 +179,11 @@ static int metrics_list(const struct invocation *invocation, struct error *err)
     buffer_puts(&path, "/providers/Microsoft.Insights/metrics?api-version=2018-01-01");
     put_words(&path, "metricnames", (const char *const *)arguments->metrics);
     put_words(&path, "aggregation", (const char *const *)arguments->aggregation);
-    if (arguments->top) {
-        buffer_puts(&path, "&top=");
-        put_escaped(&path, arguments->top);
-    }
-    if (arguments->filter) {
-        buffer_puts(&path, "&$filter=");
-        put_escaped(&path, arguments->filter);
-    }
+    put_text(&path, "top", arguments->top);
+    put_text(&path, "orderby", arguments->orderby);
+    put_filter(&path, arguments);
+    if (arguments->metadata)
+        buffer_puts(&path, "&resultType=Metadata");
     if (r == 0)
         r = put_interval(&path, arguments, err);
     if (r == 0)
@@ -192,6 +210,10 @@ static const struct option_spec METRICS[] = {
     AZ_WORDS("end-time", 0, end_time, "TIME", "default: now, or --offset after the start"),
     AZ_TEXT("offset", 0, offset, "TIME", "length of the time, e.g. 30m, 1d2h, PT1H (default: 1h)"),
     AZ_TEXT("top", 0, top, "N", "series of a metric, where a filter splits it (default: 10)"),
+    AZ_TEXT("orderby", 0, orderby, "AGGREGATION asc|desc",
+            "how the series of a metric are sorted, before --top"),
+    AZ_WORDS("dimension", 0, dimensions, "NAME...", "a series for each: revisionName podName"),
+    AZ_FLAG("metadata", 0, metadata, "which series there are, without their values"),
     AZ_TEXT("filter", 0, filter, "TEXT", "\"revisionName eq 'NAME'\"; '*' splits by it"),
     AZ_COMMON,
 };

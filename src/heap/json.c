@@ -77,12 +77,11 @@ json_t *heap_json(const struct heap_view *view, const char *at, size_t top)
     json_t *stacks = json_array();
     for (size_t i = 0; i < view->row_count && (top == 0 || i < top); i++)
         json_array_append_new(stacks, row_json(view, &view->rows[i]));
-    uint64_t dropped = header->dropped_table + header->dropped_process;
     return json_pack(
         "{s:s, s:s, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:f, s:o, s:o, s:o, s:o}",
         "schema", "oomlab.heap/1", "arm", view->arm, "lifetime", (json_int_t)view->lifetime, "at",
-        text(at), "rate_bytes", (json_int_t)header->rate_bytes, "dropped", (json_int_t)dropped,
-        "lost_stacks", (json_int_t)header->lost_stacks, "torn",
+        text(at), "rate_bytes", (json_int_t)header->rate_bytes, "dropped",
+        (json_int_t)heap_dropped(header), "lost_stacks", (json_int_t)header->lost_stacks, "torn",
         (json_int_t)view->profile->totals->torn, "samples",
         (json_int_t)view->profile->totals->samples, "coverage",
         heap_number_json(heap_view_coverage(view)), "memory_bytes",

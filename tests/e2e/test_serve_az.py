@@ -121,6 +121,9 @@ def test_tags_of_an_app(serve):
     assert len(serve.get(f"{APPS}/tagged/revisions")["value"]) == 1
     body = app_body(["/bin/sh", "-c", WAIT])
     assert serve.ask("PUT", f"{APPS}/tagged", {**body, "tags": {"only": "this"}})[1]["tags"] == {"only": "this"}
+    assert "tags" not in serve.ask("PATCH", f"{APPS}/tagged", {"tags": None})[1]
+    assert "tags" not in serve.get(f"{APPS}/tagged")
+    assert serve.ask("PATCH", f"{APPS}/tagged", {"tags": {"a": "b", "c": None}})[1]["tags"] == {"a": "b"}
     assert "tags" not in serve.ask("PUT", f"{APPS}/tagged", body)[1]
 
 

@@ -122,6 +122,48 @@ def test_series_of_a_split(serve):
     assert ask(serve, top="x", **split)[0] == 400
 
 
+def averages(value):
+    """By replica, in the answer's order; over all of the time."""
+    return [(series["metadatavalues"][0]["value"], series["data"][0]["average"]) for series in value["value"][0]["timeseries"]]
+
+
+def test_the_order_of_series(serve):
+    split = {"$filter": "podName eq '*'", "aggregation": "Average", "interval": "FULL"}
+    least = serve.get(f"{APPS}/measured/revisions/measured--0000001/replicas")["value"][0]["name"]
+    grow = serve.az("containerapp", "exec", "-n", "measured", "-g", "rg", "--replica", least, "--command",
+                    "dd if=/dev/zero of=/dev/shm/kept bs=1M count=20")
+    assert grow.returncode == 0, grow.stderr
+
+    def differ():
+        values = dict(averages(body_of(serve, **split)))
+        return len(values) == 2 and values[least] > 1.2 * min(values.values())
+
+    until(differ, "one replica has more than the other", 90)
+    rising = averages(body_of(serve, orderby="average asc", **split))
+    falling = averages(body_of(serve, orderby="Average desc", **split))
+    assert [name for name, _ in rising] == [name for name, _ in reversed(falling)]
+    assert falling[0][0] == least
+    assert averages(body_of(serve, orderby="average", **split))[1][0] == least
+    assert averages(body_of(serve, orderby="sum desc", top=1, **split))[0][0] == least
+    assert [len(body_of(serve, orderby="maximum asc", top=1, **split)["value"][0]["timeseries"])] == [1]
+    assert ask(serve, orderby="size desc", **split)[0] == 400
+    assert ask(serve, orderby="average up", **split)[0] == 400
+
+
+def test_which_series_there_are(serve):
+    value = body_of(serve, resultType="metadata", **{"$filter": "podName eq '*'"})
+    series = value["value"][0]["timeseries"]
+    assert [set(s) for s in series] == [{"metadatavalues"}] * 2
+    assert ask(serve, resultType="Numbers")[0] == 400
+
+
+@pytest.mark.parametrize(("interval", "nearest"), [("PT2M", "PT1M"), ("PT50M", "PT1H"), ("P30D", "P1D"), ("PT1S", "PT1M")])
+def test_a_grain_that_is_adjusted(serve, interval, nearest):
+    assert ask(serve, interval=interval)[0] == 400
+    assert ask(serve, interval=interval, AutoAdjustTimegrain="false")[0] == 400
+    assert body_of(serve, interval=interval, AutoAdjustTimegrain="true")["interval"] == nearest
+
+
 # --- the verb ----------------------------------------------------------------------------------
 
 
@@ -167,3 +209,11 @@ def test_times_of_the_verb_that_are_none(serve):
     done = serve.az(*verb, "--interval", "3m")
     assert done.returncode == 1
     assert "Invalid time grain duration: PT3M" in done.stderr
+
+
+def test_dimensions_of_the_verb(serve):
+    done = serve.az("monitor", "metrics", "list", "--resource", "measured", "-g", "rg", "--metric", "WorkingSetBytes", "--dimension",
+                    "revisionName", "podName", "--orderby", "average desc", "--metadata", "--query",
+                    "value[0].timeseries[].metadatavalues[].name.value", "-o", "tsv")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["revisionName", "podName"] * 2

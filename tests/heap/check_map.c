@@ -34,12 +34,12 @@ int main(int argc, char **argv)
     }
     heap_totals_sum(map, totals);
     printf("{\"samples\": %u, \"torn\": %u, \"bytes\": %.0f, \"variance\": %.0f, "
-           "\"broken_stacks\": %u, \"dropped\": %ju, \"lost_stacks\": %ju, \"rate_bytes\": %ju, "
+           "\"broken_stacks\": %u, \"dropped\": %ju, \"dropped_bit\": %ju, \"lost_stacks\": %ju, "
+           "\"rate_bytes\": %ju, "
            "\"taken\": %ju}\n",
            totals->samples, totals->torn, totals->bytes, totals->variance,
-           count_broken_stacks(map, totals),
-           (uintmax_t)(map->header.dropped_table + map->header.dropped_process),
-           (uintmax_t)map->header.lost_stacks, (uintmax_t)map->header.rate_bytes,
-           (uintmax_t)map->header.samples_taken);
+           count_broken_stacks(map, totals), (uintmax_t)heap_dropped(&map->header),
+           (uintmax_t)map->header.dropped_bit, (uintmax_t)map->header.lost_stacks,
+           (uintmax_t)map->header.rate_bytes, (uintmax_t)map->header.samples_taken);
     return 0;
 }

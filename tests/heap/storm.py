@@ -82,7 +82,10 @@ class Storm:
         found = json.loads(subprocess.run([self.tools / "check-heap-map", self.map], check=True, capture_output=True,
                                           text=True).stdout)
         spread = STANDARD_DEVIATIONS * found["variance"] ** 0.5
-        assert found["broken_stacks"] == found["dropped"] == found["lost_stacks"] == 0, found
+        assert found["broken_stacks"] == found["lost_stacks"] == 0, found
+        # A sample is dropped where another thread was interrupted while it cleared the same bit. Each can be at one of
+        # 65,536, all the time at worst.
+        assert found["dropped"] == found["dropped_bit"] <= 1 + found["taken"] * len(WORKERS) / 65536, found
         # Each thread, and each child's, may have been in the middle of one.
         assert found["torn"] <= len(WORKERS) + 2, found
         assert held - spread <= found["bytes"] <= held + OTHERS_MOST + spread, (held, found)
