@@ -4,6 +4,7 @@
 import contextlib
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 from pathlib import Path
@@ -16,6 +17,11 @@ from browser import Browser, find_browser
 TREE = Path(__file__).resolve().parents[2]
 SERVERS = TREE / "tests" / "e2e" / "servers"
 PYTHON = "/usr/bin/python3"
+
+
+# A shell without job control has what it starts in the background ignore SIGINT, and a child would inherit that.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def oomlab_binary():
