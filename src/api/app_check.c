@@ -26,6 +26,15 @@ bool app_name_is_valid(const char *name)
     return name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-")] == '\0';
 }
 
+void refuse_app_name(struct reply *reply, const char *name)
+{
+    reply_error(reply, MHD_HTTP_BAD_REQUEST, "ContainerAppInvalidName",
+                "Invalid ContainerApp name '%.100s'. A name must consist of lower case "
+                "alphanumeric characters or '-', start with a letter, end with an alphanumeric "
+                "character and cannot have '--'. The length must not be more than 32 characters.",
+                name);
+}
+
 static bool suffix_is_valid(const char *suffix)
 {
     size_t length = strlen(suffix);

@@ -173,6 +173,13 @@ static void settle(struct app_revision *revision)
     operations_finish(revision->app->serve, revision->app->id, revision->name, NULL);
 }
 
+void app_settle(struct app *app)
+{
+    struct app_revision *latest = revision_latest(app);
+    if (latest)
+        settle(latest);
+}
+
 static void on_ready(void *context, const struct lifetime_report *lifetime)
 {
     (void)lifetime;
@@ -435,6 +442,9 @@ static bool reap_revision(struct serve *serve, struct app_revision *revision)
             link = &replica->next;
             continue;
         }
+        struct error ignored;
+        if (replica->requests > 0) /* counted before it is gone */
+            pump_run(serve, &ignored);
         *link = replica->next;
         platform_remove_replica(serve->platform, replica->replica);
         template_free(replica->template);

@@ -82,10 +82,12 @@ static void go_on(const struct image_job *job, struct app_revision *revision)
     if (r == 0)
         tell_pulled(job, revision);
     else
-        app_event(revision->app, revision->name, "Warning", "ContainerTerminated",
-                  "Container '%s' was terminated with exit code '' and reason "
-                  "'ImagePullFailure'. %s",
-                  revision->app->name, err.text);
+        app_event(
+            revision->app, revision->name, "Warning", "ContainerTerminated",
+            "Container '%s' was terminated with exit code '' and reason "
+            "'ImagePullFailure'. %s",
+            json_string_value(json_object_get(template_container(revision->template), "name")),
+            err.text);
     if (r == 0)
         r = revision_start(revision, &err);
     if (r < 0)

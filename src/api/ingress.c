@@ -22,7 +22,7 @@
 
 struct ingress {
     struct app *app;
-    uint16_t port;
+    uint16_t wanted, port; /* the target port, and where it listens */
     struct loop_daemon *daemon;
     struct curl_loop *curl;
     struct forward *forwards; /* under way */
@@ -403,12 +403,15 @@ int ingress_open(struct app *app, struct error *err)
 {
     uint16_t wanted = template_target_port(app_configuration(app));
     int fd = -1;
+    if (app->ingress && app->ingress->wanted != wanted)
+        ingress_close(app);
     if (app->ingress || wanted == 0)
         return 0;
     struct ingress *ingress = calloc(1, sizeof(*ingress));
     if (!ingress)
         return error_errno(err, ENOMEM, "opening the ingress");
     ingress->app = app;
+    ingress->wanted = wanted;
     app->ingress = ingress;
     int r = listen_loopback(wanted, &fd, &ingress->port, err);
     if (r < 0)
@@ -445,7 +448,7 @@ void ingress_close(struct app *app)
             MHD_resume_connection(f->connection);
         f->done = f->sent;
         f->status = MHD_HTTP_SERVICE_UNAVAILABLE;
-        f->error = "the app is gone\n";
+        f->error = "the app is gone, or its ingress another one\n";
     }
     loop_daemon_free(steal_ptr(&ingress->daemon));
     curl_loop_free(ingress->curl);

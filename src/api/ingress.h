@@ -5,7 +5,8 @@
 
 #include "api/model.h"
 
-/* Listen, if the app's configuration has an ingress; once it listens it stays on that port. */
+/* Listen, if the app's configuration has an ingress, and no longer where it has none or another
+ * target port. While that stays the same, so does the port where it listens. */
 int ingress_open(struct app *app, struct error *err);
 void ingress_close(struct app *app);
 /* Where it listens; 0: nowhere. */

@@ -157,6 +157,23 @@ static bool parse_order(const char *order, struct metric_query *query)
            (query->descending || *direction == '\0' || strcasecmp(direction, "asc") == 0);
 }
 
+/* A list with commas; NULL: each metric's own. */
+static bool are_aggregations(const char *list)
+{
+    static const char *const NAMES[] = {"average", "minimum", "maximum", "total", "count", "none"};
+    while (list && *list) {
+        size_t length = strcspn(list, ",");
+        bool known = false;
+        for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++)
+            known |= strlen(NAMES[i]) == length && strncasecmp(list, NAMES[i], length) == 0;
+        if (!known)
+            return false;
+        list += length;
+        list += *list == ',';
+    }
+    return true;
+}
+
 static bool parse_result_type(const char *type, struct metric_query *query)
 {
     query->metadata = type && strcasecmp(type, "Metadata") == 0;
@@ -216,6 +233,11 @@ bool metric_query_parse(struct request *request, struct metric_query *ret, struc
     }
     if (!parse_top(request_query(request, "top"), ret)) {
         refuse(reply, "top is how many series a metric may have, at least 1");
+        return false;
+    }
+    if (!are_aggregations(request_query(request, "aggregation"))) {
+        refuse(reply, "aggregation is Average, Minimum, Maximum, Total, Count or None, or several "
+                      "with commas between them");
         return false;
     }
     if (!parse_order(request_query(request, "orderby"), ret)) {

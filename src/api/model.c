@@ -314,8 +314,7 @@ static int load(struct serve *serve, const char *sql,
 
 int model_load(struct serve *serve, struct error *err)
 {
-    int r =
-        load(serve, "SELECT id, name, json, revisions FROM app ORDER BY id DESC", load_app, err);
+    int r = load(serve, "SELECT id, name, json, revisions FROM app ORDER BY id", load_app, err);
     if (r == 0)
         r = load(serve, "SELECT * FROM revision ORDER BY created_ns", load_revision, err);
     return r;

@@ -173,6 +173,8 @@ bool serve_is_idle(const struct serve *serve);
 /* Do soon, outside of callbacks: remove what has stopped, finish deletions. */
 void controller_later(struct serve *serve);
 void controller_reap(struct serve *serve);
+/* In single mode, where the latest revision is there: the others go. */
+void app_settle(struct app *app);
 
 struct app_states {
     const char *health, *provisioning, *running;

@@ -3,8 +3,11 @@
 
 #include "base/duration.h"
 
+#include <ctype.h>
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -16,8 +19,7 @@
 static const struct probe_type {
     const char *name;
     json_int_t failures_max, successes_max;
-} TYPES[] = {{"Liveness", 30, 1}, {"Readiness", 48, 10}, {"Startup", 240, 1}};
-#define TYPE_COUNT (sizeof(TYPES) / sizeof(TYPES[0]))
+} TYPES[PROBE_TYPES] = {{"Liveness", 30, 1}, {"Readiness", 48, 10}, {"Startup", 240, 1}};
 
 static const char *text_of(const json_t *object, const char *key)
 {
@@ -27,7 +29,7 @@ static const char *text_of(const json_t *object, const char *key)
 static const struct probe_type *type_of(const json_t *probe)
 {
     const char *name = text_of(probe, "type");
-    for (size_t i = 0; name && i < TYPE_COUNT; i++) {
+    for (size_t i = 0; name && i < PROBE_TYPES; i++) {
         if (strcasecmp(TYPES[i].name, name) == 0)
             return &TYPES[i];
     }
@@ -93,6 +95,29 @@ static int check_port(const json_t *container, const json_t *action, const struc
                        i, (long long)probed);
 }
 
+/* RFC 9110: a name is a token, a value is of visible characters and blanks. */
+static int check_headers(const json_t *action, size_t i, struct error *err)
+{
+    size_t k = 0;
+    const json_t *header = NULL;
+    json_array_foreach(json_object_get(action, "httpHeaders"), k, header)
+    {
+        const char *name = text_of(header, "name");
+        const char *value = text_of(header, "value");
+        bool sound = name && value && name[0] != '\0';
+        for (; sound && *name; name++)
+            sound = isalnum((unsigned char)*name) || strchr("!#$%&'*+-.^_`|~", *name);
+        for (; sound && *value; value++)
+            sound = (unsigned char)*value >= ' ' && *value != 127;
+        if (!sound)
+            return error_usage(err,
+                               "probes[%zu]: httpHeaders[%zu] must have a name (letters, digits, "
+                               "'-' and the like) and a value on one line",
+                               i, k);
+    }
+    return 0;
+}
+
 /* What has no effect here is refused by name. */
 static int check_action(const json_t *action, size_t i, struct error *err)
 {
@@ -106,12 +131,10 @@ static int check_action(const json_t *action, size_t i, struct error *err)
     if (scheme && strcasecmp(scheme, "HTTP") != 0)
         return error_usage(err, "probes[%zu]: scheme '%.20s' is not supported here, but HTTP", i,
                            scheme);
-    if (json_array_size(json_object_get(action, "httpHeaders")) > 0)
-        return error_usage(err, "probes[%zu]: httpHeaders are not supported here", i);
-    return 0;
+    return check_headers(action, i, err);
 }
 
-static int check_probe(const json_t *container, size_t i, uint16_t port, bool seen[TYPE_COUNT],
+static int check_probe(const json_t *container, size_t i, uint16_t port, bool seen[PROBE_TYPES],
                        const char **ret_code, struct error *err)
 {
     const json_t *probe = json_array_get(json_object_get(container, "probes"), i);
@@ -136,7 +159,7 @@ static int check_probe(const json_t *container, size_t i, uint16_t port, bool se
 
 int probes_check(const json_t *container, uint16_t port, const char **ret_code, struct error *err)
 {
-    bool seen[TYPE_COUNT] = {false};
+    bool seen[PROBE_TYPES] = {false};
     int r = 0;
     size_t count = json_array_size(json_object_get(container, "probes"));
     for (size_t i = 0; r == 0 && i < count; i++)
@@ -158,7 +181,27 @@ static unsigned count(const json_t *probe, const char *key, unsigned fallback)
     return json_is_integer(value) ? (unsigned)json_integer_value(value) : fallback;
 }
 
-static void make_probe(const json_t *probe, struct probe_spec *ret)
+/* "Name: value" of each; an empty one as libcurl wants it. NULL: out of memory. */
+static char **make_headers(const json_t *list)
+{
+    size_t i = 0;
+    const json_t *header = NULL;
+    char **ret = calloc(json_array_size(list) + 1, sizeof(*ret));
+    json_array_foreach(list, i, header)
+    {
+        const char *name = text_of(header, "name");
+        const char *value = text_of(header, "value");
+        int r = !ret       ? -1
+                : value[0] ? asprintf(&ret[i], "%s: %s", name, value)
+                           : asprintf(&ret[i], "%s;", name);
+        if (r < 0)
+            return ret; /* the rest is not sent */
+    }
+    return ret;
+}
+
+static int make_probe(const json_t *probe, struct probe_spec *ret, char ***ret_headers,
+                      struct error *err)
 {
     const json_t *http = json_object_get(probe, "httpGet");
     const char *path = text_of(http, "path");
@@ -170,9 +213,13 @@ static void make_probe(const json_t *probe, struct probe_spec *ret)
     ret->initial_delay_ns = seconds(probe, "initialDelaySeconds", 0);
     ret->failure_threshold = count(probe, "failureThreshold", ret->failure_threshold);
     ret->success_threshold = count(probe, "successThreshold", 1);
+    *ret_headers = make_headers(json_object_get(http, "httpHeaders"));
+    ret->headers = *ret_headers;
+    return *ret_headers ? 0 : error_errno(err, ENOMEM, "making a probe");
 }
 
-void probes_make(const json_t *container, uint16_t target_port, struct revision_template *ret)
+int probes_make(const json_t *container, uint16_t target_port, struct revision_template *ret,
+                char **headers[static PROBE_TYPES], struct error *err)
 {
     const struct probe_spec none = {.kind = READY_NONE, .failure_threshold = 3};
     struct probe_spec *const specs[] = {&ret->liveness, &ret->readiness, &ret->startup};
@@ -192,7 +239,10 @@ void probes_make(const json_t *container, uint16_t target_port, struct revision_
     json_array_foreach(json_object_get(container, "probes"), i, probe)
     {
         const struct probe_type *type = type_of(probe);
-        if (type)
-            make_probe(probe, specs[type - TYPES]);
+        size_t at = type ? (size_t)(type - TYPES) : 0;
+        int r = type ? make_probe(probe, specs[at], &headers[at], err) : 0;
+        if (r < 0)
+            return r;
     }
+    return 0;
 }

@@ -15,5 +15,9 @@
  * (issue 1100 of microsoft/azure-container-apps). */
 int probes_check(const json_t *container, uint16_t port, const char **ret_code, struct error *err);
 
-/* Fill the three probes of `ret` from a container that was checked. */
-void probes_make(const json_t *container, uint16_t target_port, struct revision_template *ret);
+#define PROBE_TYPES 3 /* liveness, readiness, startup: in this order */
+
+/* Fill the three probes of `ret` from a container that was checked. What they send beyond the
+ * request is in `headers`, lists that the caller frees with their strings, also after a failure. */
+int probes_make(const json_t *container, uint16_t target_port, struct revision_template *ret,
+                char **headers[static PROBE_TYPES], struct error *err);

@@ -170,6 +170,22 @@ static void put_counts(struct serve *serve, sqlite3_stmt *upsert)
                 unsigned lives = replica_lifetimes(replica->replica);
                 row.replica = replica->name;
                 put_metric(upsert, &row, "RestartCount", lives > 0 ? lives - 1 : 0);
+            }
+        }
+    }
+}
+
+/* Also those of replicas that are being stopped. */
+static void put_requests(struct serve *serve, sqlite3_stmt *upsert)
+{
+    int64_t minute = clock_realtime_ns() / MINUTE_NS;
+    for (struct app *app = serve->apps; app; app = app->next) {
+        for (struct app_revision *r = app->revisions; r; r = r->next) {
+            for (struct app_replica *replica = r->replicas; replica; replica = replica->next) {
+                const struct metric_row row = {.app_id = app->id,
+                                               .minute = minute,
+                                               .revision = r->name,
+                                               .replica = replica->name};
                 if (replica->requests > 0)
                     put_metric(upsert, &row, "Requests", (double)replica->requests);
                 replica->requests = 0;
@@ -194,6 +210,8 @@ int pump_run(struct serve *serve, struct error *err)
         r = copy_samples(serve, upsert, &sample_cursor, err);
     if (r == 0)
         put_counts(serve, upsert);
+    if (r == 0)
+        put_requests(serve, upsert);
     sqlite3_finalize(upsert);
     if (r == 0)
         r = state_run(serve->state, err,

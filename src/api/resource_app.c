@@ -277,6 +277,16 @@ static int record_change(struct app *app, json_t *resource, struct app_revision 
     return 0;
 }
 
+/* In single mode everything goes to the latest revision, and still does when there may be several
+ * again. */
+static void forget_weights(const json_t *properties)
+{
+    json_t *configuration = json_object_get(properties, "configuration");
+    const char *mode = json_string_value(json_object_get(configuration, "activeRevisionsMode"));
+    if (!mode || strcasecmp(mode, "Multiple") != 0)
+        json_object_del(json_object_get(configuration, "ingress"), "traffic");
+}
+
 /* Put `properties` (checked, taken over) in the place of the app's. */
 static void change(struct request *request, struct reply *reply, struct app *app,
                    json_t *properties, bool put)
@@ -295,6 +305,7 @@ static void change(struct request *request, struct reply *reply, struct app *app
     }
     struct operation *operation = NULL;
     struct app_revision *revision = NULL;
+    forget_weights(properties);
     json_t *resource = changed_resource(request, app, properties, put);
     if (record_change(app, resource, &revision, same, &err) < 0) {
         reply_failure(reply, "ContainerAppOperationError", &err);
@@ -303,6 +314,7 @@ static void change(struct request *request, struct reply *reply, struct app *app
     if (!same) {
         operation = deploy(request, app, revision);
     } else if (app->revisions) {
+        app_settle(app); /* perhaps there is to be one revision now */
         app_event(app, app->revisions->name, "Normal", "RevisionUpdate",
                   "Revision '%s' updated. No new revision was provisioned.", app->revisions->name);
     }
@@ -349,6 +361,12 @@ static void create(struct request *request, struct reply *reply, json_t *propert
     reply_app(request, reply, app, MHD_HTTP_CREATED, deploy(request, app, revision));
 }
 
+static void drop_null(json_t *object, const char *key)
+{
+    if (json_is_null(json_object_get(object, key)))
+        json_object_del(object, key);
+}
+
 void app_put(struct request *request, struct reply *reply)
 {
     struct serve *serve = request->serve;
@@ -360,12 +378,7 @@ void app_put(struct request *request, struct reply *reply)
         return;
     }
     if (!app_name_is_valid(name)) {
-        reply_error(reply, MHD_HTTP_BAD_REQUEST, "ContainerAppInvalidName",
-                    "Invalid ContainerApp name '%.100s'. A name must consist of lower case "
-                    "alphanumeric characters or '-', start with a letter, end with an "
-                    "alphanumeric character and cannot have '--'. The length must not be more "
-                    "than 32 characters.",
-                    name);
+        refuse_app_name(reply, name);
         return;
     }
     if ((app && app->deleting) || (!app && app_find_name(serve, name))) {
@@ -378,6 +391,7 @@ void app_put(struct request *request, struct reply *reply)
     if (!check_resource(request, reply))
         return;
     json_t *properties = json_is_object(given) ? json_deep_copy(given) : json_object();
+    drop_null(json_object_get(properties, "configuration"), "ingress");
     if (!app_check(request, app, properties, reply)) {
         json_decref(properties);
     } else if (app) {

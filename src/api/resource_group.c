@@ -92,10 +92,14 @@ void group_get(struct request *request, struct reply *reply)
 {
     char key[160];
     json_t *group = load_group(request, key);
-    if (group)
+    if (group && strcmp(request->method, MHD_HTTP_METHOD_HEAD) == 0) {
+        json_decref(group);
+        reply->status = MHD_HTTP_NO_CONTENT; /* ARM's way to ask whether it exists */
+    } else if (group) {
         reply_json(reply, MHD_HTTP_OK, group);
-    else
+    } else {
         no_group(request, reply);
+    }
 }
 
 static json_t *word_or(const json_t *body, const char *key, const char *fallback)

@@ -149,6 +149,16 @@ static bool check_version(struct request *request, struct reply *reply)
     return true;
 }
 
+/* The name of an app to be made that no app can have. NULL: the path is another one's. */
+static const char *unsound_app(const struct request *request)
+{
+    static const char collection[] = "/providers/Microsoft.App/containerApps/";
+    const char *at = strcasestr(request->path, collection);
+    const char *name = at ? at + sizeof(collection) - 1 : NULL;
+    bool is_put = strcmp(request->method, MHD_HTTP_METHOD_PUT) == 0;
+    return name && is_put && !strchr(name, '/') ? name : NULL;
+}
+
 void route_dispatch(struct request *request, struct reply *reply)
 {
     const char *below = below_subscription(request);
@@ -173,7 +183,10 @@ void route_dispatch(struct request *request, struct reply *reply)
         free(request->params[i]);
     if (reply->status != 0)
         return;
-    if (known)
+    const char *name = known ? NULL : unsound_app(request);
+    if (name)
+        refuse_app_name(reply, name);
+    else if (known)
         reply_error(reply, MHD_HTTP_METHOD_NOT_ALLOWED, "MethodNotAllowed",
                     "'%.20s' is not allowed on this resource", request->method);
     else

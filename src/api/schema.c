@@ -162,7 +162,8 @@ static int check_field(json_t *object, const struct field *field, const char *pa
 {
     char own[PATH_MAX_BYTES];
     json_t *value = json_object_get(object, field->name);
-    bool whole = field->kind == OBJECT || field->kind == ARRAY; /* tags: null takes them away */
+    /* Of tags and of the ingress null means that there are none any more. */
+    bool whole = (field->kind == OBJECT && field->fields != INGRESS) || field->kind == ARRAY;
     snprintf(own, sizeof(own), "%.200s.%s", path, field->name);
     if (json_is_null(value) && whole)
         json_object_del(object, field->name);

@@ -204,8 +204,10 @@ static int check_container(json_t *template, uint16_t port, const char **ret_cod
 static int check_unsupported(const json_t *template, const json_t *configuration, struct error *err)
 {
     const json_t *container = template_container(template);
+    const json_t *ingress = json_object_get(configuration, "ingress");
+    const char *affinity = text_of(json_object_get(ingress, "stickySessions"), "affinity");
     const struct {
-        const json_t *of;
+        const json_t *of; /* a list or an object in it, which may be empty */
         const char *key, *name;
     } unsupported[] = {
         {configuration, "secrets", "configuration.secrets"},
@@ -213,11 +215,21 @@ static int check_unsupported(const json_t *template, const json_t *configuration
         {template, "volumes", "template.volumes"},
         {container, "volumeMounts", "template.containers[0].volumeMounts"},
         {json_object_get(template, "scale"), "rules", "template.scale.rules"},
+        {template, "serviceBinds", "template.serviceBinds"},
+        {configuration, "service", "configuration.service"},
+        {configuration, "runtime", "configuration.runtime"},
+        {ingress, "ipSecurityRestrictions", "ingress.ipSecurityRestrictions"},
+        {ingress, "customDomains", "ingress.customDomains"},
+        {ingress, "corsPolicy", "ingress.corsPolicy"},
+        {ingress, "additionalPortMappings", "ingress.additionalPortMappings"},
     };
     for (size_t i = 0; i < sizeof(unsupported) / sizeof(unsupported[0]); i++) {
-        if (json_array_size(json_object_get(unsupported[i].of, unsupported[i].key)) > 0)
+        const json_t *found = json_object_get(unsupported[i].of, unsupported[i].key);
+        if (json_array_size(found) > 0 || json_object_size(found) > 0)
             return error_usage(err, "%s is not supported here", unsupported[i].name);
     }
+    if (affinity && strcasecmp(affinity, "none") != 0)
+        return error_usage(err, "ingress.stickySessions is not supported here");
     if (json_is_true(json_object_get(json_object_get(configuration, "dapr"), "enabled")))
         return error_usage(err, "configuration.dapr is not supported here");
     return 0;
@@ -329,6 +341,7 @@ static int fill(struct app_template *made, json_t *template, uint16_t port,
     made->revision = (struct revision_template){
         .app = made->app,
         .suffix = made->suffix,
+        .container = made->container,
         .command = made->image.command,
         .root = made->image.root,
         .root_is_shared = made->image.shared_root,
@@ -343,8 +356,7 @@ static int fill(struct app_template *made, json_t *template, uint16_t port,
         .backoff = options->backoff,
         .stop_grace_ns = stop_grace_ns(template),
     };
-    probes_make(container, made->target_port, &made->revision);
-    return 0;
+    return probes_make(container, made->target_port, &made->revision, made->probe_headers, err);
 }
 
 int template_new(const char *app, const char *suffix, json_t *template, json_t *configuration,
@@ -356,9 +368,12 @@ int template_new(const char *app, const char *suffix, json_t *template, json_t *
         return error_errno(err, ENOMEM, "making a template");
     made->app = strdup(app);
     made->suffix = strdup(suffix);
+    const char *container = text_of(template_container(template), "name");
+    made->container = strdup(container ? container : app);
     made->target_port = template_target_port(configuration);
-    int r = made->app && made->suffix ? fill(made, template, port, options, images, err)
-                                      : error_errno(err, ENOMEM, "making a template");
+    int r = made->app && made->suffix && made->container
+                ? fill(made, template, port, options, images, err)
+                : error_errno(err, ENOMEM, "making a template");
     if (r < 0) {
         template_free(made);
         return r;
@@ -382,5 +397,8 @@ void template_free(struct app_template *template)
     free_list(template->env);
     free(template->app);
     free(template->suffix);
+    free(template->container);
+    for (size_t i = 0; i < PROBE_TYPES; i++)
+        free_list(template->probe_headers[i]);
     free(template);
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "api/image.h"
+#include "api/probes.h"
 #include "base/error.h"
 #include "platform/template.h"
 
@@ -12,8 +13,8 @@
 /* A template that owns its strings. */
 struct app_template {
     struct revision_template revision;
-    char *app, *suffix;
-    char **env;
+    char *app, *suffix, *container;
+    char **env, **probe_headers[PROBE_TYPES];
     struct image_parts image;
     unsigned replicas, replicas_max;
     uint16_t target_port; /* 0: no ingress */

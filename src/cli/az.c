@@ -4,9 +4,12 @@
 #include "base/log.h"
 #include "cli/help.h"
 #include "cli/options.h"
+#include "jmespath/jmespath.h"
 #include "lab/plan_nearest.h"
 
+#include <ctype.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -55,11 +58,20 @@ static int unknown(const struct invocation *invocation, const struct az_command 
                        hint[0] ? hint : "; --help lists them");
 }
 
+static int check_query(const char *query, struct error *err)
+{
+    struct jmespath *expression = NULL;
+    int r = query ? jmespath_compile(query, &expression, err) : 0;
+    jmespath_free(expression);
+    return r < 0 ? error_wrap(err, "argument --query") : 0;
+}
+
 int az_check_common(struct az_arguments *arguments, struct error *err)
 {
     static const char *const outputs[] = {"json", "jsonc", "yaml", "yamlc", "table", "tsv", "none"};
-    if (!arguments->output)
-        return 0;
+    int r = check_query(arguments->query, err);
+    if (r < 0 || !arguments->output)
+        return r;
     for (size_t i = 0; i < sizeof(outputs) / sizeof(outputs[0]); i++) {
         if (strcasecmp(outputs[i], arguments->output) == 0) {
             arguments->output = outputs[i];
@@ -79,6 +91,28 @@ static int run_command(const struct invocation *invocation, struct error *err)
     if (r < 0)
         return r;
     return arguments->ids ? az_run_ids(invocation, err) : invocation->verb->run(invocation, err);
+}
+
+int az_whole_number(const char *option, const char *text, long least, long most, long *ret,
+                    struct error *err)
+{
+    char *end = NULL;
+    *ret = strtol(text, &end, 10);
+    if (!isdigit((unsigned char)text[0]) || *end != '\0' || strlen(text) > 9)
+        return error_usage(err, "argument --%s: invalid int value: '%.40s'", option, text);
+    if (*ret < least || *ret > most)
+        return error_usage(err, "--%s must be between %ld and %ld.", option, least, most);
+    return 0;
+}
+
+void az_put_escaped(struct buffer *query, const char *value)
+{
+    for (; *value; value++) {
+        if (isalnum((unsigned char)*value) || strchr("-_.~,/:", *value))
+            buffer_append(query, value, 1);
+        else
+            buffer_printf(query, "%%%02X", (unsigned char)*value);
+    }
 }
 
 json_t *az_tags_json(const char *const *tags)

@@ -3,6 +3,7 @@
  * serve, and the output modes. */
 #pragma once
 
+#include "base/buffer.h"
 #include "cli/verb.h"
 
 #include <jansson.h>
@@ -33,8 +34,8 @@ struct az_arguments {
     const char **metrics, **dimensions, **aggregation, **start_time, **end_time;
     const char *method, *url, *body;
     const char **headers, **uri_parameters;
-    bool yes, no_wait, follow, all, any_size, metadata, only_show_errors, verbose, debug,
-        no_headers;
+    bool yes, no_wait, follow, all, any_size, metadata, skip_authorization, only_show_errors,
+        verbose, debug, no_headers;
 };
 
 struct az_command {
@@ -91,11 +92,16 @@ void az_print_commands(const struct verb *verb, FILE *out);
 int az_require(const struct invocation *invocation, const char *value, const char *option,
                struct error *err);
 
-/* The values of options that every command has; a usage error in argparse's words. Also puts the
- * output's name in small letters. */
+/* The values of options that every command has, before anything is sent; a usage error in
+ * argparse's words. Also puts the output's name in small letters. */
 int az_check_common(struct az_arguments *arguments, struct error *err);
 /* Run the command once for each of --ids, and print the results together, as az does. */
 int az_run_ids(const struct invocation *invocation, struct error *err);
+/* A whole number from `least` to `most`; another text is a usage error in argparse's words. */
+int az_whole_number(const char *option, const char *text, long least, long most, long *ret,
+                    struct error *err);
+/* Append it to a query, what has a meaning there as %XX. */
+void az_put_escaped(struct buffer *query, const char *value);
 /* --tags as an object. New reference. */
 json_t *az_tags_json(const char *const *tags);
 

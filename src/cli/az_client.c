@@ -150,6 +150,8 @@ static int perform(CURL *easy, const char *server, const char *method, const cha
     if (text || strcmp(method, "POST") == 0)
         curl_easy_setopt(easy, CURLOPT_POSTFIELDS, text ? text : "");
     curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
+    if (strcmp(method, "HEAD") == 0)
+        curl_easy_setopt(easy, CURLOPT_NOBODY, 1L); /* after it nothing comes */
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, *headers);
     CURLcode code = curl_easy_perform(easy);
     return code == CURLE_OK ? 0 : az_unreachable(server, code, err);

@@ -13,8 +13,8 @@
         AZ_TEXT("min-replicas", 0, min_replicas, "N", "replicas that run"),                        \
         AZ_TEXT("max-replicas", 0, max_replicas, "N", "recorded: nothing scales here"),            \
         AZ_TEXT("revision-suffix", 0, revision_suffix, "TEXT", "end of the revision's name"),      \
-        AZ_TEXT("yaml", 0, yaml, "FILE", "the app as YAML; other options are left alone"),         \
-        AZ_TAGS, AZ_FLAG("allow-any-size", 0, any_size, "sizes that are none of Azure's pairs")
+        AZ_TEXT("yaml", 0, yaml, "FILE", "the app as YAML: other options are ignored"), AZ_TAGS,   \
+        AZ_FLAG("allow-any-size", 0, any_size, "sizes that are none of Azure's pairs")
 
 #define UPDATE_OPTIONS                                                                             \
     AZ_WORDS("set-env-vars", 0, set_env_vars, "K=V...", "add or change variables"),                \
@@ -50,7 +50,10 @@ static const struct option_spec COPY[] = {
     AZ_COMMON,
 };
 static const struct option_spec SHOW[] = {AZ_NAME, AZ_GROUP, AZ_IDS, AZ_COMMON};
-static const struct option_spec LIST[] = {AZ_GROUP, AZ_COMMON};
+static const struct option_spec LIST[] = {
+    AZ_GROUP, AZ_TEXT("environment", 0, environment, "NAME|ID", "apps of this environment alone"),
+    AZ_COMMON};
+static const struct option_spec ENV_LIST[] = {AZ_GROUP, AZ_COMMON};
 static const struct option_spec DELETE[] = {AZ_NAME, AZ_GROUP,   AZ_IDS,
                                             AZ_YES,  AZ_NO_WAIT, AZ_COMMON};
 #define ENV_NAME AZ_TEXT("name", 'n', name, "NAME", "name of the environment")
@@ -130,7 +133,7 @@ static const struct az_command COMMANDS[] = {
     COMMAND("exec", "run a command in a replica's container", EXEC, containerapp_exec),
     COMMAND("env create", "create an environment", ENV_CREATE, env_create),
     COMMAND("env show", "show an environment", ENV_SHOW, env_show),
-    COMMAND("env list", "list environments", LIST, env_list),
+    COMMAND("env list", "list environments", ENV_LIST, env_list),
     COMMAND("env delete", "delete an environment", ENV_DELETE, env_delete),
     COMMAND("revision list", "list active revisions, oldest first", REVISIONS, cli_revision_list),
     COMMAND("revision show", "show a revision", ONE_REVISION, cli_revision_show),

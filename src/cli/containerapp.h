@@ -34,6 +34,8 @@ int env_delete(const struct invocation *invocation, struct error *err);
 int containerapp_require(const struct invocation *invocation, struct error *err);
 /* What the options say about the container, put into `template` (an update of what is there). */
 int template_apply(const struct az_arguments *arguments, json_t *template, struct error *err);
+/* The file of --yaml. New reference. */
+int containerapp_load_yaml(const struct az_arguments *arguments, json_t **ret, struct error *err);
 /* The app's resource. New reference. */
 int containerapp_load(const struct az_arguments *arguments, json_t **ret, struct error *err);
 /* PATCH its properties (taken over), wait, print the app. */

@@ -2,6 +2,8 @@
 /* create, update, show, list, delete. */
 #include "cli/containerapp.h"
 
+#include "base/log.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,10 +113,42 @@ static int apply_ingress(const struct az_arguments *arguments, json_t *configura
     return 0;
 }
 
+/* What else was said about the app is not looked at, as with az, and az's words say so. */
+int containerapp_load_yaml(const struct az_arguments *arguments, json_t **ret, struct error *err)
+{
+    const void *const others[] = {
+        arguments->image,
+        arguments->container_name,
+        arguments->command,
+        arguments->args,
+        arguments->cpu,
+        arguments->memory,
+        arguments->min_replicas,
+        arguments->max_replicas,
+        arguments->revision_suffix,
+        arguments->env_vars,
+        arguments->set_env_vars,
+        arguments->replace_env_vars,
+        arguments->tags,
+        arguments->remove_env_vars,
+        arguments->target_port,
+        arguments->ingress,
+        arguments->transport,
+        arguments->revisions_mode,
+    };
+    bool more = false;
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        more = more || others[i];
+    if (more && !arguments->only_show_errors)
+        log_warning("Additional flags were passed along with --yaml. These flags will be ignored, "
+                    "and the configuration defined in the yaml will be used instead");
+    return yaml_load_json(arguments->yaml, ret, err);
+}
+
 static int load_yaml(const struct az_arguments *arguments, json_t **ret, struct error *err)
 {
     if (arguments->yaml)
-        return yaml_load_json(arguments->yaml, ret, err);
+        return containerapp_load_yaml(arguments, ret, err);
     *ret = json_pack("{s:s, s:{s:{}, s:{s:s}}}", "location", "local", "properties", "template",
                      "configuration", "activeRevisionsMode", "Single");
     return *ret ? 0 : error_errno(err, ENOMEM, "preparing the app");
@@ -130,15 +164,24 @@ static json_t *object_in(json_t *parent, const char *key)
     return found;
 }
 
+static bool has_environment(const json_t *properties)
+{
+    return json_is_string(json_object_get(properties, "managedEnvironmentId")) ||
+           json_is_string(json_object_get(properties, "environmentId"));
+}
+
 static int fill(const struct az_arguments *arguments, json_t *body, struct error *err)
 {
     char id[AZ_PATH_MAX];
     json_t *properties = object_in(body, "properties");
     json_t *configuration = object_in(properties, "configuration");
-    int r = arguments->yaml ? 0 : template_apply(arguments, object_in(properties, "template"), err);
-    if (r == 0)
-        r = apply_ingress(arguments, configuration, err);
-    if (arguments->environment) {
+    int r = 0;
+    if (!arguments->yaml) {
+        r = template_apply(arguments, object_in(properties, "template"), err);
+        if (r == 0)
+            r = apply_ingress(arguments, configuration, err);
+    }
+    if (arguments->environment && !has_environment(properties)) {
         environment_id(arguments, id);
         json_object_set_new(properties, "managedEnvironmentId", json_string(id));
     }
@@ -177,7 +220,7 @@ static int update_from_yaml(const struct invocation *invocation, struct error *e
 {
     const struct az_arguments *arguments = invocation->arguments;
     json_t *body = NULL;
-    int r = yaml_load_json(arguments->yaml, &body, err);
+    int r = containerapp_load_yaml(arguments, &body, err);
     if (r == 0)
         r = change(invocation, "PATCH", body, err);
     json_decref(body);
@@ -222,6 +265,16 @@ int containerapp_show(const struct invocation *invocation, struct error *err)
     return r == 0 ? az_print(invocation->arguments, app, TABLE_ONE, err) : az_failed(err);
 }
 
+/* NULL: any; a name, or an id. */
+static bool is_of_environment(const json_t *app, const char *environment)
+{
+    const char *id = json_string_value(part(app, "managedEnvironmentId"));
+    if (!environment)
+        return true;
+    const char *name = id ? strrchr(id, '/') : NULL;
+    return name && strcasecmp(environment[0] == '/' ? id : name + 1, environment) == 0;
+}
+
 int containerapp_list(const struct invocation *invocation, struct error *err)
 {
     const struct az_arguments *arguments = invocation->arguments;
@@ -238,11 +291,15 @@ int containerapp_list(const struct invocation *invocation, struct error *err)
     int r = az_list(arguments, path, &list, err);
     if (r < 0)
         return az_failed(err);
+    json_t *shown = json_array();
     json_array_foreach(list, i, app)
     {
         az_add_group(app);
+        if (is_of_environment(app, arguments->environment))
+            json_array_append(shown, app);
     }
-    return az_print(arguments, list, TABLE, err);
+    json_decref(list);
+    return az_print(arguments, shown, TABLE, err);
 }
 
 int containerapp_delete(const struct invocation *invocation, struct error *err)

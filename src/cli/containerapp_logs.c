@@ -2,11 +2,7 @@
 /* logs show. */
 #include "cli/containerapp.h"
 
-#include "base/buffer.h"
-
-#include <ctype.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
@@ -39,12 +35,7 @@ static void put_value(struct buffer *query, const char *name, const char *value)
     if (!value)
         return;
     buffer_printf(query, "&%s=", name);
-    for (; *value; value++) {
-        if (isalnum((unsigned char)*value) || strchr("-_.", *value))
-            buffer_append(query, value, 1);
-        else
-            buffer_printf(query, "%%%02X", (unsigned char)*value);
-    }
+    az_put_escaped(query, value);
 }
 
 /* The rows after `after` (-1: the last ones), printed; `after` moves on. */
@@ -75,20 +66,32 @@ static int fetch(const struct az_arguments *arguments, long long *after, struct 
     return 0;
 }
 
+static int check_word(const char *option, const char *given, const char *one, const char *other,
+                      struct error *err)
+{
+    if (!given || strcasecmp(given, one) == 0 || strcasecmp(given, other) == 0)
+        return 0;
+    return error_usage(err, "argument --%s: '%.40s' is not a valid value (%s, %s)", option, given,
+                       one, other);
+}
+
+static int check_options(const struct az_arguments *arguments, struct error *err)
+{
+    long tail = 0;
+    int r = arguments->tail ? az_whole_number("tail", arguments->tail, 0, 300, &tail, err) : 0;
+    if (r == 0)
+        r = check_word("type", arguments->type, "console", "system", err);
+    return r == 0 ? check_word("format", arguments->format, "json", "text", err) : r;
+}
+
 int logs_show(const struct invocation *invocation, struct error *err)
 {
     const struct az_arguments *arguments = invocation->arguments;
     const struct timespec pause = {.tv_nsec = FOLLOW_MS * 1000000L};
     long long after = -1;
     int r = containerapp_require(invocation, err);
-    if (r == 0 && arguments->tail &&
-        (arguments->tail[strspn(arguments->tail, "0123456789")] != '\0' ||
-         atoi(arguments->tail) > 300))
-        r = error_usage(err, "--tail must be between 0 and 300.");
-    if (r == 0 && arguments->type && strcasecmp(arguments->type, "system") != 0 &&
-        strcasecmp(arguments->type, "console") != 0)
-        r = error_usage(err, "argument --type: '%.40s' is not a valid value (console, system)",
-                        arguments->type);
+    if (r == 0)
+        r = check_options(arguments, err);
     if (r < 0)
         return r;
     r = fetch(arguments, &after, err);

@@ -10,6 +10,10 @@ static const char REVISIONS[] =
     "[].{CreatedTime: properties.createdTime, Active: properties.active, Replicas: "
     "properties.replicas, TrafficWeight: properties.trafficWeight, HealthState: "
     "properties.healthState, ProvisioningState: properties.provisioningState, Name: name}";
+static const char REVISION[] =
+    "{CreatedTime: properties.createdTime, Active: properties.active, Replicas: "
+    "properties.replicas, TrafficWeight: properties.trafficWeight, HealthState: "
+    "properties.healthState, ProvisioningState: properties.provisioningState, Name: name}";
 static const char REPLICAS[] = "[].{CreatedTime: properties.createdTime, Name: name}";
 
 /* The app's name is the revision's up to "--" where it was not given. */
@@ -72,7 +76,7 @@ int cli_revision_show(const struct invocation *invocation, struct error *err)
     if (r < 0)
         return r;
     az_app_path(path, arguments, "/revisions/%s", az_segment(arguments->revision).text);
-    return show(invocation, path, NULL, err);
+    return show(invocation, path, REVISION, err);
 }
 
 /* restart, activate, deactivate: the last word of the command. */
@@ -108,6 +112,33 @@ int cli_revision_set_mode(const struct invocation *invocation, struct error *err
                               err);
 }
 
+/* A PATCH leaves what it does not name as it is: what the app's template has and this one has not
+ * is named as null. */
+static void drop_others(const json_t *latest, json_t *template)
+{
+    const char *key = NULL;
+    json_t *value = NULL;
+    json_object_foreach((json_t *)latest, key, value)
+    {
+        if (!json_object_get(template, key))
+            json_object_set_new(template, key, json_null());
+    }
+}
+
+static int template_from_yaml(const struct az_arguments *arguments, json_t *template,
+                              struct error *err)
+{
+    json_t *body = NULL;
+    int r = containerapp_load_yaml(arguments, &body, err);
+    if (r < 0)
+        return r;
+    json_t *given = json_object_get(json_object_get(body, "properties"), "template");
+    if (json_is_object(given))
+        json_object_update_recursive(template, given);
+    json_decref(body);
+    return 0;
+}
+
 /* A new revision from the template of another one (the latest) and what the options change. */
 int cli_revision_copy(const struct invocation *invocation, struct error *err)
 {
@@ -128,13 +159,17 @@ int cli_revision_copy(const struct invocation *invocation, struct error *err)
         az_app_path(path, arguments, "/revisions/%s", az_segment(from).text);
         r = az_ask(arguments, "GET", path, NULL, &answer, err);
     }
-    json_decref(app);
-    if (r < 0)
+    if (r < 0) {
+        json_decref(app);
         return az_failed(err);
+    }
     json_t *template =
         json_deep_copy(json_object_get(json_object_get(answer.body, "properties"), "template"));
     json_object_del(template, "revisionSuffix");
-    r = template_apply(arguments, template, err);
+    r = arguments->yaml ? template_from_yaml(arguments, template, err)
+                        : template_apply(arguments, template, err);
+    drop_others(json_object_get(json_object_get(app, "properties"), "template"), template);
+    json_decref(app);
     if (r < 0) {
         json_decref(template);
         return r;

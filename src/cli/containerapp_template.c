@@ -155,12 +155,12 @@ static int apply_scale(const struct az_arguments *arguments, json_t *template, s
         json_object_set_new(template, "scale", scale);
     }
     for (size_t i = 0; i < 2; i++) {
-        double value = 0;
-        int r = texts[i] ? number(options[i], texts[i], &value, err) : 0;
+        long value = 0;
+        int r = texts[i] ? az_whole_number(options[i], texts[i], 0, 1000000, &value, err) : 0;
         if (r < 0)
             return r;
         if (texts[i])
-            json_object_set_new(scale, keys[i], json_integer((json_int_t)value));
+            json_object_set_new(scale, keys[i], json_integer(value));
     }
     return 0;
 }

@@ -2,7 +2,6 @@
 /* oomlab monitor metrics list, and oomlab rest. */
 #include "cli/az.h"
 
-#include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/duration.h"
 #include "base/file.h"
@@ -11,19 +10,10 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
-
-static void put_escaped(struct buffer *text, const char *value)
-{
-    for (; *value; value++) {
-        if (isalnum((unsigned char)*value) || strchr("-_.~,/:", *value))
-            buffer_append(text, value, 1);
-        else
-            buffer_printf(text, "%%%02X", (unsigned char)*value);
-    }
-}
 
 static void put_words(struct buffer *query, const char *name, const char *const *words)
 {
@@ -32,7 +22,7 @@ static void put_words(struct buffer *query, const char *name, const char *const 
     buffer_printf(query, "&%s=", name);
     for (size_t i = 0; words[i]; i++) {
         buffer_puts(query, i > 0 ? "," : "");
-        put_escaped(query, words[i]);
+        az_put_escaped(query, words[i]);
     }
 }
 
@@ -136,7 +126,7 @@ static int put_resource(struct buffer *path, const struct invocation *invocation
     if (r < 0)
         return r;
     if (arguments->resource[0] == '/') {
-        put_escaped(path, arguments->resource);
+        az_put_escaped(path, arguments->resource);
         return 0;
     }
     r = az_require(invocation, arguments->group, "--resource-group/-g", err);
@@ -154,7 +144,7 @@ static void put_text(struct buffer *query, const char *name, const char *value)
     if (!value)
         return;
     buffer_printf(query, "&%s=", name);
-    put_escaped(query, value);
+    az_put_escaped(query, value);
 }
 
 /* The filter, and a term for each dimension that splits the series. */
@@ -259,6 +249,49 @@ static int read_body(const char *text, json_t **ret, struct error *err)
     return *ret ? 0 : error_usage(err, "argument --body: this is no JSON: %s", error.text);
 }
 
+/* az knows this one token. */
+static void put_url(struct buffer *path, const char *url)
+{
+    static const char token[] = "{subscriptionId}";
+    for (const char *at; (at = strcasestr(url, token)); url = at + sizeof(token) - 1)
+        buffer_printf(path, "%.*s" AZ_SUBSCRIPTION, (int)(at - url), url);
+    buffer_puts(path, url);
+}
+
+static void put_parameter(struct buffer *path, const char *name, const char *value)
+{
+    buffer_puts(path, strchr(buffer_text(path), '?') ? "&" : "?");
+    az_put_escaped(path, name);
+    buffer_puts(path, "=");
+    az_put_escaped(path, value);
+}
+
+/* "K=V", or several as a JSON object. */
+static int put_parameters(struct buffer *path, const char *word, struct error *err)
+{
+    const char *key = NULL;
+    const json_t *value = NULL;
+    const char *equals = strchr(word, '=');
+    if (word[0] != '{') {
+        if (!equals || equals == word)
+            return error_usage(err, "argument --uri-parameters: '%.60s' is not KEY=VALUE", word);
+        AUTO_FREE char *name = strndup(word, (size_t)(equals - word));
+        put_parameter(path, name ? name : "", equals + 1);
+        return 0;
+    }
+    json_t *object = json_loads(word, 0, NULL);
+    if (!object)
+        return error_usage(err, "argument --uri-parameters: '%.60s' is no JSON object", word);
+    json_object_foreach(object, key, value)
+    {
+        AUTO_FREE char *text = json_is_string(value) ? strdup(json_string_value(value))
+                                                     : json_dumps(value, JSON_ENCODE_ANY);
+        put_parameter(path, key, text ? text : "");
+    }
+    json_decref(object);
+    return 0;
+}
+
 static int run_rest(const struct invocation *invocation, struct error *err)
 {
     struct az_arguments *arguments = invocation->arguments;
@@ -276,16 +309,17 @@ static int run_rest(const struct invocation *invocation, struct error *err)
     const char *own = host ? strchr(host + 3, '/') : arguments->url;
     if (!own || own[0] != '/')
         return error_usage(err, "argument --url: a path such as /subscriptions/... is wanted");
-    buffer_puts(&path, own);
-    for (const char **word = arguments->uri_parameters; word && *word; word++)
-        buffer_printf(&path, "%c%s", strchr(buffer_text(&path), '?') ? '&' : '?', *word);
+    put_url(&path, own);
+    for (const char **word = arguments->uri_parameters; r == 0 && word && *word; word++)
+        r = put_parameters(&path, *word, err);
     for (size_t i = 0; i < sizeof(upper); i++) {
         upper[i] = (char)toupper((unsigned char)method[i]);
         if (!method[i])
             break;
     }
     upper[sizeof(upper) - 1] = '\0';
-    r = read_body(arguments->body, &body, err);
+    if (r == 0)
+        r = read_body(arguments->body, &body, err);
     if (r == 0)
         r = az_ask(arguments, upper, buffer_text(&path), body, &answer, err);
     json_decref(body);
@@ -298,11 +332,14 @@ static int run_rest(const struct invocation *invocation, struct error *err)
 }
 
 static const struct option_spec REST[] = {
-    AZ_TEXT("method", 'm', method, "get|put|patch|post|delete", "default: get"),
-    AZ_TEXT("url", 'u', url, "PATH", "any path of the API, with its api-version"),
+    AZ_TEXT("method", 'm', method, "get|head|put|patch|post|delete", "default: get"),
+    AZ_TEXT("url", 'u', url, "PATH",
+            "any path of the API, with its api-version; {subscriptionId} is filled in"),
     AZ_TEXT("uri", 0, url, "PATH", "the same"),
     AZ_TEXT("body", 'b', body, "JSON|@FILE", "the request's body"),
-    AZ_WORDS("uri-parameters", 0, uri_parameters, "K=V...", "more for the query"),
+    AZ_WORDS("uri-parameters", 0, uri_parameters, "K=V...|JSON", "more for the query"),
+    AZ_TEXT("resource", 0, resource, "URL", "taken and not looked at"),
+    AZ_FLAG("skip-authorization-header", 0, skip_authorization, "taken and not looked at"),
     AZ_WORDS("headers", 0, headers, "K=V...", "taken and not looked at"),
     AZ_COMMON,
 };

@@ -32,6 +32,7 @@ struct probe {
     uint16_t port;
     int64_t wait_ns; /* until the next attempt: grows to the period */
     CURL *easy;
+    struct curl_slist *headers;
     uv_timer_t timer;
     probe_result result;
     void *context;
@@ -240,6 +241,19 @@ static void on_period(uv_timer_t *timer)
         probe->in_flight = true;
 }
 
+static bool set_headers(struct probe *probe)
+{
+    if (probe->spec.kind != READY_HTTP)
+        return true;
+    for (char *const *header = probe->spec.headers; header && *header; header++) {
+        struct curl_slist *longer = curl_slist_append(probe->headers, *header);
+        if (!longer)
+            return false;
+        probe->headers = longer;
+    }
+    return curl_easy_setopt(probe->easy, CURLOPT_HTTPHEADER, probe->headers) == CURLE_OK;
+}
+
 static int set_options(struct probe *probe, const char *url, bool https)
 {
     CURL *easy = probe->easy;
@@ -259,6 +273,7 @@ static int set_options(struct probe *probe, const char *url, bool https)
         ok = ok && curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L) == CURLE_OK;
         ok = ok && curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L) == CURLE_OK;
     }
+    ok = ok && set_headers(probe);
     if (probe->spec.kind == READY_TCP)
         ok = ok && curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L) == CURLE_OK;
     return ok ? 0 : -ENOMEM;
@@ -285,6 +300,7 @@ int probe_new(struct prober *prober, const struct probe_spec *spec, uint16_t por
              path[0] == '/' ? "" : "/", path);
     if (!probe->easy || set_options(probe, url, tls) < 0) {
         curl_easy_cleanup(probe->easy);
+        curl_slist_free_all(probe->headers);
         free(probe);
         return error_errno(err, ENOMEM, "preparing the probe of '%s'", url);
     }
@@ -334,5 +350,6 @@ void probe_free(struct probe *probe)
         return;
     probe_stop(probe);
     curl_easy_cleanup(probe->easy);
+    curl_slist_free_all(probe->headers);
     uv_close((uv_handle_t *)&probe->timer, on_probe_closed);
 }

@@ -59,6 +59,13 @@ static int insert_lifetime(struct replica *replica, struct error *err)
     return store_insert(replica->core->store, "lifetime", values, NULL, err);
 }
 
+/* As the system log names it. */
+static const char *container_name(const struct replica *replica)
+{
+    const struct revision_template *template = replica->template;
+    return template->container ? template->container : template->app;
+}
+
 static void on_console_eof(void *context)
 {
     struct replica *replica = context;
@@ -160,7 +167,7 @@ void replica_start_lifetime(struct replica *replica)
         EVENT(replica, "Warning", "ContainerTerminated", NULL,
               "Container '%s' was terminated with exit code '1' and reason "
               "'ContainerCreateFailure'. %s",
-              replica->template->app, err.text);
+              container_name(replica), err.text);
         fail(replica, &err);
         return;
     }
@@ -172,9 +179,9 @@ void replica_start_lifetime(struct replica *replica)
              sandbox_cgroup(replica->sandbox)->kernel_path);
     replica->state = REPLICA_RUNNING;
     EVENT(replica, "Normal", "ContainerCreated", NULL, "Created container '%s'",
-          replica->template->app);
+          container_name(replica));
     EVENT(replica, "Normal", "ContainerStarted", NULL, "Started container '%s'",
-          replica->template->app);
+          container_name(replica));
     replica_probes_start(replica);
 }
 
@@ -198,24 +205,24 @@ static void terminated_events(struct replica *replica, const struct death *death
 {
     char json[512];
     life_facts_json(&replica->facts, &replica->end, death, json, sizeof(json));
-    const char *app = replica->template->app;
+    const char *name = container_name(replica);
     enum platform_kill reason = replica->facts.platform_kill;
     if (death->oom_child && !replica->facts.oom_child_told)
         EVENT(replica, "Warning", "OOMKilledChild", "{\"event\":\"oom-child\"}",
-              "A child process of container '%s' was killed by the OOM killer", app);
+              "A child process of container '%s' was killed by the OOM killer", name);
     if (reason == PLATFORM_KILL_LIVENESS || reason == PLATFORM_KILL_STARTUP) {
         EVENT(replica, "Warning", "ContainerTerminated", json,
-              "Container '%s' was terminated with exit code '' and reason 'ProbeFailure'", app);
+              "Container '%s' was terminated with exit code '' and reason 'ProbeFailure'", name);
     } else if (reason != PLATFORM_KILL_NONE && death->cause != CAUSE_OOM_CONTAINER_LIMIT) {
         EVENT(replica, "Normal", "ContainerTerminated", json,
-              "Container '%s' was terminated with exit code '' and reason 'ManuallyStopped'", app);
+              "Container '%s' was terminated with exit code '' and reason 'ManuallyStopped'", name);
     } else {
         EVENT(replica, "Warning", "ContainerTerminated", json,
-              "Container '%s' was terminated with exit code '%d' and reason 'ProcessExited'", app,
+              "Container '%s' was terminated with exit code '%d' and reason 'ProcessExited'", name,
               exit_code);
         /* Azure tells the same end twice: whoever reads events must count ends, not rows. */
         EVENT(replica, "Warning", "ProcessExited", NULL,
-              "Container '%s' was terminated with exit code '%d'", app, exit_code);
+              "Container '%s' was terminated with exit code '%d'", name, exit_code);
     }
 }
 
@@ -253,7 +260,7 @@ static void schedule_restart(struct replica *replica, int64_t wait_ns)
     if (wait_ns > 0) {
         char text[DURATION_TEXT_MAX];
         EVENT(replica, "Warning", "ContainerBackOff", NULL,
-              "Container '%s' is in back-off: restart in %s", replica->template->app,
+              "Container '%s' is in back-off: restart in %s", container_name(replica),
               duration_format(wait_ns, text));
     }
     uv_timer_start(&replica->timer, on_backoff_over, (uint64_t)(wait_ns / NS_PER_MS), 0);
@@ -374,7 +381,7 @@ void replica_observe(struct replica *replica, const struct observation *observat
         if (life_facts_child_killed(&replica->facts, &observation->kmsg.oom))
             EVENT(replica, "Warning", "OOMKilledChild", "{\"event\":\"oom-child\"}",
                   "A child process of container '%s' was killed by the OOM killer: %s (pid %d)",
-                  replica->template->app, observation->kmsg.oom.comm, observation->kmsg.oom.pid);
+                  container_name(replica), observation->kmsg.oom.comm, observation->kmsg.oom.pid);
         break;
     case OBSERVATION_END:
         on_end(replica, observation, committed_ns);

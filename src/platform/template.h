@@ -12,6 +12,7 @@ enum readiness { READY_NONE, READY_TCP, READY_HTTP };
 struct probe_spec {
     enum readiness kind;        /* READY_NONE: no such probe */
     char path[256];             /* for READY_HTTP */
+    char *const *headers;       /* "Name: value" to send with it, NULL-terminated; NULL: none */
     int64_t period_ns;          /* Kubernetes: 10 s; readiness in a lab: 50 ms */
     int64_t first_period_ns;    /* the first waits: this, doubling to the period; 0: the period */
     int64_t steady_period_ns;   /* of readiness, while it holds; 0: the period, at least 250 ms */
@@ -37,6 +38,7 @@ struct heap_spec {
 /* Pointers are borrowed from the plan, which outlives every revision. */
 struct revision_template {
     const char *app;       /* "ca-oom-leak" */
+    const char *container; /* its name in the system log; NULL: as the app */
     const char *suffix;    /* the revision is named <app>--<suffix> */
     char *const *command;  /* NULL-terminated argv */
     const char *root;      /* its root file system; NULL: this machine's */

@@ -94,6 +94,95 @@ def test_an_output_that_is_none_is_refused_before_anything_is_done(serve):
     assert serve.ask("GET", GROUP.replace("/rg", "/never"))[0] == 404
 
 
+def test_a_query_that_is_none_is_refused_before_anything_is_done(serve):
+    make(serve, "unharmed")
+    refused(serve, 2, "argument --query", "containerapp", "delete", "-n", "unharmed", "-g", "rg", "-y", "--query", "[?")
+    refused(serve, 2, "argument --query", "containerapp", "update", "-n", "unharmed", "-g", "rg", "--set-env-vars", "A=1",
+            "--query", "a b")
+    assert len(serve.get(f"{APPS}/unharmed/revisions")["value"]) == 1
+    refused(serve, 2, "argument --query", "rest", "--method", "put", "--url",
+            f"{GROUP.replace('/rg', '/never')}?api-version=2022-09-01", "--body", "{}", "--query", "[")
+    assert serve.ask("GET", GROUP.replace("/rg", "/never"))[0] == 404
+
+
+@pytest.mark.parametrize(("verb", "option", "value", "words"), [
+    ("create", "--min-replicas", "1.7", "argument --min-replicas: invalid int value: '1.7'"),
+    ("create", "--max-replicas", "", "argument --max-replicas: invalid int value: ''"),
+    ("logs show", "--tail", "4294967299", "argument --tail: invalid int value"),
+    ("logs show", "--tail", "", "argument --tail: invalid int value: ''"),
+    ("logs show", "--tail", "301", "--tail must be between 0 and 300."),
+    ("logs show", "--format", "xml", "argument --format: 'xml' is not a valid value (json, text)"),
+    ("logs show", "--type", "all", "argument --type: 'all' is not a valid value (console, system)"),
+])
+def test_values_that_are_none(serve, verb, option, value, words):
+    more = ("--environment", "env", "--image", "host", "--command", "true") if verb == "create" else ()
+    refused(serve, 2, words, "containerapp", *verb.split(), "-n", "valued", "-g", "rg", *more, option, value)
+
+
+@pytest.mark.parametrize("name", ["\u00fcn\u00ef", "a" * 300, "", "Upper", "a_b", "../rg"])
+def test_names_that_no_app_can_have(serve, name):
+    refused(serve, 1, "(ContainerAppInvalidName)", "containerapp", "create", "-n", name, "-g", "rg", "--environment", "env",
+            "--image", "host", "--command", "true")
+
+
+def test_apps_of_an_environment(serve):
+    make(serve, "inside")
+    az(serve, "containerapp", "env", "create", "-n", "empty", "-g", "rg")
+    assert "inside" in az(serve, "containerapp", "list", "--environment", "ENV", "--query", "[].name")
+    assert "inside" in az(serve, "containerapp", "list", "-g", "rg", "--environment", ENVIRONMENT, "--query", "[].name")
+    assert az(serve, "containerapp", "list", "--environment", "empty") == []
+
+
+def test_a_revision_as_a_table(serve):
+    make(serve, "tabled")
+    shown = serve.az("containerapp", "revision", "show", "-n", "tabled", "-g", "rg", "--revision", "tabled--0000001", "-o", "table")
+    listed = serve.az("containerapp", "revision", "list", "-n", "tabled", "-g", "rg", "-o", "table")
+    assert shown.stdout.split()[:7] == ["CreatedTime", "Active", "Replicas", "TrafficWeight", "HealthState", "ProvisioningState", "Name"]
+    assert shown.stdout == listed.stdout
+
+
+def test_a_copy_is_of_its_source(serve, tmp_path):
+    make(serve, "copied", mode="Multiple", suffix="a", change=lambda b: b["properties"]["template"].pop("terminationGracePeriodSeconds"))
+    app = ("-n", "copied", "-g", "rg")
+    status, value, _ = serve.ask("PATCH", f"{APPS}/copied", {"properties": {"template": {"revisionSuffix": "b",
+                                                                                        "terminationGracePeriodSeconds": 7}}})
+    assert status in (200, 202), value
+    made = az(serve, "containerapp", "revision", "copy", *app, "--from-revision", "copied--a", "--revision-suffix", "c")
+    assert "terminationGracePeriodSeconds" not in made["properties"]["template"]
+    made = az(serve, "containerapp", "revision", "copy", *app, "--from-revision", "copied--b", "--revision-suffix", "d")
+    assert made["properties"]["template"]["terminationGracePeriodSeconds"] == 7
+    file = tmp_path / "copy.yaml"
+    file.write_text("properties:\n  template:\n    revisionSuffix: e\n    terminationGracePeriodSeconds: 9\n", encoding="utf-8")
+    made = az(serve, "containerapp", "revision", "copy", *app, "--from-revision", "copied--a", "--yaml", str(file))
+    template = made["properties"]["template"]
+    assert (template["revisionSuffix"], template["terminationGracePeriodSeconds"]) == ("e", 9)
+    assert template["containers"][0]["command"] == ["/bin/sh", "-c", WAIT]
+
+
+def test_beside_yaml_other_options_are_ignored_aloud(serve, tmp_path):
+    file = tmp_path / "app.yaml"
+    file.write_text(json.dumps(app_body(["/bin/sh", "-c", WAIT])), encoding="utf-8")
+    app = ("containerapp", "create", "-n", "yamled", "-g", "rg", "--yaml", str(file), "--query",
+           "properties.[template.containers[0].resources.cpu, configuration.ingress]")
+    quiet = serve.az(*app)
+    assert (json.loads(quiet.stdout), quiet.stderr) == ([0.25, None], "")
+    loud = serve.az(*app, "--cpu", "2", "--ingress", "external", "--target-port", "8080")
+    assert json.loads(loud.stdout) == [0.25, None]
+    assert "Additional flags were passed along with --yaml. These flags will be ignored" in loud.stderr
+    assert "Additional flags" not in serve.az(*app, "--cpu", "2", "--only-show-errors").stderr
+
+
+def test_what_rest_fills_in(serve):
+    url = "/subscriptions/{subscriptionId}/resourceGroups"
+    for parameters in (("api-version=2022-09-01", "x=a b"), ('{"api-version": "2022-09-01", "x": "a&b"}',)):
+        assert az(serve, "rest", "--url", url, "--uri-parameters", *parameters, "--query", "value[?name=='rg'].name",
+                  "--resource", "https://management.azure.com/") == ["rg"]
+    refused(serve, 2, "'api' is not KEY=VALUE", "rest", "--url", url, "--uri-parameters", "api")
+    refused(serve, 2, "is no JSON object", "rest", "--url", url, "--uri-parameters", "{api")
+    head = serve.az("rest", "--method", "head", "--url", f"{GROUP}?api-version=2022-09-01")
+    assert (head.returncode, head.stdout) == (0, ""), head.stderr
+
+
 def test_what_every_command_takes(serve):
     for option in (("--only-show-errors",), ("--verbose",), ("--debug",), ("--subscription", "any")):
         assert az(serve, "group", "show", "-n", "rg", *option)["name"] == "rg"

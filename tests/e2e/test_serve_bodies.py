@@ -2,6 +2,7 @@
 """Bodies that clients send: every JSON type is looked at, and what is refused is named with its path."""
 
 import copy
+import json
 
 import pytest
 from serving import APPS, ENVIRONMENT, GROUP, WAIT, Serve, app_body, free_port
@@ -195,8 +196,10 @@ def test_the_ends_of_the_ranges_are_taken(serve):
     ([{"type": "Liveness"}], "httpGet or tcpSocket is missing"),
     ([{**probe(), "httpGet": {"port": 8000}}], "httpGet or tcpSocket is enough, not both"),
     ([{"type": "Liveness", "httpGet": {"port": 8000, "scheme": "HTTPS"}}], "scheme 'HTTPS' is not supported"),
-    ([{"type": "Liveness", "httpGet": {"port": 8000, "httpHeaders": [{"name": "A", "value": "b"}]}}],
-     "httpHeaders are not supported"),
+    *(([{"type": "Liveness", "httpGet": {"port": 8000, "httpHeaders": [{"name": "A", "value": "b"}, header]}}],
+       "httpHeaders[1] must have a name")
+      for header in ({"name": "", "value": "b"}, {"name": "A B", "value": "b"}, {"name": "A"}, {"value": "b"},
+                     {"name": "A", "value": "b\r\nEvil: c"}, {"name": "A:", "value": "b"})),
     ([probe(port=81)], "port 81 is not the ingress's target port"),
 ])
 def test_probes_that_are_refused(serve, probes, words):
@@ -225,6 +228,52 @@ class H(http.server.BaseHTTPRequestHandler):
     def log_message(self, *a): pass
 http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), H).serve_forever()
 """
+
+
+SHOWING = """
+import http.server, json, os, sys
+class H(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        with open(sys.argv[1], "w") as seen: json.dump(list(self.headers.items()), seen)
+        self.send_response(200); self.end_headers()
+    def log_message(self, *a): pass
+http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), H).serve_forever()
+"""
+
+
+def test_a_probe_sends_its_headers(serve, tmp_path):
+    port, seen = free_port(), tmp_path / "seen"
+    headers = [{"name": "Custom-Header", "value": "Awesome, \u00fc"}, {"name": "Host", "value": "app.example"},
+               {"name": "X-Empty", "value": ""}, {"name": "custom-header", "value": "again"}]
+    body = put(app_body(["/usr/bin/python3", "-c", SHOWING, str(seen)], port=port), f"{CONTAINER}.probes",
+               [{"type": "Readiness", "httpGet": {"port": port, "path": "/", "httpHeaders": headers}, "periodSeconds": 1}])
+    status, value, answer = serve.ask("PUT", f"{APPS}/headers", body)
+    assert status == 201, value
+    assert serve.operation(answer)["status"] == "Succeeded"
+    sent = json.loads(seen.read_text(encoding="utf-8"))
+    for header in headers:
+        assert [header["name"], header["value"].encode().decode("latin-1")] in sent
+    assert [name.lower() for name, _ in sent].count("host") == 1
+    assert serve.ask("DELETE", f"{APPS}/headers")[0] == 202
+
+
+@pytest.mark.parametrize(("path", "value", "words"), [
+    ("properties.configuration.ingress.ipSecurityRestrictions", [{"name": "a", "action": "Deny", "ipAddressRange": "0.0.0.0/0"}],
+     "ingress.ipSecurityRestrictions"),
+    ("properties.configuration.ingress.customDomains", [{"name": "a.example"}], "ingress.customDomains"),
+    ("properties.configuration.ingress.stickySessions", {"affinity": "sticky"}, "ingress.stickySessions"),
+    ("properties.configuration.ingress.corsPolicy", {"allowedOrigins": ["*"]}, "ingress.corsPolicy"),
+    ("properties.configuration.ingress.additionalPortMappings", [{"targetPort": 1}], "ingress.additionalPortMappings"),
+    ("properties.configuration.runtime", {"java": {"enableMetrics": True}}, "configuration.runtime"),
+    ("properties.configuration.service", {"type": "redis"}, "configuration.service"),
+    ("properties.template.serviceBinds", [{"serviceId": "x"}], "template.serviceBinds"),
+])
+def test_what_is_not_here_is_refused_by_name(serve, path, value, words):
+    body = put(app_body(COMMAND, port=free_port()), path, value)
+    refuse(serve, "PUT", f"{APPS}/more", body, "InvalidParameterValueInContainerTemplate", f"{words} is not supported here")
+    # Without a content it asks for nothing.
+    status, made, _ = serve.ask("PUT", f"{APPS}/none", put(body, path, {"affinity": "none"} if "sticky" in path else type(value)()))
+    assert status in (200, 201), made
 
 
 def test_readiness_takes_as_many_successes_as_it_says(serve, tmp_path):

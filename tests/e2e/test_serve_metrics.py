@@ -150,6 +150,12 @@ def test_the_order_of_series(serve):
     assert ask(serve, orderby="average up", **split)[0] == 400
 
 
+def test_aggregations_that_are_none(serve):
+    assert ask(serve, aggregation="Middle")[0] == 400
+    assert ask(serve, aggregation="Average,Middle")[0] == 400
+    assert set(data(body_of(serve, aggregation="average,Maximum,none", interval="FULL"))[0]) <= {"timeStamp", "average", "maximum"}
+
+
 def test_which_series_there_are(serve):
     value = body_of(serve, resultType="metadata", **{"$filter": "podName eq '*'"})
     series = value["value"][0]["timeseries"]

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a change of an app's configuration does to what runs: its ingress, its mode; and what of it is kept."""
+
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+
+import pytest
+from serving import APPS, WAIT, Serve, app_body, free_port, until
+
+
+@pytest.fixture
+def serve(tmp_path, no_leftovers):
+    server = Serve(tmp_path / "serve", "--allow-any-size").start()
+    server.prepare()
+    yield server
+    if server.process.poll() is None:
+        server.stop()
+
+
+def create(serve, name, body):
+    status, value, headers = serve.ask("PUT", f"{APPS}/{name}", body)
+    assert status in (200, 201), value
+    if "Azure-AsyncOperation" in headers:
+        assert serve.operation(headers)["status"] == "Succeeded"
+    return serve.get(f"{APPS}/{name}")
+
+
+def service(port, mode="Single", suffix=None):
+    body = app_body(None, image="builtin/leaky", port=port)
+    body["properties"]["configuration"]["activeRevisionsMode"] = mode
+    if suffix:
+        body["properties"]["template"]["revisionSuffix"] = suffix
+    return body
+
+
+def patch(serve, name, configuration):
+    status, value, _ = serve.ask("PATCH", f"{APPS}/{name}", {"properties": {"configuration": configuration}})
+    assert status in (200, 202), value
+    return value["properties"]["configuration"]
+
+
+def answers(port):
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=30) as response:
+            return response.status
+    except urllib.error.HTTPError as error:
+        return error.code
+    except (urllib.error.URLError, ConnectionError):
+        return None
+
+
+def fqdn(serve, name):
+    return serve.get(f"{APPS}/{name}")["properties"].get("latestRevisionFqdn")
+
+
+def test_another_target_port_is_listened_at(serve):
+    first, second = free_port(), free_port()
+    create(serve, "moved", service(first))
+    until(lambda: answers(first) == 200, "it answers")
+    patch(serve, "moved", {"ingress": {"targetPort": second}})
+    assert (answers(first), answers(second)) == (None, 200)
+    assert str(second) in fqdn(serve, "moved")
+    # The same again: those who are connected stay.
+    patch(serve, "moved", {"ingress": {"targetPort": second}})
+    assert answers(second) == 200
+
+
+@pytest.mark.parametrize("how", ["patch", "put", "put without"])
+def test_an_ingress_that_is_taken_away(serve, how):
+    port = free_port()
+    body = service(port)
+    create(serve, "closed", body)
+    until(lambda: answers(port) == 200, "it answers")
+    if how == "patch":
+        patch(serve, "closed", {"ingress": None})
+    else:
+        configuration = body["properties"]["configuration"]
+        configuration.pop("ingress") if how == "put without" else configuration.update(ingress=None)
+        create(serve, "closed", body)
+    assert answers(port) is None
+    assert not serve.get(f"{APPS}/closed")["properties"]["configuration"].get("ingress")
+    assert not fqdn(serve, "closed")
+    serve.stop()
+    serve.start()
+    assert answers(port) is None
+
+
+def active(serve, name):
+    return [r["name"] for r in serve.get(f"{APPS}/{name}/revisions")["value"] if r["properties"]["active"]]
+
+
+def weights(serve, name):
+    return [(t.get("revisionName", "latest"), t["weight"])
+            for t in serve.get(f"{APPS}/{name}")["properties"]["configuration"]["ingress"]["traffic"]]
+
+
+def test_single_mode_leaves_one_revision(serve):
+    port = free_port()
+    create(serve, "many", service(port, "Multiple", "a"))
+    create(serve, "many", service(port, "Multiple", "b"))
+    shares = [{"revisionName": "many--a", "weight": 70}, {"revisionName": "many--b", "weight": 30}]
+    patch(serve, "many", {"ingress": {"traffic": shares}})
+    assert len(active(serve, "many")) == 2
+    done = serve.az("containerapp", "revision", "set-mode", "-n", "many", "-g", "rg", "--mode", "single")
+    assert done.returncode == 0, done.stderr
+    assert active(serve, "many") == ["many--b"]
+    assert weights(serve, "many") == [("latest", 100)]
+    rows = serve.az("containerapp", "logs", "show", "-n", "many", "-g", "rg", "--type", "system", "--tail", "300").stdout
+    assert "Deactivating old revisions for ContainerApp 'many'" in rows
+    patch(serve, "many", {"activeRevisionsMode": "Multiple"})
+    assert active(serve, "many") == ["many--b"]
+    assert weights(serve, "many") == [("latest", 100)]
+    until(lambda: answers(port) == 200, "the one that is left answers")
+
+
+def requests(serve, name):
+    query = urllib.parse.urlencode({"metricnames": "Requests", "aggregation": "Total", "interval": "FULL"})
+    data = serve.get(f"{APPS}/{name}/providers/Microsoft.Insights/metrics?{query}")["value"][0]["timeseries"][0]["data"]
+    return sum(point.get("total", 0) for point in data)
+
+
+@pytest.mark.parametrize("how", ["another revision", "restart of serve"])
+def test_requests_of_a_replica_that_is_gone_are_counted(serve, how):
+    port, sent = free_port(), 0
+    create(serve, "counted", service(port))
+    for suffix in ("x", "y", "z"):
+        until(lambda: answers(port) == 200, "it answers")
+        before = requests(serve, "counted")  # with those that waited for it
+        for _ in range(5):
+            assert answers(port) == 200
+        sent += 5
+        if how == "another revision":
+            create(serve, "counted", service(port, suffix=suffix))
+        else:
+            serve.stop()
+            serve.start()
+        until(lambda expected=before + 5: requests(serve, "counted") >= expected, "all of them are counted")
+    assert requests(serve, "counted") >= sent
+
+
+def test_the_order_of_apps_survives_a_restart(serve):
+    for name in ("middle", "first", "zulu", "alpha"):
+        create(serve, name, app_body(["/bin/sh", "-c", WAIT]))
+    before = [a["name"] for a in serve.get(APPS)["value"]]
+    assert sorted(before) == ["alpha", "first", "middle", "zulu"]
+    serve.kill()
+    serve.start()
+    assert [a["name"] for a in serve.get(APPS)["value"]] == before
+
+
+def test_the_system_log_names_the_container(serve):
+    create(serve, "named", app_body(["/bin/sh", "-c", "exit 3"]))
+    told = until(lambda: (rows := serve.az("containerapp", "logs", "show", "-n", "named", "-g", "rg", "--type", "system", "--tail",
+                                           "300").stdout) and "terminated with exit code '3'" in rows and rows, "it has ended")
+    rows = [json.loads(row)["Msg"] for row in told.splitlines()]
+    assert "Created container 'main'" in rows
+    assert any(row.startswith("Container 'main' was terminated with exit code '3'") for row in rows)
+    assert not any("ontainer 'named'" in row for row in rows)
