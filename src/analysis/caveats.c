@@ -3,6 +3,7 @@
 
 #include "analysis/statistics.h"
 #include "base/duration.h"
+#include "base/plural.h"
 #include "base/size.h"
 
 #include <math.h>
@@ -95,7 +96,7 @@ static void say_few(const struct arm_series *arm, struct caveats *ret)
         most = arm->lifetimes[i].count > most ? arm->lifetimes[i].count : most;
     if (most < FEW_SAMPLES)
         add(ret, CAVEAT_FEW_SAMPLES, "No process has more than %zu sample%s; a trend needs %d.",
-            most, most == 1 ? "" : "s", FEW_SAMPLES);
+            most, plural((double)most), FEW_SAMPLES);
 }
 
 /* Stretches without a sample; the time from a process's start to its first sample and from the last
@@ -192,7 +193,7 @@ static void say_clock(const struct arm_series *arm, struct caveats *ret)
         "The samples' clock went back %s %s%s. Only the longest stretch between two such steps is "
         "judged; "
         "%zu sample%s on the other side of one %s left out.",
-        times, spell(steps->largest_s).text, line, steps->left_out, steps->left_out == 1 ? "" : "s",
+        times, spell(steps->largest_s).text, line, steps->left_out, plural((double)steps->left_out),
         steps->left_out == 1 ? "is" : "are");
 }
 

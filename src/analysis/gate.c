@@ -3,6 +3,7 @@
 
 #include "analysis/view.h"
 #include "analysis/words.h"
+#include "base/plural.h"
 
 #include <math.h>
 #include <signal.h>
@@ -128,10 +129,10 @@ static void check_kills(struct gate *gate, const struct tally *tally, unsigned w
     struct gate_check *check = gate_add(gate, "kernel-proven-kills",
                                         tally->proven >= wanted && tally->proven == tally->kills,
                                         "at least %u, every kill proven by the kernel", wanted);
-    gate_observed(check, "%u of %u kills", tally->proven, tally->kills);
+    gate_observed(check, "%u of %u kill%s", tally->proven, tally->kills, plural(tally->kills));
     check = gate_add(gate, "exit-137", tally->kills > 0 && tally->exit_137 == tally->kills,
                      "exit 137 (SIGKILL) for each kill");
-    gate_observed(check, "%u of %u kills", tally->exit_137, tally->kills);
+    gate_observed(check, "%u of %u kill%s", tally->exit_137, tally->kills, plural(tally->kills));
     check = gate_add(gate, "no-other-deaths", tally->deaths == tally->kills, "0");
     gate_observed(check, "%u", tally->deaths - tally->kills);
 }
@@ -143,8 +144,9 @@ static void check_place(struct gate *gate, const struct tally *tally, enum gate_
             gate_add(gate, "at-start",
                      tally->kills > 0 && tally->before_ready == tally->kills && !(tally->most > 0),
                      "every kill before readiness and before any request");
-        gate_observed(check, "%u of %u kills before readiness, at most %.0f requests before a kill",
-                      tally->before_ready, tally->kills, fmax(0, tally->most));
+        gate_observed(
+            check, "%u of %u kill%s before readiness, at most %.0f requests before a kill",
+            tally->before_ready, tally->kills, plural(tally->kills), fmax(0, tally->most));
         return;
     }
     bool after_readiness = tally->kills > 0 && tally->before_ready == 0;
@@ -155,8 +157,8 @@ static void check_place(struct gate *gate, const struct tally *tally, enum gate_
                        after_readiness && tally->fewest >= GATE_SUSTAINED_REQUESTS,
                        "every kill after readiness and at least %.0f completed requests",
                        GATE_SUSTAINED_REQUESTS);
-    gate_observed(check, "%u of %u kills before readiness, at least %.0f requests before a kill",
-                  tally->before_ready, tally->kills, fmax(0, tally->fewest));
+    gate_observed(check, "%u of %u kill%s before readiness, at least %.0f requests before a kill",
+                  tally->before_ready, tally->kills, plural(tally->kills), fmax(0, tally->fewest));
 }
 
 static void check_class(struct gate *gate, const struct gate_arm *arm, enum verdict_class wanted)
@@ -178,8 +180,9 @@ static void check_no_deaths(struct gate *gate, const struct gate_arm *arm,
     struct gate_check *check = gate_add(
         gate, "no-death", tally->deaths == 0 && arm->restarts == 0 && arm->lifetime_count > 0,
         "0 deaths, 0 restarts");
-    gate_observed(check, "%u deaths (%u by the OOM killer), %u restarts in %zu lifetimes",
-                  tally->deaths, tally->kills, arm->restarts, arm->lifetime_count);
+    gate_observed(check, "%u death%s (%u by the OOM killer), %u restart%s in %zu lifetime%s",
+                  tally->deaths, plural(tally->deaths), tally->kills, arm->restarts,
+                  plural(arm->restarts), arm->lifetime_count, plural((double)arm->lifetime_count));
 }
 
 static void check_ready(struct gate *gate, const struct tally *tally)

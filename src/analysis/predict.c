@@ -33,6 +33,7 @@ static double known_or(double value, double otherwise)
 struct sample {
     double requests, seconds;
     double request_slack, second_slack; /* quantisation and the unsure start level */
+    double pace;                        /* seconds for each request, without the pauses */
 };
 
 /* The longest time for which memory stood still before the kill: a leak in ticks is only known to
@@ -123,7 +124,8 @@ static struct sample sample_of(const struct view *view, const struct profile *pr
         stretch_of(base, intercept(&profile->by_time, start_s, base), limit, new_limit);
     struct sample sample = {.requests = lifetime->requests_completed * by_requests.factor};
     struct rhythm rhythm = rhythm_of(profile);
-    double pace = rhythm.busy_s / lifetime->requests_completed; /* seconds for each */
+    double pace = rhythm.busy_s / lifetime->requests_completed;
+    sample.pace = pace;
     /* One request more or less at either kill, and those in flight that have allocated already and
      * never complete. */
     sample.request_slack = 1 + by_requests.factor + IN_FLIGHT_S / pace +
@@ -182,6 +184,7 @@ static size_t predict_leak(const struct view *view, double new_limit, double *va
 {
     size_t count = view->arm->count, used = 0, written = 0;
     double *requests = values, *seconds = values + count, request_slack = 0, second_slack = 0;
+    double pace = INFINITY;
     for (size_t i = 0; i < count; i++) {
         if (!usable(&view->arm->lifetimes[i]) || isnan(view->profiles[i].baseline))
             continue;
@@ -190,6 +193,7 @@ static size_t predict_leak(const struct view *view, double new_limit, double *va
         seconds[used++] = sample.seconds;
         request_slack = fmax(request_slack, sample.request_slack);
         second_slack = fmax(second_slack, sample.second_slack);
+        pace = fmin(pace, sample.pace);
     }
     if (used == 0)
         return 0;
@@ -199,7 +203,11 @@ static size_t predict_leak(const struct view *view, double new_limit, double *va
     }
     if (written < max) {
         name_prediction(&ret[written], "leak", PREDICT_SECONDS);
-        interval(seconds, used, second_slack, &ret[written++]);
+        interval(seconds, used, second_slack, &ret[written]);
+        /* Where pauses fall is not known, but they only add to the time of the requests. */
+        if (written == 1 && view->driver != DRIVER_TIME && isfinite(pace))
+            ret[1].low = fmin(fmax(ret[1].low, ret[0].low * pace), ret[1].high);
+        written++;
     }
     return written;
 }

@@ -4,6 +4,7 @@
 #include "analysis/sequential.h"
 #include "analysis/view.h"
 #include "analysis/words.h"
+#include "base/plural.h"
 
 #include <errno.h>
 #include <math.h>
@@ -106,7 +107,7 @@ static int judge_cause(const struct arm_series *arm, const struct stopping_quest
     if (kills == 0)
         return judge_level(arm, question, verdict, ret);
     if (!is_pattern(verdict->class))
-        return say(ret, false, "%u kill%s, and the verdict is %s", kills, kills == 1 ? "" : "s",
+        return say(ret, false, "%u kill%s, and the verdict is %s", kills, plural((double)kills),
                    class);
     double wanted = 1 / (1 - question->confidence);
     ret->ratio = sequential_ratio(verdict->agree, verdict->repeats);

@@ -9,6 +9,7 @@
 #include "analysis/verdict_parts.h"
 #include "analysis/words.h"
 #include "base/cleanup.h"
+#include "base/plural.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -44,7 +45,7 @@ static void judge_startup(const struct view *view, struct verdict *verdict)
         verdict->summary,
         "Killed for memory %u time%s before it was ready and before any request: its start needs "
         "more than the limit of %s.",
-        kills, kills == 1 ? "" : "s", limit_words(view->arm->limit_bytes).text);
+        kills, plural((double)kills), limit_words(view->arm->limit_bytes).text);
 }
 
 /* --- killed after readiness ----------------------------------------------------------------------
@@ -102,7 +103,7 @@ static struct shapes shapes_of(const struct view *view)
 static void say_kills(const struct shapes *shapes, struct verdict *verdict)
 {
     verdict_say(verdict->summary, "Ended for memory %u time%s", shapes->lifetimes,
-                shapes->lifetimes == 1 ? "" : "s");
+                plural((double)shapes->lifetimes));
     if (!(shapes->requests[1] > 0)) { /* of a recorded curve nobody knows them */
         verdict_say(verdict->summary, ". ");
         return;
@@ -187,7 +188,7 @@ static void judge_unanswered(const struct view *view, const struct shapes *shape
         verdict->summary,
         "Ended for memory %u time%s before it answered a request: those in flight together need "
         "more than the limit of %s.",
-        shapes->lifetimes, shapes->lifetimes == 1 ? "" : "s",
+        shapes->lifetimes, plural((double)shapes->lifetimes),
         limit_words(view->arm->limit_bytes).text);
 }
 
@@ -291,7 +292,7 @@ static void consider_readiness(const struct view *view, struct verdict *verdict)
     verdict->summary[0] = '\0';
     verdict->would_settle[0] = '\0';
     verdict_say(verdict->summary, "It never became ready, and it was not killed for memory: ");
-    verdict_say(verdict->summary, "the highest working set was %s of %s.",
+    verdict_say(verdict->summary, "the most memory it used was %s of %s.",
                 bytes_words(view->peak_bytes).text, limit_words(view->arm->limit_bytes).text);
     if (view_near_limit(view)) {
         verdict_leave_open(verdict, LEVEL_INFERRED);
@@ -324,8 +325,8 @@ static void consider_other_deaths(const struct view *view, struct verdict *verdi
     char ends[256];
     ends_words(view->arm, ends, sizeof(ends));
     snprintf(verdict->summary, sizeof(verdict->summary),
-             "It ended %u time%s, and not for memory: %s. The highest working set was %s of %s.",
-             view->other_deaths, view->other_deaths == 1 ? "" : "s", ends,
+             "It ended %u time%s, and not for memory: %s. The most memory it used was %s of %s.",
+             view->other_deaths, plural((double)view->other_deaths), ends,
              bytes_words(view->peak_bytes).text, limit_words(view->arm->limit_bytes).text);
 }
 

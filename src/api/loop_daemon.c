@@ -29,6 +29,7 @@ struct loop_daemon {
     uv_poll_t poll;
     uv_timer_t timer, slow;
     unsigned handles;
+    bool again; /* a connection is gone: run once more */
     int64_t request_timeout_ns;
     struct waiting *waiting;
 };
@@ -50,8 +51,11 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 static void run(struct loop_daemon *daemon)
 {
     MHD_UNSIGNED_LONG_LONG timeout_ms = 0;
+    daemon->again = false;
     MHD_run(daemon->daemon);
-    if (MHD_get_timeout(daemon->daemon, &timeout_ms) == MHD_YES)
+    if (daemon->again)
+        uv_timer_start(&daemon->timer, on_timer, 0, 0);
+    else if (MHD_get_timeout(daemon->daemon, &timeout_ms) == MHD_YES)
         uv_timer_start(&daemon->timer, on_timer, timeout_ms, 0);
     else
         uv_timer_stop(&daemon->timer);
@@ -123,8 +127,11 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
             continue;
         *link = waiting->next;
         free(waiting);
-        return;
+        break;
     }
+    /* At its limit of connections libmicrohttpd does not watch the listening socket, and looks
+     * whether it should again only when it is run once more. */
+    daemon->again = true;
 }
 
 /* --- life ----------------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "base/duration.h"
 #include "base/log.h"
+#include "base/plural.h"
 #include "cli/result.h"
 #include "cli/state.h"
 #include "cli/verb.h"
@@ -125,11 +126,11 @@ static int confirm(const struct chosen *chosen, bool *ret_yes, struct error *err
     char answer[16] = "";
     if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
         return error_usage(err, "there is no terminal to ask on; say --yes to remove %zu run%s",
-                           chosen->count, chosen->count == 1 ? "" : "s");
+                           chosen->count, plural((double)chosen->count));
     for (size_t i = 0; i < chosen->count; i++)
         fprintf(stderr, "  %s\n", chosen->runs[i].path);
     fprintf(stderr, "Remove %s %zu run%s? [y/N] ", chosen->count == 1 ? "this" : "these",
-            chosen->count, chosen->count == 1 ? "" : "s");
+            chosen->count, plural((double)chosen->count));
     if (!fgets(answer, sizeof(answer), stdin))
         fputc('\n', stderr);
     *ret_yes = answer[0] == 'y' || answer[0] == 'Y';

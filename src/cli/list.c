@@ -15,6 +15,16 @@ struct list_arguments {
     const char *format;
 };
 
+/* By what it wrote last: its exit status, unless oomlab itself was killed; 128 and more after a
+ * signal. */
+static const char *state_of(const json_t *run)
+{
+    const json_t *status = json_object_get(run, "exit_status");
+    if (!json_is_integer(status))
+        return "incomplete";
+    return json_integer_value(status) >= STATUS_SIGNAL ? "interrupted" : "complete";
+}
+
 /* What the list shows of one run; absent fields are JSON null. */
 static json_t *describe(const char *id, struct error *err)
 {
@@ -23,12 +33,11 @@ static json_t *describe(const char *id, struct error *err)
         return NULL;
     CLEANUP(json_cleanup) json_t *result = NULL;
     struct error ignored = {0};
-    const char *state = "complete";
-    if (run_directory_busy(&run))
-        state = "running";
-    else if (result_load(&run, &result, &ignored) < 0)
-        state = "incomplete";
+    bool busy = run_directory_busy(&run);
+    if (!busy)
+        result_load(&run, &result, &ignored);
     json_t *object = json_object_get(result, "run");
+    const char *state = busy ? "running" : state_of(object);
     return json_pack("{s:s, s:s, s:s, s:O?, s:O?, s:O?, s:O?}", "id", id, "directory", run.path,
                      "state", state, "lab", json_object_get(object, "lab"), "started_at",
                      json_object_get(object, "started_at"), "duration_s",

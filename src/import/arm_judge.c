@@ -4,6 +4,7 @@
 #include "import/arm.h"
 
 #include "base/cleanup.h"
+#include "base/plural.h"
 #include "base/size.h"
 
 #include <errno.h>
@@ -298,7 +299,7 @@ static bool judge_child_kills(struct arm_work *arm)
         "%u end%s recorded, none of them an out-of-memory kill; but in %u of these lifetimes a "
         "process other than the main one was killed for memory, and whether the end came of that "
         "is not recorded. The last end: %s",
-        arm->others, arm->others == 1 ? "" : "s", ends, last_end_text(arm));
+        arm->others, plural((double)arm->others), ends, last_end_text(arm));
     say(arm->verdict.would_settle, "What the main process wrote before it ended, and the same "
                                    "work with more memory.");
     return true;
@@ -335,12 +336,12 @@ static void leave_open(struct arm_work *arm)
         say(arm->verdict.summary,
             "It was killed for memory %u time%s as far as the records say, but nothing shows how "
             "its memory rose: a leak and a demand look the same.",
-            arm->kills, arm->kills == 1 ? "" : "s");
+            arm->kills, plural((double)arm->kills));
     else if (arm->killer_kills > 0)
         say(arm->verdict.summary,
             "A user-space killer (systemd-oomd, earlyoom) killed it %u time%s, for want of memory "
             "around it and at no limit of its own; nothing shows how its memory rose.",
-            arm->killer_kills, arm->killer_kills == 1 ? "" : "s");
+            arm->killer_kills, plural((double)arm->killer_kills));
     else if (arm->unsettled > 0)
         say(arm->verdict.summary, "%s",
             was_killed(arm) ? "It was killed (137), and no record says by whom."
@@ -352,7 +353,7 @@ static void leave_open(struct arm_work *arm)
         say(arm->verdict.summary,
             "Its memory fell by more than half at once, %u time%s: restarts that are not recorded, "
             "or memory given back; the curve alone cannot tell.",
-            arm->falls, arm->falls == 1 ? "" : "s");
+            arm->falls, plural((double)arm->falls));
     else
         say(arm->verdict.summary, "No end of it is recorded, and too little of its memory to "
                                   "judge that.");
@@ -389,11 +390,11 @@ static bool judge_not_memory(struct arm_work *arm)
     else
         say(arm->verdict.summary,
             "%u end%s recorded, none of them an out-of-memory kill; the last: %s", arm->others,
-            arm->others == 1 ? "" : "s", last_end_text(arm));
+            plural((double)arm->others), last_end_text(arm));
     unsigned unseen = ends_unseen(arm);
     if (unseen > 0)
         say(arm->verdict.summary, " How it ended %u other time%s is not recorded.", unseen,
-            unseen == 1 ? "" : "s");
+            plural((double)unseen));
     if (arm->others > 0) {
         enum evidence_level weakest = LEVEL_OBSERVED;
         for (size_t i = 0; i < lives->count; i++) {

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/duration.h"
+#include "base/plural.h"
 #include "base/size.h"
 
 #include <inttypes.h>
@@ -92,7 +93,7 @@ static int state_end(struct arm_work *arm, size_t index, struct error *err)
                       "lifetime %zu ended at %s with exit code %d%s%s (told in %zu row%s).",
                       index + 1, moment(life->end_ns, at), life->exit_code,
                       life->reason[0] ? ", reason " : "", life->reason, life->rows,
-                      life->rows == 1 ? "" : "s");
+                      plural((double)life->rows));
     if (r == 0)
         r = arm_state(arm, judged->level, fact, row, err, "lifetime %zu, %s: %s", index + 1,
                       cause_name(judged->cause), judged->text);
@@ -141,7 +142,7 @@ static int state_backoff(struct arm_work *arm, struct error *err)
                          "doubled each time, 300 s at most).",
                          waits);
     return arm_state(arm, LEVEL_OBSERVED, fact, 0, err, "it waited %s s before its restart%s.",
-                     waits, known == 1 ? "" : "s");
+                     waits, plural((double)known));
 }
 
 /* The two ends of a curve that carries a verdict: who doubts the growth can look them up. */
@@ -230,7 +231,7 @@ static int state_told(struct arm_work *arm, const struct told *told, const char 
     if (told->times > told->count)
         snprintf(times, sizeof(times), "%ju times in ", (uintmax_t)told->times);
     return arm_state(arm, LEVEL_OBSERVED, told->fact, 0, err, "%s, %s%ju row%s%s%s%s.", what, times,
-                     (uintmax_t)told->count, told->count == 1 ? "" : "s", when,
+                     (uintmax_t)told->count, plural((double)told->count), when,
                      told->reason[0] ? ": " : "", told->reason);
 }
 
@@ -263,7 +264,7 @@ int arm_state_all(struct arm_work *arm, struct error *err)
     if (r == 0 && lives->restart_count >= 0)
         r = arm_state(arm, LEVEL_OBSERVED, lives->restarts.fact, 0, err,
                       "the platform counted %.0f restart%s.", lives->restart_count,
-                      lives->restart_count == 1 ? "" : "s");
+                      plural((double)lives->restart_count));
     char at[TIMESTAMP_TEXT_MAX];
     if (r == 0 && lives->anew_ns != FACT_TIME_UNKNOWN)
         r = arm_state(arm, LEVEL_OBSERVED, lives->anew_fact, 0, err,

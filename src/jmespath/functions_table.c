@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Calls by name: unknown names, wrong counts and wrong types are refused here. */
 #include "base/buffer.h"
+#include "base/plural.h"
 #include "jmespath/internal.h"
 
 #include <string.h>
@@ -89,7 +90,7 @@ int function_call(const char *name, const struct argument *arguments, size_t cou
     unsigned least = function->min_arguments;
     if (count < least || (count > least && !function->variadic))
         return error_usage(err, "invalid-arity: %s() takes %s%u argument%s, not %zu", name,
-                           function->variadic ? "at least " : "", least, least == 1 ? "" : "s",
+                           function->variadic ? "at least " : "", least, plural((double)least),
                            count);
     for (size_t i = 0; i < count; i++) {
         unsigned types = function->types[i < least ? i : least - 1];

@@ -6,6 +6,7 @@
 #include "base/duration.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/plural.h"
 #include "base/size.h"
 #include "lab/arm_heap.h"
 #include "lab/arm_rows.h"
@@ -485,5 +486,5 @@ void arm_describe(const struct arm_run *run, char *text, size_t size)
         traffic_progress(run->traffic, &progress);
     snprintf(text, size, "%s/%s %u/%zu requests, %u failed, %u kill%s", run->scenario->name,
              arm_kind_name(run->arm->kind), progress.due, traffic_plan_requests(run->traffic_plan),
-             progress.failed, run->result.kills, run->result.kills == 1 ? "" : "s");
+             progress.failed, run->result.kills, plural((double)run->result.kills));
 }

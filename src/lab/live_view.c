@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lab/live_view.h"
 
+#include "base/plural.h"
 #include "base/size.h"
 #include "base/terminal.h"
 #include "lab/live_line.h"
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #define COLUMNS_LEAST    40
 #define ROWS_LEAST       5
@@ -16,8 +18,11 @@
 #define CURRENT_ROWS  2
 #define LABEL_COLUMNS 10
 #define BAR_COLUMNS   30
-/* Beside the bar: the share, two clocks with hours, and their words. */
-#define FIGURES_COLUMNS 38
+/* Beside the bar: the share, two clocks with hours, and their words; the second without "at most".
+ */
+#define FIGURES_COLUMNS        38
+#define FIGURES_COLUMNS_NARROW 28
+#define COLUMNS_NARROW         60 /* below, words are left out */
 /* Of the limit: look at it now. */
 #define SHARE_HIGH 0.8
 #define PARTS      8 /* of a character's height */
@@ -41,7 +46,8 @@ static void render_progress(const struct live_view *view, struct live_line *line
     double whole = view->elapsed_s + view->remaining_s;
     double share = whole > 0 ? view->elapsed_s / whole : 0;
     char elapsed[CLOCK_TEXT_MAX], remaining[CLOCK_TEXT_MAX];
-    unsigned free = line->screen->columns - FIGURES_COLUMNS;
+    bool narrow = line->screen->columns < COLUMNS_NARROW;
+    unsigned free = line->screen->columns - (narrow ? FIGURES_COLUMNS_NARROW : FIGURES_COLUMNS);
     unsigned bar = free < BAR_COLUMNS ? free : BAR_COLUMNS;
     if (view->stopping) {
         live_line_put(line, COLOUR_YELLOW,
@@ -55,9 +61,8 @@ static void render_progress(const struct live_view *view, struct live_line *line
                       line->screen->utf8 ? (full ? "█" : "░") : (full ? "#" : "."));
     }
     live_line_printf(line, COLOUR_BOLD, " %3.0f %%", 100 * share);
-    live_line_printf(line, COLOUR_NONE, "  %s, at most %s left",
-                     clock_text(view->elapsed_s, elapsed),
-                     clock_text(view->remaining_s, remaining));
+    live_line_printf(line, COLOUR_NONE, "  %s, %s%s left", clock_text(view->elapsed_s, elapsed),
+                     narrow ? "" : "at most ", clock_text(view->remaining_s, remaining));
 }
 
 static void render_arm(const struct live_arm *arm, struct live_line *line)
@@ -86,49 +91,85 @@ static void render_arms(const struct live_scenario *scenario, struct live_line *
         render_arm(&scenario->arms[i], line);
 }
 
-static void render_growth(const struct live_scenario *scenario, struct live_line *line)
+/* Of the memory line; each is "" where there is nothing to say. */
+struct memory_words {
+    char share[64], growth[64], forecast[64];
+    enum colour growth_colour, forecast_colour;
+};
+
+static void word_forecast(const struct live_growth *growth, bool wide, struct memory_words *ret)
+{
+    char time[CLOCK_TEXT_MAX];
+    const char *when = wide ? "at the limit" : "full";
+    ret->forecast_colour = COLOUR_YELLOW;
+    if (!isfinite(growth->until_limit)) {
+        ret->forecast_colour = COLOUR_NONE;
+        snprintf(ret->forecast, sizeof(ret->forecast), ", not %s %s", when,
+                 wide ? "before this arm ends" : "in this arm");
+    } else if (growth->kind == LIVE_PER_REQUEST) {
+        snprintf(ret->forecast, sizeof(ret->forecast), ", %s in about %.0f request%s", when,
+                 growth->until_limit, plural(round(growth->until_limit)));
+    } else {
+        snprintf(ret->forecast, sizeof(ret->forecast), ", %s in about %s", when,
+                 clock_text(growth->until_limit, time));
+    }
+}
+
+static void word_memory(const struct live_scenario *scenario, bool wide, struct memory_words *ret)
 {
     const struct live_growth *growth = &scenario->growth;
-    char size[SIZE_TEXT_MAX], time[CLOCK_TEXT_MAX];
-    bool by_request = growth->kind == LIVE_PER_REQUEST;
+    char size[SIZE_TEXT_MAX];
+    *ret = (struct memory_words){.growth_colour = COLOUR_YELLOW};
+    if (isfinite(scenario->working_set_bytes))
+        snprintf(ret->share, sizeof(ret->share), "%s, %.0f %%%s",
+                 size_format((uint64_t)scenario->working_set_bytes, size),
+                 100 * scenario->working_set_bytes / scenario->limit_bytes,
+                 wide ? " of the limit" : "");
     if (growth->kind == LIVE_MEASURING)
         return;
     if (growth->kind == LIVE_LEVEL) {
-        live_line_put(line, COLOUR_GREEN, "  no growth seen");
+        ret->growth_colour = COLOUR_GREEN;
+        snprintf(ret->growth, sizeof(ret->growth), "  no growth seen");
         return;
     }
-    live_line_printf(line, COLOUR_YELLOW, "  +%s per %s",
-                     size_format((uint64_t)growth->bytes, size), by_request ? "request" : "second");
-    if (isfinite(growth->until_limit) && by_request)
-        live_line_printf(line, COLOUR_YELLOW, ", at the limit in about %.0f requests",
-                         growth->until_limit);
-    else if (isfinite(growth->until_limit))
-        live_line_printf(line, COLOUR_YELLOW, ", at the limit in about %s",
-                         clock_text(growth->until_limit, time));
-    else
-        live_line_put(line, COLOUR_NONE, ", not at the limit before this arm ends");
+    snprintf(ret->growth, sizeof(ret->growth), "  +%s%s%s",
+             size_format((uint64_t)growth->bytes, size), wide ? " per " : "/",
+             growth->kind == LIVE_PER_REQUEST ? "request" : "second");
+    word_forecast(growth, wide, ret);
+}
+
+static unsigned memory_columns(const struct memory_words *words)
+{
+    return (unsigned)(strlen(words->share) + strlen(words->growth) + strlen(words->forecast));
+}
+
+/* The growth, at least, is to be read: the words become fewer where the line is short. */
+static void render_memory(const struct live_scenario *scenario, struct live_line *line)
+{
+    struct memory_words words;
+    bool high = scenario->working_set_bytes / scenario->limit_bytes > SHARE_HIGH;
+    unsigned indent = LABEL_COLUMNS;
+    word_memory(scenario, true, &words);
+    if (indent + memory_columns(&words) > line->left)
+        word_memory(scenario, false, &words);
+    if (indent + memory_columns(&words) > line->left)
+        words.forecast[0] = '\0';
+    if (indent + memory_columns(&words) > line->left)
+        indent = 1;
+    live_line_printf(line, COLOUR_NONE, "%*s", (int)indent, "");
+    live_line_put(line, high ? COLOUR_RED : COLOUR_NONE, words.share);
+    live_line_put(line, words.growth_colour, words.growth);
+    live_line_put(line, words.forecast_colour, words.forecast);
 }
 
 static void render_status(const struct live_scenario *scenario, struct live_line *line)
 {
     live_line_printf(line, COLOUR_BOLD, " %.20s/%s", scenario->name,
                      arm_kind_name(scenario->current->kind));
-    live_line_printf(line, COLOUR_NONE, "  %s, %u/%u requests", scenario->phase, scenario->due,
-                     scenario->planned);
+    live_line_printf(line, COLOUR_NONE, "  %s, %u/%u%s", scenario->phase, scenario->due,
+                     scenario->planned, line->screen->columns < COLUMNS_NARROW ? "" : " requests");
     if (scenario->failed > 0)
         live_line_printf(line, COLOUR_RED, ", %u failed", scenario->failed);
-}
-
-static void render_memory(const struct live_scenario *scenario, struct live_line *line)
-{
-    char size[SIZE_TEXT_MAX];
-    double share = scenario->working_set_bytes / scenario->limit_bytes;
-    live_line_printf(line, COLOUR_NONE, "%*s", LABEL_COLUMNS, "");
-    if (isfinite(scenario->working_set_bytes))
-        live_line_printf(line, share > SHARE_HIGH ? COLOUR_RED : COLOUR_NONE,
-                         "%s, %.0f %% of the limit",
-                         size_format((uint64_t)scenario->working_set_bytes, size), 100 * share);
-    render_growth(scenario, line);
 }
 
 /* --- the graph ------------------------------------------------------------------------------- */

@@ -2,6 +2,7 @@
 #include "lab/plan_budget.h"
 
 #include "base/duration.h"
+#include "base/plural.h"
 
 #include <math.h>
 
@@ -36,7 +37,7 @@ static int check_budget(const struct draft_text *given, const struct plan *plan,
         error_usage(err,
                     "%s is too short for %u cycle%s, idle, gaps and cooldown counted; raise budget "
                     "or rate, or lower per-cycle",
-                    given->text, least, least == 1 ? "" : "s");
+                    given->text, least, plural((double)least));
     else
         return 0;
     return origin_wrap(&given->origin, err);

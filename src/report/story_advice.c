@@ -2,6 +2,7 @@
 /* What to do and what to remember: the summary on top and the sections after the evidence. */
 #include "report/story.h"
 
+#include "base/plural.h"
 #include "report/text.h"
 #include "report/words.h"
 
@@ -16,12 +17,38 @@ static enum tone tone_of(const struct story *story)
     return words_class_is_bad(text_at(story->verdict, "class")) ? TONE_BAD : TONE_GOOD;
 }
 
+/* Where the kills were: " in 2 of 4 arms". */
+static const char *in_arms(const json_t *arms, char text[static FIGURE_TEXT_MAX])
+{
+    size_t index;
+    size_t with = 0;
+    const json_t *arm;
+    size_t all = json_array_size(arms);
+    json_array_foreach(arms, index, arm) with += number_at(arm, "oom_kills") > 0;
+    if (with == 0 || all == 1)
+        return "";
+    snprintf(text, FIGURE_TEXT_MAX, with == all ? " in each of %zu arms" : " in %zu of %zu arms",
+             with, all);
+    return text;
+}
+
+static const char *proof(const struct story *story, char text[static FIGURE_TEXT_MAX])
+{
+    unsigned proven = proven_kills(story->arms);
+    if (proven == total_kills(story))
+        return ", proven by the kernel's counter.";
+    snprintf(text, FIGURE_TEXT_MAX, ", %u proven by the kernel's counter.", proven);
+    return text;
+}
+
 static void summary_figures(struct story *story)
 {
     struct document *document = story->document;
     size_t all = 0;
     size_t passing = passing_gates(story, &all);
     char kills[FIGURE_TEXT_MAX];
+    char where[FIGURE_TEXT_MAX];
+    char shown[FIGURE_TEXT_MAX];
     char duration[FIGURE_TEXT_MAX];
     char cited[CITE_MAX];
     document_item(document, "*Verdict: %s.* %s%s",
@@ -31,16 +58,16 @@ static void summary_figures(struct story *story)
     document_item(document, "*%s.* %s",
                   words_action(text_at(story->result, "recommendation.action")),
                   text_or(story->result, "recommendation.reason", ""));
-    document_item(document,
-                  "%s kills for memory in %zu arms, %u of them proven by the kernel's counter.",
-                  figure_number(total_kills(story), 0, kills), json_array_size(story->arms),
-                  proven_kills(story->arms));
+    document_item(document, "%s kill%s for memory%s%s", figure_number(total_kills(story), 0, kills),
+                  plural(total_kills(story)), in_arms(story->arms, where),
+                  total_kills(story) > 0 ? proof(story, shown) : ".");
     if (all > 0)
         document_item(document, "%zu of %zu gates hold. %s", passing, all,
                       passing == all ? GOOD("PASS") : BAD("FAIL"));
-    document_item(document, "Run `%s`, started %s, took %s.", text_or(story->run, "id", "?"),
-                  text_or(story->run, "started_at", "?"),
-                  figure_seconds(number_at(story->run, "duration_s"), duration));
+    double took = number_at(story->run, "duration_s");
+    document_item(document, "Run `%s`, started %s%s%s.", text_or(story->run, "id", "?"),
+                  text_or(story->run, "started_at", "?"), isfinite(took) ? ", took " : "",
+                  isfinite(took) ? figure_seconds(took, duration) : "");
 }
 
 int story_summary(struct story *story, struct error *err)
@@ -51,6 +78,10 @@ int story_summary(struct story *story, struct error *err)
     if (flag_at(story->run, "interrupted"))
         document_note(story->document, TONE_BAD,
                       "*This run was interrupted;* what follows is what was recorded.");
+    else if (!isfinite(number_at(story->run, "exit_status")))
+        document_note(story->document, TONE_BAD,
+                      "*This run did not come to its end:* oomlab was killed, or the machine went "
+                      "down. What follows is what was recorded.");
     answer_append(story, &answer);
     document_answer(story->document, tone_of(story), "%s", buffer_text(&answer));
     story_facts(story);
@@ -68,11 +99,12 @@ static void solution_arm(const struct story *story, const json_t *arm)
     char kills[FIGURE_TEXT_MAX];
     char limit[FIGURE_TEXT_MAX];
     char cited[CITE_MAX];
-    document_item(document, "`%s/%s` (%s): %s, %s kills, %s of %s requests completed.%s",
+    document_item(document, "`%s/%s` (%s): %s, %s kill%s, %s of %s requests completed.%s",
                   text_or(arm, "scenario", "?"), text_or(arm, "name", "?"),
                   figure_limit(number_at(arm, "memory_limit_bytes"), limit),
                   text_or(arm, "health_state", "health not recorded"),
                   figure_number(number_at(arm, "oom_kills"), 0, kills),
+                  plural(number_at(arm, "oom_kills")),
                   figure_number(number_at(arm, "requests.completed"), 0, completed),
                   figure_number(number_at(arm, "requests.planned"), 0, planned),
                   cite_verdict(story, value_at(arm, "verdict"), cited));
@@ -212,8 +244,9 @@ void story_takeaway(struct story *story)
     const char *class = text_or(story->verdict, "class", "inconclusive");
     char kills[FIGURE_TEXT_MAX];
     document_section(document, "Takeaway");
-    document_paragraph(document, "*%s* %s kills for memory were recorded in this run.",
-                       words_class_meaning(class), figure_number(total_kills(story), 0, kills));
+    document_paragraph(document, "*%s* %s kill%s for memory %s recorded in this run.",
+                       words_class_meaning(class), figure_number(total_kills(story), 0, kills),
+                       plural(total_kills(story)), total_kills(story) == 1 ? "was" : "were");
 }
 
 void story_support(struct story *story)

@@ -162,6 +162,46 @@ static double peak_of(const json_t *arm)
     return peak;
 }
 
+/* By how much a counter rose: [start, end]. */
+static double risen(const json_t *counter)
+{
+    return (double)(json_integer_value(json_array_get(counter, 1)) -
+                    json_integer_value(json_array_get(counter, 0)));
+}
+
+/* Kills in its container that did not end its main process. A group kill counts each of its victims
+ * and takes the main process along, so that nothing can be said of children then. */
+static unsigned child_kills(const json_t *arm)
+{
+    double kills = 0;
+    size_t index;
+    json_t *lifetime;
+    json_array_foreach(json_object_get(arm, "lifetimes"), index, lifetime)
+    {
+        const json_t *count = value_at(lifetime, "end.counters.oom_kill");
+        const json_t *group = value_at(lifetime, "end.counters.oom_group_kill");
+        double own = strncmp(text_or(lifetime, "end.cause", ""), "oom-", 4) == 0;
+        if (json_array_size(count) == 2 && risen(group) <= 0)
+            kills += fmax(0, risen(count) - own);
+    }
+    return (unsigned)kills;
+}
+
+static unsigned count_restarts(const json_t *arm, const char *probe)
+{
+    unsigned count = 0;
+    size_t index;
+    json_t *lifetime;
+    json_array_foreach(json_object_get(arm, "lifetimes"), index, lifetime) count +=
+        is_text(lifetime, "end.platform_kill", probe);
+    return count;
+}
+
+static bool never_ready(const json_t *arm)
+{
+    return is_text(arm, "ended_because", "never-ready");
+}
+
 /* An end that was not for memory, as the rest of "It ...". */
 static const char *other_end(const json_t *arm)
 {
@@ -176,6 +216,30 @@ static const char *other_end(const json_t *arm)
             return words[i][1];
     }
     return "was not killed";
+}
+
+/* What happened that was not its own end for memory, as the rest of "It ...". */
+static void append_other_end(const json_t *arm, const char *limit, struct buffer *out)
+{
+    char times[FIGURE_TEXT_MAX];
+    unsigned children = child_kills(arm);
+    unsigned liveness = count_restarts(arm, "liveness-probe");
+    unsigned startup = count_restarts(arm, "startup-probe");
+    if (children > 0)
+        buffer_printf(out,
+                      "was not killed itself, but the kernel killed %u of its child processes at "
+                      "the container's %s limit",
+                      children, limit);
+    else if (liveness > 0)
+        buffer_printf(out, "was restarted by the platform %s, because its liveness probe failed",
+                      times_text(liveness, times));
+    else if (startup > 0)
+        buffer_printf(out, "was restarted by the platform %s, because its startup probe failed",
+                      times_text(startup, times));
+    else
+        buffer_puts(out, other_end(arm));
+    if (never_ready(arm))
+        buffer_puts(out, ", and never became ready");
 }
 
 static void append_ends(const json_t *arm, struct buffer *out)
@@ -194,8 +258,9 @@ static void append_ends(const json_t *arm, struct buffer *out)
         buffer_puts(out, ".");
         return;
     }
-    buffer_printf(out, "It %s", other_end(arm));
-    if (isfinite(peak_of(arm)))
+    buffer_puts(out, "It ");
+    append_other_end(arm, limit, out);
+    if (isfinite(peak_of(arm)) && child_kills(arm) == 0)
         buffer_printf(out, "; it needed at most %s of its %s limit",
                       figure_bytes(peak_of(arm), peak), limit);
     buffer_puts(out, ".");
@@ -316,8 +381,22 @@ static void fact_ends(const struct story *story, const json_t *arm)
     size_t cause = main_cause(arm, &count);
     AUTO_BUFFER which = {0};
     limit_text(number_at(arm, "memory_limit_bytes"), limit);
+    unsigned children = child_kills(arm);
+    if (cause == KILL_CAUSES && children > 0) {
+        document_fact(story->document, "Who killed it",
+                      "The kernel's OOM killer: child processes, not the main one");
+        document_fact(story->document, "Which limit", "The container's own, %s", limit);
+        document_fact(story->document, "How often", "%u child process%s in `%s/%s`", children,
+                      children == 1 ? "" : "es", text_or(arm, "scenario", "?"),
+                      text_or(arm, "name", "?"));
+        return;
+    }
     if (cause == KILL_CAUSES) {
-        document_fact(story->document, "Who killed it", "Nobody, for memory");
+        bool platform =
+            count_restarts(arm, "liveness-probe") + count_restarts(arm, "startup-probe");
+        document_fact(story->document, "Who killed it",
+                      platform ? "The platform, for its probes; nobody for memory"
+                               : "Nobody, for memory");
         document_fact(story->document, "Which limit", "It has %s", limit);
     } else {
         const char *rest = strstr(CAUSES[cause].limit, "%s");

@@ -3,6 +3,7 @@
 #include "report/story.h"
 
 #include "base/cleanup.h"
+#include "base/plural.h"
 #include "base/terms.h"
 #include "report/rows.h"
 #include "report/text.h"
@@ -22,9 +23,9 @@ static void falsification_of(const struct story *story, const json_t *revert)
     cite_verdict(story, value_at(revert, "verdict"), cited);
     if (kills > 0)
         document_item(document,
-                      "Scenario `%s`: with the fix taken back, the failure came back (%s kills). "
+                      "Scenario `%s`: with the fix taken back, the failure came back (%s kill%s). "
                       "It was the fix that had cured it, not chance.%s",
-                      scenario, figure_number(kills, 0, text), cited);
+                      scenario, figure_number(kills, 0, text), plural(kills), cited);
     else
         document_item(document, "Scenario `%s`: %s. What cured it is not proven.%s", scenario,
                       BAD("with the fix taken back, the failure did not come back"), cited);
@@ -35,14 +36,22 @@ void story_falsification(struct story *story)
     struct document *document = story->document;
     document_section(document, "Falsification");
     unsigned reverts = 0;
+    unsigned fixes = 0;
     size_t index;
     json_t *arm;
-    json_array_foreach((json_t *)story->arms, index, arm) reverts += is_text(arm, "name", "revert");
+    json_array_foreach((json_t *)story->arms, index, arm)
+    {
+        reverts += is_text(arm, "name", "revert");
+        fixes += is_text(arm, "name", "fix");
+    }
     if (reverts == 0) {
-        document_paragraph(
-            document, "Not done: no arm of this run took a cure back to see whether the failure "
-                      "returns. The conclusion rests on the arms above. To try to refute it, add a "
-                      "fix (`--patch-env`, `--patch-command`) and the arm `revert`.");
+        document_paragraph(document,
+                           "Not done: no arm of this run took a cure back to see whether the "
+                           "failure returns. The conclusion rests on the arms above. To try to "
+                           "refute it, add %s.",
+                           fixes > 0 ? "the arm `revert` (`--arms`)"
+                                     : "a fix (`--patch-env`, `--patch-command`): the arm `revert` "
+                                       "comes with it");
         return;
     }
     document_paragraph(document,

@@ -140,6 +140,30 @@ def test_slow_senders_are_cut_off_and_hold_nobody_up(serve):
     assert serve.get(APPS)["value"] == []
 
 
+@pytest.mark.parametrize("how", ["by the client", "by serve"])
+def test_more_connections_than_there_may_be_hold_nobody_up_for_long(serve, how):
+    """With those that wait to be accepted: whatever is free again is used."""
+    flood = []
+    for _ in range(600):
+        connection = socket.socket()
+        connection.settimeout(0.2)
+        flood.append(connection)
+        try:
+            connection.connect(("127.0.0.1", serve.port()))
+        except TimeoutError:
+            break  # no more can even wait
+    assert len(flood) > 300
+    assert serve.ask("GET", GROUP)[0] == 200  # the socket is another listener's
+    if how == "by serve":
+        for connection in flood[:100]:
+            connection.settimeout(60)
+            assert connection.recv(1) == b""  # it said nothing for too long
+    for connection in flood:
+        connection.close()
+    assert tcp(serve, Authorization=bearer(serve)) == 200
+    assert tcp(serve, Authorization=bearer(serve)) == 200
+
+
 def test_another_users_connection(serve):
     if os.geteuid() != 0:
         pytest.skip("another user can only be tried as root")

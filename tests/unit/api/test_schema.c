@@ -60,7 +60,8 @@ static void test_resources(void **state)
     assert_taken(schema_check_resource, "{}", "{}");
     assert_taken(schema_check_resource, "{'location':'x','tags':{'a':'b','c':null},'more':1}",
                  "{'location':'x','tags':{'a':'b','c':null},'more':1}");
-    assert_taken(schema_check_resource, "{'properties':null,'tags':null}", "{}");
+    assert_taken(schema_check_resource, "{'properties':null,'tags':null}",
+                 "{'tags':null}"); /* a PATCH takes them away with it */
     assert_refused(schema_check_resource, "[]", "an object. Path: $");
     assert_refused(schema_check_resource, "'x'", "an object. Path: $");
     assert_refused(schema_check_resource, "null", "an object. Path: $");
@@ -108,8 +109,8 @@ static void test_numbers(void **state)
 static void test_nesting(void **state)
 {
     (void)state;
-    assert_taken(schema_check_app, "{'template':null,'configuration':{'ingress':null}}",
-                 "{'configuration':{}}");
+    assert_taken(schema_check_app, "{'template':null,'configuration':{'ingress':null,'dapr':null}}",
+                 "{'configuration':{'ingress':null}}");
     assert_refused(schema_check_app, "{'template':{'containers':[{},null]}}",
                    "an object. Path: $.properties.template.containers[1]");
     assert_refused(schema_check_app, "{'template':{'containers':[{'command':['a',5]}]}}",

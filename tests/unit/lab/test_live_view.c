@@ -105,6 +105,41 @@ static void test_it_fits_every_terminal(void **state)
     }
 }
 
+static void test_words_become_fewer_where_the_line_is_short(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned columns;
+        const char *progress, *status, *memory;
+    } cases[] = {
+        {120, "at most 1:15 left\n", "40/100 requests\n",
+         "          1000.5 MiB, 50 % of the limit  +639.3 KiB per request, at the limit in about "
+         "1500 "
+         "requests\n"},
+        {80, "at most 1:15 left\n", "40/100 requests\n",
+         "          1000.5 MiB, 50 %  +639.3 KiB/request, full in about 1500 requests\n"},
+        {60, "at most 1:15 left\n", "40/100 requests\n",
+         "          1000.5 MiB, 50 %  +639.3 KiB/request\n"},
+        {40, "0:25, 1:15 left\n", "cycle 2 of 5, 40/100\n",
+         " 1000.5 MiB, 50 %  +639.3 KiB/request\n"},
+    };
+    struct live_scenario scenario;
+    fill(&scenario);
+    scenario.limit_bytes = 2001 * MIB;
+    scenario.working_set_bytes = 1000.5 * MIB;
+    scenario.growth.bytes = 639.3 * 1024;
+    scenario.growth.until_limit = 1500;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        AUTO_BUFFER out = {0};
+        assert_true(
+            render(&scenario, (struct live_screen){cases[i].columns, 30, false, false}, &out));
+        assert_non_null(strstr(buffer_text(&out), cases[i].progress));
+        assert_non_null(strstr(buffer_text(&out), cases[i].status));
+        assert_non_null(strstr(buffer_text(&out), cases[i].memory));
+        assert_true(strspn(buffer_text(&out) + 1, "#.") >= 10);
+    }
+}
+
 static void test_what_does_not_fit_goes_the_graph_first(void **state)
 {
     (void)state;
@@ -147,6 +182,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_part_is_there),
         cmocka_unit_test(test_it_fits_every_terminal),
+        cmocka_unit_test(test_words_become_fewer_where_the_line_is_short),
         cmocka_unit_test(test_what_does_not_fit_goes_the_graph_first),
         cmocka_unit_test(test_a_trace_beyond_its_time_keeps_its_peaks),
     };
