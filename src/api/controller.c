@@ -443,8 +443,8 @@ static bool reap_revision(struct serve *serve, struct app_revision *revision)
             continue;
         }
         struct error ignored;
-        if (replica->requests > 0) /* counted before it is gone */
-            pump_run(serve, &ignored);
+        if (replica->requests > 0 || replica_lifetimes(replica->replica) != replica->lives_told)
+            pump_run(serve, &ignored); /* counted before it is gone */
         *link = replica->next;
         platform_remove_replica(serve->platform, replica->replica);
         template_free(replica->template);

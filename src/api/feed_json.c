@@ -3,6 +3,7 @@
 
 #include "api/ingress.h"
 #include "api/resources.h"
+#include "api/template.h"
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/duration.h"
@@ -23,21 +24,6 @@ static const char *text_of(const json_t *object, const char *key)
 
 /* --- what a container is told, without its secrets ---------------------------------------------
  */
-
-static struct redactor *learn(const json_t *env)
-{
-    struct redactor *redactor = redactor_new();
-    size_t i = 0;
-    const json_t *item = NULL;
-    json_array_foreach(env, i, item)
-    {
-        AUTO_BUFFER line = {0};
-        buffer_printf(&line, "%s=%s", text_of(item, "name"), text_of(item, "value"));
-        if (redactor)
-            redactor_learn(redactor, buffer_text(&line), '=');
-    }
-    return redactor;
-}
 
 static json_t *redacted(const struct redactor *redactor, const char *text)
 {
@@ -106,7 +92,7 @@ static json_t *revision_brief(struct app_revision *revision)
     const json_t *container = template_container(revision->template);
     const json_t *env = json_object_get(container, "env");
     json_t *cpu = json_object_get(json_object_get(container, "resources"), "cpu");
-    CLEANUP(redactor_cleanup) struct redactor *redactor = learn(env);
+    CLEANUP(redactor_cleanup) struct redactor *redactor = template_secrets(container);
     app_revision_states(revision, &states);
     return json_pack(
         "{s:s, s:b, s:s, s:s, s:s, s:i, s:i, s:i, s:o, s:o, s:s, s:O?, s:I, s:o, s:o, s:o, s:o}",

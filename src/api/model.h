@@ -44,8 +44,9 @@ struct app_replica {
     double nano_cores;
     uint64_t metrics[METRIC_COUNT];
     uint64_t metrics_present;
-    uint64_t sample_number; /* feed.h */
-    uint64_t requests;
+    uint64_t sample_number;          /* feed.h */
+    uint64_t requests;               /* since they were told */
+    unsigned lives_told;             /* with the count of restarts */
     uint64_t feed_key, feed_version; /* feed.h */
 };
 

@@ -149,6 +149,14 @@ static int copy_samples(struct serve *serve, sqlite3_stmt *upsert, int64_t *curs
     return r;
 }
 
+static void put_restarts(sqlite3_stmt *upsert, const struct metric_row *row,
+                         struct app_replica *replica)
+{
+    unsigned lives = replica_lifetimes(replica->replica);
+    replica->lives_told = lives;
+    put_metric(upsert, row, "RestartCount", lives > 0 ? lives - 1 : 0);
+}
+
 /* What is known without a sample: counts of now. */
 static void put_counts(struct serve *serve, sqlite3_stmt *upsert)
 {
@@ -167,16 +175,16 @@ static void put_counts(struct serve *serve, sqlite3_stmt *upsert)
             app_revision_states(r, &states);
             put_metric(upsert, &row, "Replicas", states.replicas);
             for (struct app_replica *replica = r->replicas; replica; replica = replica->next) {
-                unsigned lives = replica_lifetimes(replica->replica);
                 row.replica = replica->name;
-                put_metric(upsert, &row, "RestartCount", lives > 0 ? lives - 1 : 0);
+                put_restarts(upsert, &row, replica);
             }
         }
     }
 }
 
-/* Also those of replicas that are being stopped. */
-static void put_requests(struct serve *serve, sqlite3_stmt *upsert)
+/* What must not wait for the next counts: a revision may be gone by then. Also of replicas that are
+ * being stopped. */
+static void put_changes(struct serve *serve, sqlite3_stmt *upsert)
 {
     int64_t minute = clock_realtime_ns() / MINUTE_NS;
     for (struct app *app = serve->apps; app; app = app->next) {
@@ -189,6 +197,8 @@ static void put_requests(struct serve *serve, sqlite3_stmt *upsert)
                 if (replica->requests > 0)
                     put_metric(upsert, &row, "Requests", (double)replica->requests);
                 replica->requests = 0;
+                if (replica_lifetimes(replica->replica) != replica->lives_told)
+                    put_restarts(upsert, &row, replica);
             }
         }
     }
@@ -211,7 +221,7 @@ int pump_run(struct serve *serve, struct error *err)
     if (r == 0)
         put_counts(serve, upsert);
     if (r == 0)
-        put_requests(serve, upsert);
+        put_changes(serve, upsert);
     sqlite3_finalize(upsert);
     if (r == 0)
         r = state_run(serve->state, err,

@@ -3,8 +3,10 @@
 
 #include "api/image.h"
 #include "api/probes.h"
+#include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/duration.h"
+#include "base/redact.h"
 #include "base/size.h"
 
 #include <errno.h>
@@ -320,6 +322,41 @@ static int make_env(const json_t *env, char ***ret)
     return 0;
 }
 
+static int learn_command(struct redactor *redactor, const json_t *words)
+{
+    size_t count = json_array_size(words);
+    AUTO_FREE char **command = calloc(count + 1, sizeof(*command));
+    if (!command)
+        return -ENOMEM;
+    for (size_t i = 0; i < count; i++)
+        command[i] = (char *)json_string_value(json_array_get(words, i));
+    return redactor_learn_command(redactor, command);
+}
+
+struct redactor *template_secrets(const json_t *container)
+{
+    struct redactor *redactor = redactor_new();
+    int r = redactor ? redactor_learn_env(redactor, environ) : -ENOMEM;
+    size_t i = 0;
+    const json_t *item = NULL;
+    json_array_foreach(json_object_get(container, "env"), i, item)
+    {
+        AUTO_BUFFER line = {0};
+        const char *value = text_of(item, "value");
+        buffer_printf(&line, "%s=%s", text_of(item, "name"), value ? value : "");
+        if (r == 0)
+            r = redactor_learn(redactor, buffer_text(&line), '=');
+    }
+    if (r == 0)
+        r = learn_command(redactor, json_object_get(container, "command"));
+    if (r == 0)
+        r = learn_command(redactor, json_object_get(container, "args"));
+    if (r == 0)
+        return redactor;
+    redactor_free(redactor);
+    return NULL;
+}
+
 static int64_t stop_grace_ns(const json_t *template)
 {
     const json_t *value = json_object_get(template, GRACE);
@@ -332,7 +369,8 @@ static int fill(struct app_template *made, json_t *template, uint16_t port,
 {
     json_t *container = template_container(template);
     int r = image_make(container, images, &made->image, err);
-    if (r == 0 && make_env(json_object_get(container, "env"), &made->env) < 0)
+    made->secrets = template_secrets(container);
+    if (r == 0 && (make_env(json_object_get(container, "env"), &made->env) < 0 || !made->secrets))
         r = error_errno(err, ENOMEM, "making a template");
     if (r < 0)
         return r;
@@ -355,6 +393,7 @@ static int fill(struct app_template *made, json_t *template, uint16_t port,
         .port = port,
         .backoff = options->backoff,
         .stop_grace_ns = stop_grace_ns(template),
+        .secrets = made->secrets,
     };
     return probes_make(container, made->target_port, &made->revision, made->probe_headers, err);
 }
@@ -398,6 +437,7 @@ void template_free(struct app_template *template)
     free(template->app);
     free(template->suffix);
     free(template->container);
+    redactor_free(template->secrets);
     for (size_t i = 0; i < PROBE_TYPES; i++)
         free_list(template->probe_headers[i]);
     free(template);

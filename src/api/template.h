@@ -13,6 +13,7 @@
 /* A template that owns its strings. */
 struct app_template {
     struct revision_template revision;
+    struct redactor *secrets;
     char *app, *suffix, *container;
     char **env, **probe_headers[PROBE_TYPES];
     struct image_parts image;
@@ -45,5 +46,9 @@ unsigned template_max_replicas(const json_t *template);
 uint16_t template_target_port(const json_t *configuration);
 /* The memory that one replica may take; 0 unknown. */
 uint64_t template_memory(json_t *template);
+/* What stands in its variables and its command under a secret's name, and in our own environment,
+ * which it is given. NULL: out of memory; redactor_free() it. */
+struct redactor *template_secrets(const json_t *container);
+
 /* The container, and a value in it; NULL where it is missing. Borrowed. */
 json_t *template_container(const json_t *template);

@@ -7,8 +7,9 @@
 #include <string.h>
 #include <strings.h>
 
-#define VALUE_MIN 6
-#define WORDS_MAX 16
+#define VALUE_MIN       6
+#define WORDS_MAX       16
+#define QUERY_VALUE_MIN 16
 
 struct redactor {
     char **values;
@@ -88,7 +89,7 @@ static bool ends_like_a_secret(const char *word)
     static const char *const ends[] = {
         "password",   "passwd",      "passphrase",    "secret",    "secrets",    "token",
         "credential", "credentials", "apikey",        "accesskey", "privatekey", "accountkey",
-        "secretkey",  "sharedkey",   "authorization", "cookie",    NULL};
+        "secretkey",  "sharedkey",   "authorization", "cookie",    "signature",  NULL};
     size_t length = strlen(word);
     for (const char *const *end = ends; *end; end++) {
         if (length >= strlen(*end) && strcmp(word + length - strlen(*end), *end) == 0)
@@ -219,10 +220,15 @@ static bool is_header_name(const char *name, size_t length)
     return false;
 }
 
+static bool is_at(const char *text, size_t length, size_t at, const char *part)
+{
+    return at <= length && length - at >= strlen(part) &&
+           memcmp(text + at, part, strlen(part)) == 0;
+}
+
 static bool is_redacted(const char *text, size_t length, size_t at)
 {
-    size_t size = strlen(REDACTED);
-    return length - at >= size && memcmp(text + at, REDACTED, size) == 0;
+    return is_at(text, length, at, REDACTED);
 }
 
 /* Where a value begins after the name in [start, end): the cheap question, asked before the name
@@ -249,6 +255,30 @@ static size_t value_start(const char *text, size_t length, size_t start, size_t 
     return option && !closed && at > end && text[at] != '-' ? at : 0;
 }
 
+/* A signature, a key of a function, a code of OAuth: too common a word elsewhere. */
+static bool query_value(const char *text, size_t length, size_t start, size_t end, struct span *ret)
+{
+    static const char *const names[] = {"sig", "code", "key", NULL};
+    char name[8] = "";
+    if (start == 0 || !strchr("?&", text[start - 1]) || end >= length || text[end] != '=' ||
+        end - start >= sizeof(name))
+        return false;
+    for (size_t i = 0; i < end - start; i++)
+        name[i] = (char)tolower((unsigned char)text[start + i]);
+    *ret = value_span(text, length, end + 1, '\0', false);
+    return is_one_of(name, names) && ret->end - ret->start >= QUERY_VALUE_MIN &&
+           !is_redacted(text, length, end + 1);
+}
+
+/* "PASSWORD: old -> new" is how arms say what differs; either may be unset. */
+static void extend_to_new(const char *text, size_t length, char before, struct span *ret)
+{
+    static const char arrow[] = " -> ";
+    size_t next = ret->end + sizeof(arrow) - 1;
+    if (is_at(text, length, ret->end, arrow) && !is_at(text, length, next, REDACT_UNSET))
+        ret->end = value_span(text, length, next, before, false).end;
+}
+
 /* What follows the name in [start, end), when that is a secret's. */
 static bool named_value(const char *text, size_t length, size_t start, size_t end, struct span *ret)
 {
@@ -259,16 +289,19 @@ static bool named_value(const char *text, size_t length, size_t start, size_t en
         *ret = value_span(text, length, end + 1, '\0', false);
         return ret->end > ret->start && !is_redacted(text, length, end + 1);
     }
+    if (query_value(text, length, start, end, ret))
+        return true;
     size_t at = value_start(text, length, start, end, &separator);
+    if (at > 0 && separator == ':' && is_at(text, length, at, REDACT_UNSET " -> "))
+        at += sizeof(REDACT_UNSET " -> ") - 1;
     if (at == 0 || is_redacted(text, length, at) || !redact_is_secret_name(name, end - start))
         return false;
     bool closed = end < length && (text[end] == '"' || text[end] == '\\');
     char before = start > 0 && !closed && separator != ' ' ? text[start - 1] : '\0';
     *ret =
         value_span(text, length, at, before, separator == ':' && is_header_name(name, end - start));
-    /* "PASSWORD: old -> new" is how arms say what differs. */
-    if (separator == ':' && length - ret->end > 4 && memcmp(text + ret->end, " -> ", 4) == 0)
-        ret->end = value_span(text, length, ret->end + 4, before, false).end;
+    if (separator == ':')
+        extend_to_new(text, length, before, ret);
     return ret->end > ret->start;
 }
 
@@ -340,6 +373,26 @@ static bool find_next(const struct redactor *redactor, const char *text, size_t 
     }
     *ret = !by_value || (by_name && named.start < known.start) ? named : known;
     return true;
+}
+
+int redactor_learn_env(struct redactor *redactor, char *const *env)
+{
+    int r = 0;
+    for (; r == 0 && env && *env; env++)
+        r = redactor_learn(redactor, *env, '=');
+    return r;
+}
+
+int redactor_learn_text(struct redactor *redactor, const char *text, size_t length)
+{
+    struct span span = {0};
+    int r = 0;
+    while (r == 0 && find_named(text, length, span.end, &span)) {
+        char *value = strndup(text + span.start, span.end - span.start);
+        r = value ? learn_value(redactor, value) : -ENOMEM;
+        free(value);
+    }
+    return r;
 }
 
 bool redactor_apply(const struct redactor *redactor, const char *text, struct buffer *out)

@@ -3,7 +3,8 @@
  *
  * Two ways in which a secret is known. By its name: NAME=VALUE, "NAME": "VALUE", --name VALUE,
  * Authorization: VALUE, Bearer VALUE, scheme://user:VALUE@host, where the name's words say so
- * (password, token, api key, ...). By its value: what a redactor was told, wherever it turns up. A
+ * (password, token, api key, ...); and what a URL's query calls key, code or sig, where it is long.
+ * By its value: what a redactor was told, wherever it turns up. A
  * secret without such a name, which nobody told, is not found. */
 #pragma once
 
@@ -13,6 +14,8 @@
 #include <stddef.h>
 
 #define REDACTED "[redacted]"
+/* In "NAME: OLD -> NEW", of a variable that is not there: no value. */
+#define REDACT_UNSET "(unset)"
 
 /* Whether a variable or header of this name holds a secret: DB_PASSWORD, x-api-key, accountKey. Not
  * for the place of one: DB_PASSWORD_FILE. */
@@ -29,6 +32,11 @@ int redactor_learn(struct redactor *redactor, const char *text, char separator);
 
 /* The same for a command: "--name=VALUE", "--name VALUE", "NAME=VALUE"; NULL-terminated. */
 int redactor_learn_command(struct redactor *redactor, char *const *command);
+
+/* The same for what stands in a text by its name: a request's body, a URL. */
+int redactor_learn_text(struct redactor *redactor, const char *text, size_t length);
+/* The same for each variable of an environment. */
+int redactor_learn_env(struct redactor *redactor, char *const *env);
 
 /* Append the text with REDACTED for each secret; false, and nothing appended, when there is none.
  * `redactor` may be NULL: names alone are looked at. */

@@ -3,6 +3,7 @@
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
+#include "base/redact.h"
 #include "base/size.h"
 
 #include <errno.h>
@@ -203,8 +204,8 @@ static void add_change(struct buffer *list, const char *what, size_t what_length
 {
     if (from && to && strcmp(from, to) == 0)
         return;
-    buffer_printf(list, "%.*s: %s -> %s", (int)what_length, what, from ? from : "(unset)",
-                  to ? to : "(unset)");
+    buffer_printf(list, "%.*s: %s -> %s", (int)what_length, what, from ? from : REDACT_UNSET,
+                  to ? to : REDACT_UNSET);
     buffer_append(list, "", 1);
 }
 

@@ -416,24 +416,31 @@ static int run_with_platform(struct run *run, struct lab_outcome *ret, struct er
     return r;
 }
 
-/* What the containers and the requests are given must work, and must not be written down. */
+static int learn_request(const struct traffic_request *request, struct redactor *redactor)
+{
+    int r = redactor_learn_text(redactor, request->path, strlen(request->path));
+    if (r == 0 && request->body)
+        r = redactor_learn_text(redactor, request->body, request->body_bytes);
+    for (const char *const *header = request->headers; r == 0 && header && *header; header++)
+        r = redactor_learn(redactor, *header, ':');
+    return r;
+}
+
+/* What the containers and the requests are given must work, and must not be written down. They are
+ * given our own environment, too. */
 static int learn_secrets(const struct plan *plan, struct redactor *redactor, struct error *err)
 {
-    int r = 0;
+    int r = redactor_learn_env(redactor, environ);
     for (size_t i = 0; i < plan->scenario_count; i++) {
         const struct scenario_plan *scenario = &plan->scenarios[i];
         for (size_t k = 0; k < scenario->arm_count; k++) {
-            char *const *env = scenario->arms[k].env;
             if (r == 0 && scenario->arms[k].command)
                 r = redactor_learn_command(redactor, scenario->arms[k].command);
-            for (; r == 0 && env && *env; env++)
-                r = redactor_learn(redactor, *env, '=');
+            if (r == 0)
+                r = redactor_learn_env(redactor, scenario->arms[k].env);
         }
-        for (size_t k = 0; k < scenario->traffic.request_count; k++) {
-            const char *const *headers = scenario->traffic.requests[k].headers;
-            for (; r == 0 && headers && *headers; headers++)
-                r = redactor_learn(redactor, *headers, ':');
-        }
+        for (size_t k = 0; r == 0 && k < scenario->traffic.request_count; k++)
+            r = learn_request(&scenario->traffic.requests[k], redactor);
     }
     return r < 0 ? error_errno(err, -r, "preparing the run") : 0;
 }

@@ -422,7 +422,9 @@ int replica_new(struct platform_core *core, const struct revision_template *temp
     int r = replica->name ? 0 : error_errno(err, ENOMEM, "making a replica");
     if (r == 0)
         r = console_log_open(core->directory, log_name, CONSOLE_LOG_MAX_BYTES, &replica->log, err);
-    replica->log.redactor = core->store ? store_redactor(core->store) : NULL;
+    replica->log.redactor = template->secrets ? template->secrets
+                            : core->store     ? store_redactor(core->store)
+                                              : NULL;
     if (r == 0)
         r = replica_probes_new(replica, err);
     if (r < 0) {

@@ -54,6 +54,7 @@ struct revision_template {
     bool https;
     struct probe_spec readiness, liveness, startup;
     struct backoff_spec backoff;
-    int64_t stop_grace_ns; /* SIGTERM to SIGKILL */
+    int64_t stop_grace_ns;          /* SIGTERM to SIGKILL */
+    const struct redactor *secrets; /* masked in what it prints; NULL: what the store was told */
     struct heap_spec heap;
 };

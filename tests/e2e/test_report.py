@@ -256,13 +256,18 @@ def test_no_secret_is_written_down(oomlab, tmp_path, no_leftovers):
     """Not in the database, the report, the logs, the result, the archive, nor on the terminal; the service gets
     them, says so, and prints what it got."""
     directory = tmp_path / "run"
-    service = ("import http.server, os, sys\n"
+    service = ("import http.server, json, os, sys\n"
                "print('start with', os.environ['DB_PASSWORD'], os.environ['API_KEY'], sys.argv, flush=True)\n"
+               "print('inherited', os.environ['INHERITED_TOKEN'], flush=True)\n"
                "class H(http.server.BaseHTTPRequestHandler):\n"
                "    def do_GET(self):\n"
                "        print('got', self.headers.get('X-Api-Key'), flush=True)\n"
                "        good = self.path == '/' or self.headers.get('X-Api-Key') == 'header-secret-1'\n"
                "        self.send_response(200 if good else 401); self.end_headers()\n"
+               "    def do_POST(self):\n"
+               "        body = json.loads(self.rfile.read(int(self.headers['Content-Length'])))\n"
+               "        print('posted', body['password'], 'to', self.path, self.path[-16:], flush=True)\n"
+               "        self.send_response(200); self.end_headers()\n"
                "http.server.HTTPServer(('127.0.0.1', int(os.environ['PORT'])), H).serve_forever()\n")
     program = tmp_path / "service.py"
     program.write_text(service, encoding="utf-8")
@@ -271,14 +276,17 @@ def test_no_secret_is_written_down(oomlab, tmp_path, no_leftovers):
         "name": "secrets", "memory": "64Mi", "cycles": 2, "per-cycle": 5, "rate": "50/s", "idle": "100ms",
         "gap": "100ms", "cooldown": "100ms", "env": SECRETS, "patch-env": {"API_KEY": "patched-key-77"},
         "command": ["/usr/bin/python3", str(program), "--token", "argument-secret-9"],
-        "requests": [{"method": "GET", "path": "/work", "headers": {"X-Api-Key": "header-secret-1"}}],
+        "requests": [{"method": "GET", "path": "/work", "headers": {"X-Api-Key": "header-secret-1"}},
+                     {"method": "POST", "path": "/p?x=1&sig=signature-of-url", "body": '{"password": "body-secret-3"}'}],
     }), encoding="utf-8")
-    done = oomlab("run", lab, "--env", "OTHER_TOKEN=command-line-secret", "--output", directory)
+    done = oomlab("run", lab, "--env", "OTHER_TOKEN=command-line-secret", "--output", directory,
+                  env={"INHERITED_TOKEN": "inherited-secret-5"})
     assert done.returncode in {0, 3}, done.stderr
     result = json.loads((directory / "result.json").read_text(encoding="utf-8"))
     assert all(arm["requests"]["failed"] == 0 and arm["requests"]["completed"] > 0 for arm in result["arms"])
     logs = "".join(console_text(path) for path in directory.glob("console-*.log"))
     assert f"start with {21 * '*'} " in logs and f"got {15 * '*'}\n" in logs
+    assert f"inherited {18 * '*'}\n" in logs and f"posted {13 * '*'} to /p?x=1&sig={16 * '*'} {16 * '*'}\n" in logs
     assert "[redacted]" in (directory / "report.html").read_text(encoding="utf-8")
     archive = tmp_path / "run.tar.zst"
     assert oomlab("export", directory, "--output", archive).returncode == 0
@@ -286,7 +294,7 @@ def test_no_secret_is_written_down(oomlab, tmp_path, no_leftovers):
     texts = {path.name: path.read_bytes() for path in directory.iterdir()}
     texts |= {"archive": unpacked, "terminal": (done.stdout + done.stderr).encode()}
     for secret in [*SECRETS.values(), "patched-key-77", "header-secret-1", "argument-secret-9",
-                   "command-line-secret"]:
+                   "command-line-secret", "inherited-secret-5", "body-secret-3", "signature-of-url"]:
         for name, text in texts.items():
             assert secret.encode() not in text, (secret, name)
 

@@ -150,6 +150,40 @@ def test_the_order_of_apps_survives_a_restart(serve):
     assert [a["name"] for a in serve.get(APPS)["value"]] == before
 
 
+def test_what_a_container_prints_of_its_secrets_is_masked(tmp_path, no_leftovers):
+    """Those of its variables and of its command, and those of serve's own environment, which it gets."""
+    server = Serve(tmp_path / "serve", prefix=("env", "INHERITED_TOKEN=inherited-secret-5")).start()
+    server.prepare()
+    say = 'echo "it is $DB_PASSWORD, $INHERITED_TOKEN, $PLAIN, argument-secret-9" && ' + WAIT
+    create(server, "told", app_body(["/bin/sh", "-c", say, "--token", "argument-secret-9"],
+                                    env=[("DB_PASSWORD", "declared-secret-7"), ("PLAIN", "plain-value")]))
+    show = ("containerapp", "logs", "show", "-n", "told", "-g", "rg", "--tail", "10", "--format", "text")
+    said = until(lambda: (text := server.az(*show).stdout) and "it is" in text and text, "it has said so")
+    assert f"it is {17 * '*'}, {18 * '*'}, plain-value, {17 * '*'}" in said
+    server.stop()
+    for path in (p for p in server.directory.rglob("*") if p.is_file() and "console" in p.name):
+        text = path.read_bytes()
+        assert b"plain-value" in text
+        for secret in (b"declared-secret-7", b"inherited-secret-5", b"argument-secret-9"):
+            assert secret not in text, path
+
+
+def restarts(serve, name):
+    query = urllib.parse.urlencode({"metricnames": "RestartCount", "aggregation": "Maximum", "interval": "FULL"})
+    data = serve.get(f"{APPS}/{name}/providers/Microsoft.Insights/metrics?{query}")["value"][0]["timeseries"][0]["data"]
+    return max((point.get("maximum", 0) for point in data), default=0)
+
+
+def test_restarts_of_a_revision_that_does_not_live_long_are_counted(serve):
+    """The latest count at any moment, not one that is looked at every few seconds."""
+    body = app_body(["/bin/sh", "-c", "exit 3"])
+    create(serve, "short", body)
+    until(lambda: restarts(serve, "short") >= 1, "the first restart is counted", 8)
+    before = restarts(serve, "short")
+    create(serve, "short", app_body(["/bin/sh", "-c", WAIT]))  # the first revision is deactivated
+    assert restarts(serve, "short") >= before
+
+
 def test_the_system_log_names_the_container(serve):
     create(serve, "named", app_body(["/bin/sh", "-c", "exit 3"]))
     told = until(lambda: (rows := serve.az("containerapp", "logs", "show", "-n", "named", "-g", "rg", "--type", "system", "--tail",

@@ -69,6 +69,16 @@ static const struct {
     {"http://host:8080/a@b", NULL},
     {"env API_TOKEN: old-one -> new-one, memory: 1 -> 2",
      "env API_TOKEN: [redacted], memory: 1 -> 2"},
+    {"env API_TOKEN: (unset) -> new-one, memory: 1 -> 2",
+     "env API_TOKEN: (unset) -> [redacted], memory: 1 -> 2"},
+    {"env API_TOKEN: old-one -> (unset)", "env API_TOKEN: [redacted] -> (unset)"},
+    {"env MODE: (unset) -> healthy", NULL},
+    {"/p?code=0123456789abcdef&x=1&sig=abc%2Fdef%2Bghijklmn%3D HTTP/1.1",
+     "/p?code=[redacted]&x=1&sig=[redacted] HTTP/1.1"},
+    {"GET /p?X-Amz-Signature=abc&Key=0123456789abcdefg",
+     "GET /p?X-Amz-Signature=[redacted]&Key=[redacted]"},
+    {"/status?code=500&key=name", NULL},
+    {"audit: sig=11 code=0123456789abcdef", NULL}, /* no query */
     {"https://h/x?api_key=abc&mode=y", "https://h/x?api_key=[redacted]&mode=y"},
     {"oom_kill 0 -> 1, exit code 137", NULL},
     {"env MODE: leak -> healthy", NULL},
@@ -116,6 +126,25 @@ static void test_by_value(void **state)
     redactor_free(NULL);
 }
 
+static void test_by_what_a_text_told(void **state)
+{
+    (void)state;
+    struct redactor *redactor = redactor_new();
+    static const char body[] = "{\"user\": \"me\", \"password\": \"body-secret\"} trailing";
+    static const char path[] = "/p?sig=0123456789abcdefg&mode=healthy";
+    char *env[] = {"INHERITED_TOKEN=in-the-environment", "MODE=healthy-mode", NULL};
+    AUTO_BUFFER out = {0};
+    assert_int_equal(redactor_learn_text(redactor, body, strlen(body)), 0);
+    assert_int_equal(redactor_learn_text(redactor, path, strlen(path)), 0);
+    assert_int_equal(redactor_learn_text(redactor, "", 0), 0);
+    assert_int_equal(redactor_learn_env(redactor, env), 0);
+    assert_int_equal(redactor_learn_env(redactor, NULL), 0);
+    assert_true(redactor_apply(
+        redactor, "me body-secret 0123456789abcdefg in-the-environment healthy-mode", &out));
+    assert_string_equal(buffer_text(&out), "me [redacted] [redacted] [redacted] healthy-mode");
+    redactor_free(redactor);
+}
+
 static void test_mask_holds_back_a_beginning(void **state)
 {
     (void)state;
@@ -139,6 +168,7 @@ int main(void)
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_by_name),
         cmocka_unit_test(test_by_value),
+        cmocka_unit_test(test_by_what_a_text_told),
         cmocka_unit_test(test_mask_holds_back_a_beginning),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
