@@ -36,11 +36,12 @@ static void advise_raise(const struct verdict *raised, double limit, struct reco
     advise(ret, ADVISE_RAISE_LIMIT, sizing_after_oom(peak));
     snprintf(
         ret->reason, sizeof(ret->reason),
-        "The limit of %s is too small for the work. %s %s: at least 100 MiB or 20 %% above that.",
+        "The limit of %s is too small for the work. %s %s. That and 100 MiB more, or 20 %% where "
+        "that is more, is %s.",
         limit_words(limit).text,
         measured ? "With more memory no kill came, and the need was"
                  : "The need is not known; it was more than",
-        bytes_words(peak).text);
+        bytes_words(peak).text, bytes_words(sizing_after_oom(peak)).text);
 }
 
 static void advise_survivor(const struct verdict *verdict, double limit, struct recommendation *ret)

@@ -149,10 +149,10 @@ static void judge_killed_leak(const struct view *view, const struct shapes *shap
     say_kills(shapes, verdict);
     verdict_say(verdict->summary, "What it keeps grows steadily, ");
     verdict_say_growth(verdict->summary, view);
-    verdict_say(verdict->summary, "%s, up to the kill.",
+    verdict_say(verdict->summary, "%s, until it is killed.",
                 mix_of(view, &mix)            ? ""
                 : view->driver == DRIVER_TIME ? ", with or without requests"
-                : idle_is_still(view)         ? ", and not while idle"
+                : idle_is_still(view)         ? ", and does not grow while idle"
                                               : "");
     verdict_say_kind(verdict->summary, view);
     if (!no_cache)

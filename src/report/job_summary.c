@@ -13,7 +13,12 @@ static void append_arm(struct document *document, const json_t *arm)
     document_cell(document, "`%s/%s`", text_or(arm, "scenario", "?"), text_or(arm, "name", "?"));
     document_cell(document, "%s", figure_limit(number_at(arm, "memory_limit_bytes"), limit));
     document_cell(document, "%s", figure_bytes(advice_peak(arm), peak));
-    document_cell(document, "%s", figure_number(number_at(arm, "oom_kills"), 0, kills));
+    figure_number(number_at(arm, "oom_kills"), 0, kills);
+    unsigned children = child_kills(arm);
+    if (children > 0)
+        document_cell(document, "%s, and %u of children", kills, children);
+    else
+        document_cell(document, "%s", kills);
     document_cell(document, "%s", figure_number(number_at(arm, "restarts"), 0, restarts));
     document_cell(document, "%s",
                   figure_number(number_at(arm, "requests.completed"), 0, completed));

@@ -223,6 +223,31 @@ unsigned proven_kills(const json_t *arms)
     return proven;
 }
 
+/* By how much a counter rose: [start, end]. */
+static double risen(const json_t *counter)
+{
+    return (double)(json_integer_value(json_array_get(counter, 1)) -
+                    json_integer_value(json_array_get(counter, 0)));
+}
+
+/* Kills in its container that did not end its main process. A group kill counts each of its victims
+ * and takes the main process along, so that nothing can be said of children then. */
+unsigned child_kills(const json_t *arm)
+{
+    double kills = 0;
+    size_t index;
+    json_t *lifetime;
+    json_array_foreach(json_object_get(arm, "lifetimes"), index, lifetime)
+    {
+        const json_t *count = value_at(lifetime, "end.counters.oom_kill");
+        const json_t *group = value_at(lifetime, "end.counters.oom_group_kill");
+        double own = strncmp(text_or(lifetime, "end.cause", ""), "oom-", 4) == 0;
+        if (json_array_size(count) == 2 && risen(group) <= 0)
+            kills += fmax(0, risen(count) - own);
+    }
+    return (unsigned)kills;
+}
+
 size_t passing_gates(const struct story *story, size_t *ret_all)
 {
     size_t passing = 0;

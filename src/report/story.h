@@ -53,6 +53,8 @@ const json_t *find_arm(const struct story *story, const char *scenario, const ch
 bool is_first_of_scenario(const struct story *story, size_t arm_index);
 /* Kills over all arms. */
 double total_kills(const struct story *story);
+/* Kills in an arm's containers that did not end the main process. */
+unsigned child_kills(const json_t *arm);
 /* A kill during which the kernel's own counter went up. */
 bool is_proven_kill(const json_t *lifetime);
 unsigned proven_kills(const json_t *arms);

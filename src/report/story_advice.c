@@ -41,6 +41,18 @@ static const char *proof(const struct story *story, char text[static FIGURE_TEXT
     return text;
 }
 
+static void summary_children(const struct story *story)
+{
+    unsigned killed = 0;
+    size_t index;
+    const json_t *arm;
+    json_array_foreach(story->arms, index, arm) killed += child_kills(arm);
+    if (killed > 0)
+        document_item(story->document,
+                      "The kernel killed %u child process%s for memory in containers that went on.",
+                      killed, killed == 1 ? "" : "es");
+}
+
 static void summary_figures(struct story *story)
 {
     struct document *document = story->document;
@@ -61,6 +73,7 @@ static void summary_figures(struct story *story)
     document_item(document, "%s kill%s for memory%s%s", figure_number(total_kills(story), 0, kills),
                   plural(total_kills(story)), in_arms(story->arms, where),
                   total_kills(story) > 0 ? proof(story, shown) : ".");
+    summary_children(story);
     if (all > 0)
         document_item(document, "%zu of %zu gates hold. %s", passing, all,
                       passing == all ? GOOD("PASS") : BAD("FAIL"));

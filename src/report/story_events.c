@@ -3,6 +3,7 @@
 #include "report/story.h"
 
 #include "base/cleanup.h"
+#include "base/plural.h"
 #include "report/rows.h"
 
 #include <stdlib.h>
@@ -62,8 +63,8 @@ static void say_liveness(struct document *document, const char *arm, long long c
     (void)more;
     document_item(document,
                   "`%s`: the liveness probe failed and the container was restarted for "
-                  "it, times %lld. (Observed, table `event`)",
-                  arm, count);
+                  "it %lld time%s. (Observed, table `event`)",
+                  arm, count, plural((double)count));
 }
 
 static void say_startup(struct document *document, const char *arm, long long count,
@@ -73,8 +74,8 @@ static void say_startup(struct document *document, const char *arm, long long co
     (void)more;
     document_item(document,
                   "`%s`: the startup probe failed and the container was restarted for "
-                  "it, times %lld. (Observed, table `event`)",
-                  arm, count);
+                  "it %lld time%s. (Observed, table `event`)",
+                  arm, count, plural((double)count));
 }
 
 static void say_child(struct document *document, const char *arm, long long count, const char *text,
@@ -83,8 +84,8 @@ static void say_child(struct document *document, const char *arm, long long coun
     (void)more;
     document_item(document,
                   "`%s`: a child process was killed for memory while the container went "
-                  "on, times %lld; the first: %s. (Observed, table `event`)",
-                  arm, count, text);
+                  "on, %lld time%s; the first: %s. (Observed, table `event`)",
+                  arm, count, plural((double)count), text);
 }
 
 static void say_console(struct document *document, const char *arm, long long count,
@@ -111,9 +112,9 @@ static void say_sigterm(struct document *document, const char *arm, long long co
     (void)more;
     document_item(document,
                   "`%s`: SIGTERM did not end it within its grace, so it was ended by "
-                  "SIGKILL, times %lld. Such a service loses what it has in hand at "
+                  "SIGKILL, %lld time%s. Such a service loses what it has in hand at "
                   "every deployment. (Measured, table `lifetime_end`)",
-                  arm, count);
+                  arm, count, plural((double)count));
 }
 
 int story_events(struct story *story, struct error *err)

@@ -112,7 +112,7 @@ def start_on_a_terminal(tmp_path):
 def panel(terminal):
     """The lines of the view, from the bar on."""
     lines = terminal.lines()
-    bars = [i for i, line in enumerate(lines) if re.search(r"at most .* left", line)]
+    bars = [i for i, line in enumerate(lines) if re.search(r"[\d:]+ left", line)]
     assert len(bars) == 1, terminal.text()
     return [line for line in lines[bars[0]:] if line]
 

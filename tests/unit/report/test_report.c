@@ -130,8 +130,8 @@ static void test_what_else_happened_is_told(void **state)
     assert_contains(markdown, "### What else happened");
     assert_contains(markdown, "became ready; what was asked for: HTTP /healthz on port 8080. Probe "
                               "of Readiness failed with status code: 503");
-    assert_contains(markdown, "the liveness probe failed and the container was restarted for it, "
-                              "times 2");
+    assert_contains(markdown, "the liveness probe failed and the container was restarted for it "
+                              "2 times");
     assert_contains(markdown, "killed by the OOM killer: sort (pid 7)");
     assert_contains(markdown, "lacks its last 5 bytes");
     assert_contains(markdown, "SIGTERM did not end it within its grace");
