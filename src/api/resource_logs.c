@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/utf8.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -104,8 +105,27 @@ static void system_logs(struct app *app, const struct log_query *query, struct r
 
 /* --- console -------------------------------------------------------------------------------- */
 
-/* "<time> <stream> F <text>" */
-static void put_line(json_t *list, char *line)
+/* What is no UTF-8, and NUL, which no JSON text of ours can hold, become U+FFFD. */
+static json_t *shown_text(const char *text, size_t length)
+{
+    AUTO_BUFFER out = {0};
+    while (length > 0) {
+        uint32_t point = 0;
+        size_t used =
+            utf8_decode(text, &point); /* a line ends in a NUL: nothing behind it is read */
+        if (used > 0 && *text != '\0')
+            buffer_append(&out, text, used);
+        else
+            buffer_puts(&out, "\xef\xbf\xbd");
+        used = used > 0 ? used : 1;
+        text += used;
+        length -= used;
+    }
+    return out.failed ? NULL : json_string(buffer_text(&out));
+}
+
+/* "<time> <stream> F <text>"; the text may have NULs in it. */
+static void put_line(json_t *list, char *line, size_t length)
 {
     char *stream = strchr(line, ' ');
     char *flag = stream ? strchr(stream + 1, ' ') : NULL;
@@ -113,14 +133,8 @@ static void put_line(json_t *list, char *line)
     if (!text)
         return;
     *stream++ = *flag++ = *text++ = '\0';
-    json_t *shown = json_string(text);
-    if (!shown) { /* no UTF-8: byte by byte, what is not ASCII replaced */
-        for (char *at = text; *at; at++)
-            *at = *at & 0x80 ? '?' : *at;
-        shown = json_string(text);
-    }
-    json_array_append_new(
-        list, json_pack("{s:s, s:s, s:o}", "TimeStamp", line, "Stream", stream, "Log", shown));
+    json_array_append_new(list, json_pack("{s:s, s:s, s:o}", "TimeStamp", line, "Stream", stream,
+                                          "Log", shown_text(text, length - (size_t)(text - line))));
 }
 
 /* Lines of the file from `from` on; `ret_end` is behind the last whole one. */
@@ -134,13 +148,12 @@ static int read_lines(const char *path, off_t from, bool partial, json_t *list, 
     ssize_t length = text ? pread(fd, text, (size_t)CONSOLE_CHUNK, from) : -1;
     if (length < 0)
         return error_errno(err, errno, "reading '%s'", path);
-    text[length] = '\0';
     *ret_end = from;
     char *at = text;
-    for (char *end; (end = strchr(at, '\n')); at = end + 1) {
+    for (char *end; (end = memchr(at, '\n', (size_t)(text + length - at))); at = end + 1) {
         *end = '\0';
         if (!partial)
-            put_line(list, at);
+            put_line(list, at, (size_t)(end - at));
         partial = false; /* the first one had been cut */
         *ret_end = from + (end + 1 - text);
     }
