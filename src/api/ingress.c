@@ -35,10 +35,12 @@ struct forward {
     struct ingress *ingress;
     struct MHD_Connection *connection;
     struct buffer body, answer, head; /* head: "Name: value" lines of the answer */
-    bool too_large, sent, done;
+    char *target;                     /* path and query as the client sent them */
+    bool begun, is_head, too_large, sent, done;
     CURL *easy;
     struct curl_slist *headers;
     unsigned status;
+    curl_off_t length; /* as the app's answer says it; -1: it does not */
     const char *error;
 };
 
@@ -186,33 +188,6 @@ static void put_headers(struct forward *forward)
     forward->headers = curl_slist_append(forward->headers, "Expect:");
 }
 
-static enum MHD_Result put_argument(void *context, enum MHD_ValueKind kind, const char *name,
-                                    const char *value)
-{
-    struct buffer *url = context;
-    (void)kind;
-    char *key = curl_easy_escape(NULL, name, 0);
-    char *text = value ? curl_easy_escape(NULL, value, 0) : NULL;
-    buffer_printf(url, "%c%s%s%s", strchr(buffer_text(url), '?') ? '&' : '?', key ? key : "",
-                  value ? "=" : "", text ? text : "");
-    curl_free(key);
-    curl_free(text);
-    return MHD_YES;
-}
-
-/* The path came decoded: encode what may not stand in one. */
-static void put_path(struct buffer *url, const char *path)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                "-._~!$&'()*+,;=:@/";
-    for (; *path; path++) {
-        if (strchr(plain, *path))
-            buffer_append(url, path, 1);
-        else
-            buffer_printf(url, "%%%02X", (unsigned char)*path);
-    }
-}
-
 static void set_method(CURL *easy, const struct forward *forward, const char *method)
 {
     if (strcmp(method, "HEAD") == 0) {
@@ -226,20 +201,17 @@ static void set_method(CURL *easy, const struct forward *forward, const char *me
     curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
 }
 
-static int start(struct forward *forward, const struct app_replica *replica, const char *path,
-                 const char *method)
+static int start(struct forward *forward, const struct app_replica *replica, const char *method)
 {
-    AUTO_BUFFER url = {0};
-    buffer_printf(&url, "http://127.0.0.1:%u", replica->template->revision.port);
-    put_path(&url, path);
-    MHD_get_connection_values(forward->connection, MHD_GET_ARGUMENT_KIND, put_argument, &url);
+    char url[64];
+    snprintf(url, sizeof(url), "http://127.0.0.1:%u/", replica->template->revision.port);
     put_headers(forward);
     CURL *easy = forward->easy = curl_easy_init();
-    if (!easy || url.failed)
+    if (!easy)
         return -ENOMEM;
     curl_easy_setopt(easy, CURLOPT_PRIVATE, forward);
-    curl_easy_setopt(easy, CURLOPT_URL, buffer_text(&url));
-    curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+    curl_easy_setopt(easy, CURLOPT_URL, url);
+    curl_easy_setopt(easy, CURLOPT_REQUEST_TARGET, forward->target);
     curl_easy_setopt(easy, CURLOPT_PROXY, "");
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, forward->headers);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT, (long)REQUEST_TIMEOUT_S);
@@ -258,6 +230,7 @@ static void on_done(CURL *easy, CURLcode code)
     long status = 0;
     curl_easy_getinfo(easy, CURLINFO_PRIVATE, &forward);
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &forward->length);
     curl_easy_cleanup(easy);
     forward->easy = NULL;
     forward->done = true;
@@ -297,12 +270,32 @@ static void copy_headers(struct MHD_Response *response, char *head)
     }
 }
 
+static ssize_t no_body(void *context, uint64_t position, char *data, size_t size)
+{
+    (void)context;
+    (void)position;
+    (void)data;
+    (void)size;
+    return MHD_CONTENT_READER_END_OF_STREAM;
+}
+
+/* The answer to a HEAD tells the length that a body would have, as the app did. */
+static struct MHD_Response *make_response(const struct forward *forward)
+{
+    const char *text = forward->error;
+    if (!text && forward->is_head)
+        return MHD_create_response_from_callback(forward->length >= 0 ? (uint64_t)forward->length
+                                                                      : MHD_SIZE_UNKNOWN,
+                                                 1, no_body, NULL, NULL);
+    return MHD_create_response_from_buffer(text ? strlen(text) : forward->answer.length,
+                                           (void *)(text ? text : buffer_text(&forward->answer)),
+                                           MHD_RESPMEM_MUST_COPY);
+}
+
 static enum MHD_Result answer(struct MHD_Connection *connection, struct forward *forward)
 {
     const char *text = forward->error;
-    size_t length = text ? strlen(text) : forward->answer.length;
-    struct MHD_Response *response = MHD_create_response_from_buffer(
-        length, (void *)(text ? text : buffer_text(&forward->answer)), MHD_RESPMEM_MUST_COPY);
+    struct MHD_Response *response = make_response(forward);
     if (!response)
         return MHD_NO;
     if (text)
@@ -321,22 +314,72 @@ static enum MHD_Result refuse(struct forward *forward, unsigned status, const ch
     return answer(forward->connection, forward);
 }
 
+/* "http://host/path?query", as a client of a proxy says it, is "/path?query" for the app. */
+static const char *origin_form(const char *target)
+{
+    const char *host = strncasecmp(target, "http://", 7) == 0 ? target + 7 : NULL;
+    const char *path = host ? host + strcspn(host, "/?") : target;
+    return host && *path == '\0' ? "/" : path;
+}
+
+static void *on_begin(void *context, const char *target, struct MHD_Connection *connection)
+{
+    struct ingress *ingress = context;
+    struct forward *forward = calloc(1, sizeof(*forward));
+    if (!forward)
+        return NULL;
+    target = origin_form(target);
+    if (asprintf(&forward->target, "%s%s", *target == '?' ? "/" : "", target) < 0) {
+        free(forward);
+        return NULL;
+    }
+    forward->ingress = ingress;
+    forward->connection = connection;
+    forward->next = ingress->forwards;
+    ingress->forwards = forward;
+    return forward;
+}
+
+/* A space or a control character would be another request line for the app. */
+static bool is_sound(const char *target)
+{
+    for (; *target; target++) {
+        if ((unsigned char)*target <= ' ' || *target == 0x7f)
+            return false;
+    }
+    return true;
+}
+
+static enum MHD_Result forward_on(struct forward *forward, const char *method)
+{
+    if (forward->too_large)
+        return refuse(forward, MHD_HTTP_CONTENT_TOO_LARGE, "the request's body is too large\n");
+    if (!is_sound(forward->target))
+        return refuse(forward, MHD_HTTP_BAD_REQUEST, "the request's target is none\n");
+    struct app_replica *replica = draw_replica(forward->ingress);
+    if (!replica)
+        return refuse(forward, MHD_HTTP_SERVICE_UNAVAILABLE, "no healthy upstream\n");
+    replica->requests++;
+    forward->is_head = strcmp(method, MHD_HTTP_METHOD_HEAD) == 0;
+    if (start(forward, replica, method) < 0)
+        return refuse(forward, MHD_HTTP_BAD_GATEWAY, "the request cannot be forwarded\n");
+    forward->sent = true;
+    MHD_suspend_connection(forward->connection);
+    return MHD_YES;
+}
+
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection,
                                   const char *path, const char *method, const char *version,
                                   const char *data, size_t *size, void **request)
 {
     struct ingress *ingress = context;
     struct forward *forward = *request;
+    (void)path; /* decoded: the app gets the target as it came */
     (void)version;
-    if (!forward) {
-        forward = calloc(1, sizeof(*forward));
-        if (!forward)
-            return MHD_NO;
-        forward->ingress = ingress;
-        forward->connection = connection;
-        forward->next = ingress->forwards;
-        ingress->forwards = forward;
-        *request = forward;
+    if (!forward)
+        return MHD_NO;
+    if (!forward->begun) {
+        forward->begun = true;
         return MHD_YES;
     }
     if (*size > 0) {
@@ -351,17 +394,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     if (forward->sent)
         return MHD_YES;
     loop_daemon_request_read(ingress->daemon, connection);
-    if (forward->too_large)
-        return refuse(forward, MHD_HTTP_CONTENT_TOO_LARGE, "the request's body is too large\n");
-    struct app_replica *replica = draw_replica(ingress);
-    if (!replica)
-        return refuse(forward, MHD_HTTP_SERVICE_UNAVAILABLE, "no healthy upstream\n");
-    replica->requests++;
-    if (start(forward, replica, path, method) < 0)
-        return refuse(forward, MHD_HTTP_BAD_GATEWAY, "the request cannot be forwarded\n");
-    forward->sent = true;
-    MHD_suspend_connection(connection);
-    return MHD_YES;
+    return forward_on(forward, method);
 }
 
 static void on_completed(void *context, struct MHD_Connection *connection, void **request,
@@ -385,6 +418,7 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
         curl_easy_cleanup(forward->easy);
     }
     curl_slist_free_all(forward->headers);
+    free(forward->target);
     buffer_done(&forward->body);
     buffer_done(&forward->answer);
     buffer_done(&forward->head);
@@ -423,6 +457,7 @@ int ingress_open(struct app *app, struct error *err)
         .connections_max = CONNECTIONS_MAX,
         .idle_timeout_s = IDLE_TIMEOUT_S,
         .request_timeout_s = REQUEST_TIMEOUT_S,
+        .begin = on_begin,
         .handler = on_request,
         .completed = on_completed,
         .context = ingress,

@@ -196,7 +196,7 @@ int loop_daemon_new(uv_loop_t *loop, const struct loop_daemon_options *options,
         options->idle_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
         MHD_OPTION_NOTIFY_COMPLETED, options->completed, options->context,
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, daemon, MHD_OPTION_UNESCAPE_CALLBACK, unescape,
-        NULL, MHD_OPTION_END);
+        NULL, MHD_OPTION_URI_LOG_CALLBACK, options->begin, options->context, MHD_OPTION_END);
     if (!daemon->daemon) {
         close(options->listen_fd);
         free(daemon);

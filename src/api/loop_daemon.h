@@ -15,6 +15,9 @@ struct loop_daemon_options {
     unsigned connections_max;
     unsigned idle_timeout_s;
     unsigned request_timeout_s; /* a connection whose request is not complete by then is closed */
+    /* Called first for each request, with its target as it came (no decoding): what it returns is
+     * the request's own pointer in the handler's first call. NULL: none. */
+    void *(*begin)(void *context, const char *target, struct MHD_Connection *connection);
     MHD_AccessHandlerCallback handler;
     MHD_RequestCompletedCallback completed;
     void *context;

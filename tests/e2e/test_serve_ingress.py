@@ -15,10 +15,12 @@ class H(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         text = json.dumps([[k.lower(), v] for k, v in self.headers.items()]).encode()
         self.send_response(200)
-        for field in (("Content-Length", str(len(text))), ("X-Own", "yes"), ("Connection", "X-Inner, keep-alive"),
+        for field in (("Content-Length", str(len(text))), ("X-Own", "yes"), ("X-Target", self.path), ("Connection", "X-Inner, keep-alive"),
                       ("X-Inner", "no"), ("Keep-Alive", "timeout=9"), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")):
             self.send_header(*field)
-        self.end_headers(); self.wfile.write(text)
+        self.end_headers()
+        if self.command != "HEAD": self.wfile.write(text)
+    do_HEAD = do_GET
     def log_message(self, *a): pass
 http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), H).serve_forever()
 """
@@ -102,3 +104,39 @@ def test_fields_of_the_answer(port):
     assert values(got, "set-cookie") == ["a=1", "b=2"]
     assert values(got, "x-inner") == []
     assert "timeout=9" not in values(got, "keep-alive")
+
+
+def ask(port, method, target, version="1.1"):
+    """The answer's fields and body to a request line that no library has looked at."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(f"{method} {target} HTTP/{version}\r\nHost: a\r\nConnection: close\r\n\r\n".encode("latin-1"))
+        answer = connection.makefile("rb").read().decode("latin-1")
+    head, _, text = answer.partition("\r\n\r\n")
+    status, *lines = head.split("\r\n")
+    return int(status.split()[1]), [tuple(part.strip() for part in line.lower().split(":", 1)) for line in lines], text
+
+
+@pytest.mark.parametrize("target", [
+    "/", "/a%2Fb", "/a%2fb", "/?%zz", "/%", "/a%20b", "/a+b?c+d=%2B", "/..//./%2e%2e/x", "/?", "/?a&b=&=c&a", "/x?y?z#w",
+    "/\xe4", "/[a]|{b}^`\"<>\\", "/?q=%00&r", "/%00x"])
+def test_the_target_is_the_clients_own(port, target):
+    status, fields, _ = ask(port, "GET", target)
+    assert (status, values(fields, "x-target")) == (200, [target.lower()])
+
+
+def test_a_proxys_form_of_the_target(port):
+    assert values(ask(port, "GET", "http://a:80/x%2Fy?z")[1], "x-target") == ["/x%2fy?z"]
+    assert values(ask(port, "GET", "http://a?z")[1], "x-target") == ["/?z"]
+    assert values(ask(port, "GET", "http://a")[1], "x-target") == ["/"]
+
+
+def test_a_target_with_a_space_is_refused(port):
+    assert ask(port, "GET", "/a b")[0] == 400
+
+
+def test_head_tells_the_length_that_the_app_tells(port):
+    status, fields, text = ask(port, "HEAD", "/a")
+    told = values(fields, "content-length")
+    assert (status, text, len(told)) == (200, "", 1)
+    # The fields that the app echoes are the same for GET.
+    assert told == values(ask(port, "GET", "/a")[1], "content-length") and int(told[0]) > 0
