@@ -78,6 +78,34 @@ void reply_operation(struct request *request, struct reply *reply,
     reply_header(reply, "Retry-After", "1");
 }
 
+void reply_group_operation(struct request *request, struct reply *reply,
+                           const struct operation *operation)
+{
+    reply->status = MHD_HTTP_ACCEPTED;
+    reply_header(reply, "Location", "%s/subscriptions/%s/operationresults/%s?api-version=%s",
+                 request->base, request->subscription, operation->id,
+                 request_query(request, "api-version"));
+    reply_header(reply, "Retry-After", "1");
+}
+
+static void no_operation(struct reply *reply, const char *id)
+{
+    reply_error(reply, MHD_HTTP_NOT_FOUND, "OperationNotFound",
+                "There is no operation '%s' (any more).", id);
+}
+
+/* A group's, which cannot fail once it has begun. */
+void group_operation_get(struct request *request, struct reply *reply)
+{
+    const struct operation *operation = operation_find(request->serve, request->params[0]);
+    if (!operation || !operation->group)
+        no_operation(reply, request->params[0]);
+    else if (operation->status == OPERATION_RUNNING)
+        reply_group_operation(request, reply, operation);
+    else
+        reply->status = MHD_HTTP_OK;
+}
+
 void operation_get(struct request *request, struct reply *reply)
 {
     static const char *const words[] = {
@@ -88,8 +116,7 @@ void operation_get(struct request *request, struct reply *reply)
     const struct operation *operation = operation_find(request->serve, request->params[1]);
     bool results = strcasestr(request->path, "OperationResults") != NULL;
     if (!operation) {
-        reply_error(reply, MHD_HTTP_NOT_FOUND, "OperationNotFound",
-                    "There is no operation '%s' (any more).", request->params[1]);
+        no_operation(reply, request->params[1]);
         return;
     }
     if (results && operation->status == OPERATION_RUNNING) {

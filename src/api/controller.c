@@ -472,6 +472,7 @@ void controller_reap(struct serve *serve)
         app_free(app);
         gone = true;
     }
+    operations_finish_groups(serve);
     if (gone && !serve->stopping)
         images_sweep(serve);
     if (serve->stopping && serve_is_idle(serve))

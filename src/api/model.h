@@ -88,6 +88,7 @@ struct operation {
     int64_t started_ns, ended_ns; /* realtime */
     int64_t app_id;
     char revision[REVISION_NAME_MAX]; /* whose outcome it waits for; "": the app's deletion */
+    json_t *group;                    /* owned: the one whose deletion it is; NULL: an app's */
     char *target;                     /* path of the resource */
     char *failure;
 };
@@ -201,10 +202,17 @@ void images_cancel(struct serve *serve);
 
 struct operation *operation_new(struct serve *serve, const struct app *app, const char *revision,
                                 const char *target);
+/* That of a group which is going, with its apps. Takes the reference to the resource over. */
+struct operation *operation_new_group(struct serve *serve, json_t *group, const char *target);
 struct operation *operation_find(struct serve *serve, const char *id);
+/* The one under way that deletes the app, or the group of that name (any case); NULL: none. */
+struct operation *operation_deleting_app(struct serve *serve, const struct app *app);
+struct operation *operation_deleting_group(struct serve *serve, const char *group);
 /* The revision has been provisioned (failure NULL), or the app is gone. */
 void operations_finish(struct serve *serve, int64_t app_id, const char *revision,
                        const char *failure);
+/* Groups are gone when the last of their apps is. */
+void operations_finish_groups(struct serve *serve);
 void operations_trim(struct serve *serve, bool all);
 
 /* --- pump.c: from this session's evidence to state.db ---------------------------------------- */

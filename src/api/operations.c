@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/random.h>
 
 #define KEEP_NS (3600 * NS_PER_S)
@@ -38,12 +39,45 @@ struct operation *operation_new(struct serve *serve, const struct app *app, cons
     return operation;
 }
 
+struct operation *operation_new_group(struct serve *serve, json_t *group, const char *target)
+{
+    struct operation *operation = operation_new(serve, NULL, "", target);
+    if (operation)
+        operation->group = group;
+    else
+        json_decref(group);
+    return operation;
+}
+
 struct operation *operation_find(struct serve *serve, const char *id)
 {
     struct operation *operation = serve->operations;
     while (operation && strcmp(operation->id, id) != 0)
         operation = operation->next;
     return operation;
+}
+
+struct operation *operation_deleting_app(struct serve *serve, const struct app *app)
+{
+    struct operation *o = serve->operations;
+    while (o && (o->status != OPERATION_RUNNING || o->app_id != app->id || o->revision[0] != '\0'))
+        o = o->next;
+    return o;
+}
+
+static const char *group_name(const struct operation *operation)
+{
+    const char *name = json_string_value(json_object_get(operation->group, "name"));
+    return name ? name : "";
+}
+
+struct operation *operation_deleting_group(struct serve *serve, const char *group)
+{
+    struct operation *o = serve->operations;
+    while (o &&
+           (o->status != OPERATION_RUNNING || !o->group || strcasecmp(group_name(o), group) != 0))
+        o = o->next;
+    return o;
 }
 
 void operations_finish(struct serve *serve, int64_t app_id, const char *revision,
@@ -56,6 +90,24 @@ void operations_finish(struct serve *serve, int64_t app_id, const char *revision
         o->status = failure ? OPERATION_FAILED : OPERATION_SUCCEEDED;
         o->ended_ns = clock_realtime_ns();
         o->failure = failure ? strdup(failure) : NULL;
+    }
+}
+
+static bool has_apps(const struct serve *serve, const char *group)
+{
+    const struct app *app = serve->apps;
+    while (app && strcasecmp(app->group, group) != 0)
+        app = app->next;
+    return app != NULL;
+}
+
+void operations_finish_groups(struct serve *serve)
+{
+    for (struct operation *o = serve->operations; o; o = o->next) {
+        if (o->status != OPERATION_RUNNING || !o->group || has_apps(serve, group_name(o)))
+            continue;
+        o->status = OPERATION_SUCCEEDED;
+        o->ended_ns = clock_realtime_ns();
     }
 }
 
@@ -72,6 +124,7 @@ void operations_trim(struct serve *serve, bool all)
         *link = operation->next;
         free(operation->target);
         free(operation->failure);
+        json_decref(operation->group);
         free(operation);
     }
 }

@@ -17,8 +17,7 @@ struct app *require_app(struct request *request, struct reply *reply)
     if (app && !app->deleting)
         return app;
     if (!group_exists(request->serve, request->params[0]))
-        reply_error(reply, MHD_HTTP_NOT_FOUND, "ResourceGroupNotFound",
-                    "Resource group '%s' could not be found.", request->params[0]);
+        refuse_group(request, reply);
     else
         reply_error(reply, MHD_HTTP_NOT_FOUND, "ResourceNotFound",
                     "The Resource '%s/%s' under resource group '%s' was not found. For more "
@@ -91,8 +90,7 @@ void apps_list(struct request *request, struct reply *reply)
 {
     const char *group = request->params[0];
     if (group && !group_exists(request->serve, group)) {
-        reply_error(reply, MHD_HTTP_NOT_FOUND, "ResourceGroupNotFound",
-                    "Resource group '%s' could not be found.", group);
+        refuse_group(request, reply);
         return;
     }
     json_t *list = json_array();
@@ -374,7 +372,7 @@ void app_put(struct request *request, struct reply *reply)
     struct app *app = app_find(serve, request->params[0], name);
     json_t *given = json_object_get(request->body, "properties");
     if (!group_exists(serve, request->params[0])) {
-        require_app(request, reply);
+        refuse_group(request, reply);
         return;
     }
     if (!app_name_is_valid(name)) {
@@ -422,21 +420,32 @@ void app_patch(struct request *request, struct reply *reply)
     change(request, reply, app, properties, false);
 }
 
+static int begin_deletion(struct app *app, struct error *err)
+{
+    int r = app_delete(app, err);
+    if (r < 0)
+        return r;
+    app->deleting = true;
+    app_stop(app);
+    return 0;
+}
+
+/* One that is being deleted already, by itself or with its group, is waited for. */
 void app_remove(struct request *request, struct reply *reply)
 {
-    struct error err;
+    struct error err = {0};
     struct app *app = app_find(request->serve, request->params[0], request->params[1]);
-    if (!app || app->deleting) {
+    if (!app) {
         reply->status = MHD_HTTP_NO_CONTENT;
         return;
     }
-    struct operation *operation = operation_new(request->serve, app, "", request->path);
-    if (!operation || app_delete(app, &err) < 0) {
+    if (!app->deleting && begin_deletion(app, &err) < 0) {
         reply_failure(reply, "ContainerAppOperationError", &err);
         return;
     }
-    app->deleting = true;
-    app_stop(app);
+    struct operation *operation = operation_deleting_app(request->serve, app);
+    if (!operation)
+        operation = operation_new(request->serve, app, "", request->path);
     reply_operation(request, reply, operation);
     reply->status = MHD_HTTP_ACCEPTED;
 }

@@ -70,15 +70,28 @@ bool group_exists(struct serve *serve, const char *group)
     return found != NULL;
 }
 
-static void no_group(struct request *request, struct reply *reply)
+void refuse_group(struct request *request, struct reply *reply)
 {
-    reply_error(reply, MHD_HTTP_NOT_FOUND, "ResourceGroupNotFound",
-                "Resource group '%s' could not be found.", request->params[0]);
+    bool reads = strcmp(request->method, MHD_HTTP_METHOD_GET) == 0;
+    if (!reads && operation_deleting_group(request->serve, request->params[0]))
+        reply_error(reply, MHD_HTTP_CONFLICT, "ResourceGroupBeingDeleted",
+                    "The resource group '%s' is in deprovisioning state and cannot perform this "
+                    "operation.",
+                    request->params[0]);
+    else
+        reply_error(reply, MHD_HTTP_NOT_FOUND, "ResourceGroupNotFound",
+                    "Resource group '%s' could not be found.", request->params[0]);
 }
 
+/* Those that are going are shown until they are gone. */
 void groups_list(struct request *request, struct reply *reply)
 {
-    reply_list(request, reply, document_list(request->serve, "group", ""));
+    json_t *list = document_list(request->serve, "group", "");
+    for (const struct operation *o = request->serve->operations; o; o = o->next) {
+        if (o->group && o->status == OPERATION_RUNNING)
+            json_array_append(list, o->group);
+    }
+    reply_list(request, reply, list);
 }
 
 static json_t *load_group(struct request *request, char key[static 160])
@@ -88,17 +101,23 @@ static json_t *load_group(struct request *request, char key[static 160])
     return document_load(request->serve, "group", key);
 }
 
-void group_get(struct request *request, struct reply *reply)
+static json_t *shown_group(struct request *request)
 {
     char key[160];
-    json_t *group = load_group(request, key);
+    const struct operation *going = operation_deleting_group(request->serve, request->params[0]);
+    return going ? json_incref(going->group) : load_group(request, key);
+}
+
+void group_get(struct request *request, struct reply *reply)
+{
+    json_t *group = shown_group(request);
     if (group && strcmp(request->method, MHD_HTTP_METHOD_HEAD) == 0) {
         json_decref(group);
         reply->status = MHD_HTTP_NO_CONTENT; /* ARM's way to ask whether it exists */
     } else if (group) {
         reply_json(reply, MHD_HTTP_OK, group);
     } else {
-        no_group(request, reply);
+        refuse_group(request, reply);
     }
 }
 
@@ -115,6 +134,10 @@ void group_put(struct request *request, struct reply *reply)
     struct error err;
     if (!check_resource(request, reply))
         return;
+    if (operation_deleting_group(request->serve, request->params[0])) {
+        refuse_group(request, reply);
+        return;
+    }
     json_t *before = load_group(request, key);
     json_t *tags = json_object_get(request->body, "tags");
     snprintf(id, sizeof(id), "/subscriptions/%s/resourceGroups/%s", request->subscription,
@@ -145,30 +168,47 @@ static void stop_group(struct serve *serve, const char *group, struct error *err
     }
 }
 
-/* Everything in it goes. */
+static int forget_group(struct serve *serve, const char *key, struct error *err)
+{
+    char environments[200];
+    snprintf(environments, sizeof(environments), "%s/", key);
+    stop_group(serve, key, err);
+    if (err->code != 0)
+        return err->code;
+    return state_run(
+        serve->state, err,
+        "DELETE FROM resource WHERE (kind = 'environment' AND substr(key, 1, ?) = ?) OR "
+        "(kind = 'group' AND key = ?)",
+        "iss", (int64_t)strlen(environments), environments, key);
+}
+
+/* Everything in it goes. It is recorded at once, and the operation ends with the last container. */
 void group_delete(struct request *request, struct reply *reply)
 {
     char key[160];
-    char environments[200];
     struct error err = {0};
     struct serve *serve = request->serve;
-    json_t *group = load_group(request, key);
-    if (!group) {
-        no_group(request, reply);
+    struct operation *operation = operation_deleting_group(serve, request->params[0]);
+    json_t *group = operation ? NULL : load_group(request, key);
+    if (!operation && !group) {
+        refuse_group(request, reply);
         return;
     }
-    json_decref(group);
-    snprintf(environments, sizeof(environments), "%s/", key);
-    stop_group(serve, key, &err);
-    if (err.code == 0)
-        state_run(serve->state, &err,
-                  "DELETE FROM resource WHERE (kind = 'environment' AND substr(key, 1, ?) = ?) OR "
-                  "(kind = 'group' AND key = ?)",
-                  "iss", (int64_t)strlen(environments), environments, key);
-    if (err.code != 0)
+    if (!operation && forget_group(serve, key, &err) < 0) {
+        json_decref(group);
         reply_failure(reply, "InternalServerError", &err);
+        return;
+    }
+    if (!operation) {
+        json_object_set_new(json_object_get(group, "properties"), "provisioningState",
+                            json_string("Deleting"));
+        operation = operation_new_group(serve, group, request->path);
+    }
+    controller_later(serve);
+    if (operation)
+        reply_group_operation(request, reply, operation);
     else
-        reply->status = MHD_HTTP_OK;
+        reply->status = MHD_HTTP_ACCEPTED;
 }
 
 /* --- environments ---------------------------------------------------------------------------- */
@@ -230,7 +270,7 @@ void environment_put(struct request *request, struct reply *reply)
     char id[ID_MAX];
     struct error err;
     if (!group_exists(request->serve, request->params[0])) {
-        no_group(request, reply);
+        refuse_group(request, reply);
         return;
     }
     if (!check_resource(request, reply))

@@ -31,6 +31,7 @@ void replicas_list(struct request *request, struct reply *reply);
 void replica_get(struct request *request, struct reply *reply);
 
 void operation_get(struct request *request, struct reply *reply);
+void group_operation_get(struct request *request, struct reply *reply);
 void exec_post(struct request *request, struct reply *reply);
 void logs_get(struct request *request, struct reply *reply);
 void metrics_get(struct request *request, struct reply *reply);
@@ -62,6 +63,8 @@ bool app_check(struct request *request, struct app *app, json_t *properties, str
 struct app *require_app(struct request *request, struct reply *reply);
 struct app_revision *require_revision(struct request *request, struct reply *reply);
 bool group_exists(struct serve *serve, const char *group);
+/* The answer where group_exists() says no: it is not there, or going. */
+void refuse_group(struct request *request, struct reply *reply);
 /* The stored environment of this id (any case), NULL when there is none. New reference. */
 json_t *environment_find(struct serve *serve, const char *id);
 
@@ -86,3 +89,6 @@ void app_id(const struct app *app, char id[static ID_MAX]);
 /* The headers of a long-running operation. */
 void reply_operation(struct request *request, struct reply *reply,
                      const struct operation *operation);
+/* The same of a group's: Location alone, as Azure has it. */
+void reply_group_operation(struct request *request, struct reply *reply,
+                           const struct operation *operation);

@@ -50,6 +50,7 @@ static const struct route ROUTES[] = {
     {"POST", APP "/oomlab/exec", exec_post},
     {"GET", "providers/Microsoft.App/locations/{}/containerappOperationStatuses/{}", operation_get},
     {"GET", "providers/Microsoft.App/locations/{}/containerappOperationResults/{}", operation_get},
+    {"GET", "operationresults/{}", group_operation_get},
     {"GET", "/", page_get},
     {"GET", "/web/{}", page_file_get},
     {"GET", "/oomlab/stream", stream_get},

@@ -111,7 +111,7 @@ struct az_answer {
     unsigned status;
     json_t *body;         /* NULL: none */
     char *text;           /* the body as it came; owned */
-    char operation[1024]; /* path of the Azure-AsyncOperation; "" none */
+    char operation[1024]; /* path of the Azure-AsyncOperation or the Location; "" none */
 };
 void az_answer_done(struct az_answer *answer);
 #define AUTO_ANSWER __attribute__((cleanup(az_answer_done))) struct az_answer

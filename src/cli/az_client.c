@@ -21,6 +21,7 @@
 #define WAIT_MAX_S 900
 #define ANSWER_MAX ((size_t)256 << 20)
 #define TOKEN_MAX  4096
+#define ACCEPTED   202
 #define NOT_FOUND  404
 
 void az_answer_done(struct az_answer *answer)
@@ -55,9 +56,11 @@ static void take_operation(struct az_answer *answer, const char *value, size_t l
         memmove(answer->operation, path, strlen(path) + 1);
 }
 
+/* Azure-AsyncOperation, which tells more, goes before Location. */
 static size_t on_header(char *data, size_t size, size_t count, void *context)
 {
     static const char name[] = "Azure-AsyncOperation: ";
+    static const char location[] = "Location: ";
     struct transfer *transfer = context;
     size_t length = size * count;
     size_t end = length;
@@ -65,6 +68,9 @@ static size_t on_header(char *data, size_t size, size_t count, void *context)
         end--;
     if (end > sizeof(name) && strncasecmp(data, name, sizeof(name) - 1) == 0)
         take_operation(transfer->answer, data + sizeof(name) - 1, end - (sizeof(name) - 1));
+    else if (end > sizeof(location) && transfer->answer->operation[0] == '\0' &&
+             strncasecmp(data, location, sizeof(location) - 1) == 0)
+        take_operation(transfer->answer, data + sizeof(location) - 1, end - (sizeof(location) - 1));
     return length;
 }
 
@@ -239,7 +245,8 @@ int az_wait(const struct az_arguments *arguments, struct az_answer *answer, stru
             return r;
         if (status && strcmp(status, "Failed") == 0)
             return az_told_error(&now, err);
-        if (!status || strcmp(status, "InProgress") != 0)
+        bool under_way = status ? strcmp(status, "InProgress") == 0 : now.status == ACCEPTED;
+        if (!under_way)
             return 0;
         nanosleep(&pause, NULL);
     }

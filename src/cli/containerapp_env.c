@@ -21,6 +21,8 @@ static int ask(const struct invocation *invocation, const char *method, const ch
         json_object_set_new(body, "tags", az_tags_json((const char *const *)arguments->tags));
     int r = az_ask(arguments, method, path, body, &answer, err);
     json_decref(body);
+    if (r == 0)
+        r = az_wait(arguments, &answer, err);
     if (r < 0)
         return az_failed(err);
     if (!answer.body)
