@@ -34,6 +34,40 @@ static size_t number_query(struct request *request, const char *name, size_t fal
     return value < most ? value : most;
 }
 
+static void put_escaped(struct buffer *link, const char *text)
+{
+    for (; *text; text++) {
+        if (isalnum((unsigned char)*text) || strchr("-._~$/:,'()", *text))
+            buffer_append(link, text, 1);
+        else
+            buffer_printf(link, "%%%02X", (unsigned char)*text);
+    }
+}
+
+/* What else was asked for is asked for again. */
+static enum MHD_Result put_parameter(void *context, enum MHD_ValueKind kind, const char *name,
+                                     const char *value)
+{
+    struct buffer *link = context;
+    (void)kind;
+    if (strcmp(name, "$top") == 0 || strcmp(name, "$skipToken") == 0)
+        return MHD_YES;
+    put_escaped(link, name);
+    buffer_puts(link, "=");
+    put_escaped(link, value ? value : "");
+    buffer_puts(link, "&");
+    return MHD_YES;
+}
+
+static json_t *next_link(struct request *request, size_t top, size_t skip)
+{
+    AUTO_BUFFER link = {0};
+    buffer_printf(&link, "%s%s?", request->base, request->path);
+    MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, put_parameter, &link);
+    buffer_printf(&link, "$top=%zu&$skipToken=%zu", top, skip);
+    return json_string(buffer_text(&link));
+}
+
 void reply_list(struct request *request, struct reply *reply, json_t *items)
 {
     size_t top = number_query(request, "$top", PAGE_DEFAULT, PAGE_MAX);
@@ -46,13 +80,8 @@ void reply_list(struct request *request, struct reply *reply, json_t *items)
         json_array_append(page, json_array_get(items, i));
     json_decref(items);
     json_t *body = json_pack("{s:o}", "value", page);
-    if (skip + top < total) {
-        char link[2048];
-        const char *version = request_query(request, "api-version");
-        snprintf(link, sizeof(link), "%s%s?api-version=%s&$top=%zu&$skipToken=%zu", request->base,
-                 request->path, version ? version : "", top, skip + top);
-        json_object_set_new(body, "nextLink", json_string(link));
-    }
+    if (skip + top < total)
+        json_object_set_new(body, "nextLink", next_link(request, top, skip + top));
     reply_json(reply, MHD_HTTP_OK, body);
 }
 

@@ -82,6 +82,9 @@ void app_revision_states(const struct app_revision *revision, struct app_states 
         ret->health = "Healthy";
         ret->running = ret->ready >= template_max_replicas(revision->template) ? "RunningAtMaxScale"
                                                                                : "Running";
+    } else if (revision->failure && ret->replicas == 0) {
+        ret->health = "Unhealthy";
+        ret->running = "Failed"; /* nothing of it is there, whatever once was */
     } else {
         ret->health = crashed || ever ? "Unhealthy" : "None";
         ret->running = ever ? "Degraded" : crashed ? "Failed" : "Processing";
@@ -363,6 +366,16 @@ static void on_starting(uv_idle_t *idle)
     }
 }
 
+/* It is tried again: what an earlier try failed with is no longer so. */
+static void forget_failure(struct app_revision *revision)
+{
+    struct error ignored;
+    if (!revision->failure)
+        return;
+    free(steal_ptr(&revision->failure));
+    revision_save(revision, &ignored);
+}
+
 int revision_start(struct app_revision *revision, struct error *err)
 {
     struct serve *serve = revision->app->serve;
@@ -373,8 +386,10 @@ int revision_start(struct app_revision *revision, struct error *err)
     if (running >= wanted)
         return 0;
     int r = controller_admit(serve, revision->template, err);
-    if (r == 0)
+    if (r == 0) {
+        forget_failure(revision);
         r = images_prepare(revision, err);
+    }
     if (r != 0)
         return r < 0 ? r : 0;
     revision->pending += wanted - running - 1;

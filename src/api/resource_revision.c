@@ -37,17 +37,42 @@ json_t *revision_json(struct app_revision *revision)
                      "Microsoft.App/containerapps/revisions", "properties", properties);
 }
 
+enum filter { FILTER_NONE, FILTER_ACTIVE, FILTER_INACTIVE, FILTER_UNKNOWN };
+
+/* "properties/active eq true|false", the one that Azure's clients send. */
+static enum filter parse_filter(const char *text)
+{
+    char field[40] = "";
+    char value[8] = "";
+    char rest = 0;
+    if (!text || text[strspn(text, " ")] == '\0')
+        return FILTER_NONE;
+    if (sscanf(text, " %39[^ ] %*1[eE]%*1[qQ] %7[^ ] %c", field, value, &rest) != 2 ||
+        strcasecmp(field, "properties/active") != 0)
+        return FILTER_UNKNOWN;
+    if (strcasecmp(value, "true") == 0)
+        return FILTER_ACTIVE;
+    return strcasecmp(value, "false") == 0 ? FILTER_INACTIVE : FILTER_UNKNOWN;
+}
+
 /* Oldest first, as Azure lists them: [0] is the first one, [-1] the latest. */
 void revisions_list(struct request *request, struct reply *reply)
 {
     struct app *app = require_app(request, reply);
     if (!app)
         return;
-    const char *filter = request_query(request, "$filter");
-    bool active = filter && strcasestr(filter, "properties/active eq true");
+    const char *text = request_query(request, "$filter");
+    enum filter filter = parse_filter(text);
+    if (filter == FILTER_UNKNOWN) {
+        reply_error(reply, MHD_HTTP_BAD_REQUEST, "InvalidFilter",
+                    "The filter '%.100s' is not supported here: revisions are filtered by "
+                    "'properties/active eq true' or 'properties/active eq false'.",
+                    text);
+        return;
+    }
     json_t *list = json_array();
     for (struct app_revision *r = app->revisions; r; r = r->next) {
-        if (!active || r->active)
+        if (filter == FILTER_NONE || r->active == (filter == FILTER_ACTIVE))
             json_array_insert_new(list, 0, revision_json(r));
     }
     reply_list(request, reply, list);
@@ -58,6 +83,14 @@ void revision_get(struct request *request, struct reply *reply)
     struct app_revision *revision = require_revision(request, reply);
     if (revision)
         reply_json(reply, MHD_HTTP_OK, revision_json(revision));
+}
+
+static int start(struct app_revision *revision, struct error *err)
+{
+    int r = revision_start(revision, err);
+    if (r < 0)
+        revision_fail(revision, err->text);
+    return r;
 }
 
 static int set_active(struct app_revision *revision, bool active, struct error *err)
@@ -82,7 +115,7 @@ static int set_active(struct app_revision *revision, bool active, struct error *
         controller_later(serve);
         return 0;
     }
-    return revision_start(revision, err);
+    return start(revision, err);
 }
 
 void revision_action(struct request *request, struct reply *reply)
@@ -100,7 +133,7 @@ void revision_action(struct request *request, struct reply *reply)
         return;
     } else {
         revision_restart(revision);
-        r = revision_start(revision, &err);
+        r = start(revision, &err);
     }
     if (r < 0)
         reply_failure(reply, "ContainerAppOperationError", &err);

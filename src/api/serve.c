@@ -255,6 +255,15 @@ static int drop_unfinished(struct serve *serve, struct error *err)
     return 0;
 }
 
+/* It ran before, with other limits of serve perhaps. */
+static void tell_not_started(struct app_revision *revision, const struct error *err)
+{
+    log_warning("revision '%s': %s", revision->name, err->text);
+    app_event(revision->app, revision->name, "Warning", "RevisionStartFailed",
+              "Revision '%s' was not started again: %s", revision->name, err->text);
+    revision_fail(revision, err->text);
+}
+
 static void start_apps(struct serve *serve)
 {
     struct error err;
@@ -263,7 +272,7 @@ static void start_apps(struct serve *serve)
             log_warning("app '%s': %s", app->name, err.text);
         for (struct app_revision *r = app->revisions; r; r = r->next) {
             if (r->active && revision_start(r, &err) < 0)
-                log_warning("revision '%s': %s", r->name, err.text);
+                tell_not_started(r, &err);
         }
     }
 }

@@ -140,6 +140,75 @@ def test_requests_of_a_replica_that_is_gone_are_counted(serve, how):
     assert requests(serve, "counted") >= sent
 
 
+def test_what_is_not_started_again_is_told(serve):
+    body = app_body(["/bin/sh", "-c", WAIT])
+    create(serve, "kept", body)
+    create(serve, "large", {**body, "properties": {**body["properties"], "template": {
+        **body["properties"]["template"], "scale": {"minReplicas": 3, "maxReplicas": 3}}}})
+    serve.stop()
+    options, serve.options = serve.options, (*serve.options, "--max-memory", "1Gi")
+    serve.start()
+    path = f"{APPS}/large/revisions/large--0000001"
+    told = serve.get(path)["properties"]
+    assert "--max-memory" in told["provisioningError"]
+    assert (told["runningState"], told["healthState"], told["replicas"]) == ("Failed", "Unhealthy", 0)
+    done = serve.az("containerapp", "logs", "show", "-n", "large", "-g", "rg", "--type", "system", "--tail", "300")
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(r["Type"], r["RevisionName"]) for r in rows if r["Reason"] == "RevisionStartFailed"] == [
+        ("Warning", "large--0000001")]
+    assert "provisioningError" not in serve.get(f"{APPS}/kept/revisions/kept--0000001")["properties"]
+    # Trying again tells the same, and with more room nothing is left of it.
+    assert serve.ask("POST", f"{path}/restart")[0] == 400
+    assert "--max-memory" in serve.get(path)["properties"]["provisioningError"]
+    serve.stop()
+    serve.options = options
+    serve.start()
+    until(lambda: serve.get(path)["properties"]["healthState"] == "Healthy", "it runs again")
+    assert "provisioningError" not in serve.get(path)["properties"]
+
+
+def pages(serve, path):
+    """The names, page by page, as nextLink leads."""
+    found = []
+    while path:
+        page = serve.get(path)
+        found.append([item["name"] for item in page["value"]])
+        link = page.get("nextLink", "")
+        path = link[link.index("/subscriptions"):] if link else None
+    return found
+
+
+def revisions(serve, name, **query):
+    text = "&".join(f"{'$' + key}={urllib.parse.quote(str(value))}" for key, value in query.items())
+    return pages(serve, f"{APPS}/{name}/revisions?{text}")
+
+
+def test_a_filter_holds_on_every_page(serve):
+    for suffix in "abcd":
+        body = app_body(["/bin/sh", "-c", WAIT])
+        body["properties"]["configuration"]["activeRevisionsMode"] = "Multiple"
+        body["properties"]["template"]["revisionSuffix"] = suffix
+        create(serve, "many", body)
+    for suffix in "bc":
+        assert serve.ask("POST", f"{APPS}/many/revisions/many--{suffix}/deactivate")[0] == 200
+    assert revisions(serve, "many", filter="properties/active eq true", top=1) == [["many--a"], ["many--d"]]
+    assert revisions(serve, "many", filter="Properties/Active EQ False", top=1) == [["many--b"], ["many--c"]]
+    assert revisions(serve, "many", filter="", top=3) == [["many--a", "many--b", "many--c"], ["many--d"]]
+    link = serve.get(f"{APPS}/many/revisions?$top=1&x=a%26b%3D%C3%A4%20c&y")["nextLink"]
+    query = urllib.parse.parse_qs(link.partition("?")[2], keep_blank_values=True)
+    assert (query["x"], query["y"], query["$top"], query["$skipToken"]) == (["a&b=\u00e4 c"], [""], ["1"], ["1"])
+    assert query["api-version"] == ["2022-10-01"]
+
+
+@pytest.mark.parametrize("text", ["garbage", "properties/active eq maybe", "properties/active ne true", "properties/active",
+                                  "properties/active eq true or properties/active eq false", "properties/activeeq true",
+                                  "name eq 'x'", "not properties/active eq true"])
+def test_filters_that_are_none(serve, text):
+    create(serve, "one", app_body(["/bin/sh", "-c", WAIT]))
+    status, value, _ = serve.ask("GET", f"{APPS}/one/revisions?$filter={urllib.parse.quote(text)}")
+    assert (status, value["error"]["code"]) == (400, "InvalidFilter")
+
+
 def test_the_order_of_apps_survives_a_restart(serve):
     for name in ("middle", "first", "zulu", "alpha"):
         create(serve, name, app_body(["/bin/sh", "-c", WAIT]))
