@@ -45,12 +45,17 @@ static struct app_replica *choose(struct app *app, const json_t *body, struct re
     const char *name = json_string_value(json_object_get(body, "replica"));
     struct app_revision *revision =
         revision_name ? revision_find(app, revision_name) : choose_revision(app);
-    if (!revision) {
+    if (!revision && revision_name)
         reply_error(reply, MHD_HTTP_NOT_FOUND, "RevisionNotFound",
-                    "Revision '%.100s' of container app '%s' was not found.",
-                    revision_name ? revision_name : "latest", app->name);
+                    "Revision '%.100s' of container app '%s' was not found.", revision_name,
+                    app->name);
+    else if (!revision)
+        reply_error(reply, MHD_HTTP_CONFLICT, "NoActiveRevision",
+                    "Container app '%s' has no active revision: activate one first ('oomlab "
+                    "containerapp revision list --all' shows them).",
+                    app->name);
+    if (!revision)
         return NULL;
-    }
     struct app_replica *replica = name ? replica_find(revision, name) : running_replica(revision);
     if (name && !replica)
         reply_error(reply, MHD_HTTP_NOT_FOUND, "ReplicaNotFound",

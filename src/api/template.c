@@ -237,6 +237,29 @@ static int check_unsupported(const json_t *template, const json_t *configuration
     return 0;
 }
 
+/* Settings that have a value which asks for nothing. */
+static int check_values(const json_t *properties, const json_t *ingress, struct error *err)
+{
+    const char *profile = text_of(properties, "workloadProfileName");
+    const json_t *traffic = json_object_get(ingress, "traffic");
+    size_t i = 0;
+    const json_t *item = NULL;
+    if (profile && profile[0] != '\0' && strcasecmp(profile, "Consumption") != 0)
+        return error_usage(err,
+                           "workloadProfileName is not supported here but for Consumption: "
+                           "'%.60s'",
+                           profile);
+    if (json_integer_value(json_object_get(ingress, "exposedPort")) != 0)
+        return error_usage(err, "ingress.exposedPort is not supported here");
+    json_array_foreach(traffic, i, item)
+    {
+        const char *label = text_of(item, "label");
+        if (label && label[0] != '\0')
+            return error_usage(err, "ingress.traffic[%zu].label is not supported here", i);
+    }
+    return 0;
+}
+
 static int check_modes(const json_t *configuration, struct error *err)
 {
     const char *mode = text_of(configuration, "activeRevisionsMode");
@@ -292,6 +315,8 @@ int template_check(json_t *properties, const struct template_options *options,
     int r = check_container(template, port, ret_code, err);
     if (r == 0)
         r = check_unsupported(template, configuration, err);
+    if (r == 0)
+        r = check_values(properties, ingress, err);
     if (r == 0)
         r = check_modes(configuration, err);
     if (r == 0)

@@ -37,16 +37,55 @@ void az_print_commands(const struct verb *verb, FILE *out)
     fprintf(out, "\n'oomlab %s COMMAND --help' tells more.\n", verb->name);
 }
 
+/* "revision": the commands that begin with these words, as az shows a group's. False: there are
+ * none. */
+static bool print_group(const struct verb *verb, const char *words, FILE *out)
+{
+    size_t length = strlen(words);
+    bool any = false;
+    for (const struct az_command *command = verb->commands; command->words; command++) {
+        if (strncmp(command->words, words, length) != 0 || command->words[length] != ' ')
+            continue;
+        if (!any)
+            fprintf(out, "Usage: oomlab %s %s COMMAND [OPTION...]\n\nCommands:\n", verb->name,
+                    words);
+        any = true;
+        fprintf(out, "  %-22s %s\n", command->words + length + 1, command->verb.summary);
+    }
+    if (any)
+        fprintf(out, "\n'oomlab %s %s COMMAND --help' tells more.\n", verb->name, words);
+    return any;
+}
+
+/* The words after the verb, up to the first option: the place of that one. */
+static int given_words(const struct invocation *invocation, char words[static 128])
+{
+    size_t used = 0;
+    int at = 2;
+    words[0] = '\0';
+    for (; at < invocation->argc && invocation->argv[at][0] != '-'; at++) {
+        if (at < 5)
+            used += (size_t)snprintf(words + used, 128 - used, "%s%.30s", used ? " " : "",
+                                     invocation->argv[at]);
+    }
+    return at;
+}
+
+static bool is_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
 static int unknown(const struct invocation *invocation, const struct az_command *commands,
                    struct error *err)
 {
-    char given[128] = "";
+    char given[128];
     char hint[NEAREST_HINT_MAX];
     struct nearest nearest;
-    size_t used = 0;
-    for (int i = 2; i < invocation->argc && invocation->argv[i][0] != '-' && i < 5; i++)
-        used += (size_t)snprintf(given + used, sizeof(given) - used, "%s%.30s", used ? " " : "",
-                                 invocation->argv[i]);
+    int option = given_words(invocation, given);
+    if (option < invocation->argc && is_help(invocation->argv[option]) &&
+        print_group(invocation->verb, given, stdout))
+        return STATUS_DONE;
     if (given[0] == '\0')
         return error_usage(err, "%s: a command is missing; 'oomlab %s --help' lists them",
                            invocation->verb->name, invocation->verb->name);
@@ -132,8 +171,7 @@ int az_run(const struct invocation *invocation, struct error *err)
     const struct az_command *commands = invocation->verb->commands;
     const struct az_command *found = NULL;
     int longest = 0;
-    const char *first = invocation->argc > 2 ? invocation->argv[2] : "";
-    if (strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0) {
+    if (invocation->argc > 2 && is_help(invocation->argv[2])) {
         az_print_commands(invocation->verb, stdout);
         return STATUS_DONE;
     }

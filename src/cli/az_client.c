@@ -110,6 +110,14 @@ static int forbidden(const char *server, const struct stat *status, struct error
                      server, name);
 }
 
+/* "127.0.0.1:9400" */
+static bool is_address(const char *server)
+{
+    const char *port = strrchr(server, ':');
+    return port && port != server && port[1] != '\0' && !strchr(server, '/') &&
+           port[1 + strspn(port + 1, "0123456789")] == '\0';
+}
+
 int az_unreachable(const char *server, CURLcode code, struct error *err)
 {
     struct stat status;
@@ -123,6 +131,11 @@ int az_unreachable(const char *server, CURLcode code, struct error *err)
                          "is with --server or OOMLAB_SERVER",
                          server);
     }
+    if (is_address(server) && access(server, F_OK) < 0)
+        return error_set(err, ECONNREFUSED,
+                         "'%s' is taken as the path of a socket: for an address say http://, as in "
+                         "--server http://%s",
+                         server, server);
     return error_set(err, ECONNREFUSED,
                      "no answer from oomlab serve at '%s': %s. Start it with 'oomlab serve', or "
                      "say where it is with --server or OOMLAB_SERVER",

@@ -113,6 +113,17 @@ static int apply_ingress(const struct az_arguments *arguments, json_t *configura
     return 0;
 }
 
+/* az goes by the file's name; here the path says which app it is, and a warning says so. */
+static void warn_name(const struct az_arguments *arguments, const json_t *yaml)
+{
+    const char *name = json_string_value(json_object_get(yaml, "name"));
+    if (name && strcasecmp(name, arguments->name) != 0 && !arguments->only_show_errors)
+        log_warning("The app name provided in the --yaml file \"%s\" does not match the one "
+                    "provided in the --name flag \"%s\". The one provided by the --name flag is "
+                    "used here.",
+                    name, arguments->name);
+}
+
 /* What else was said about the app is not looked at, as with az, and az's words say so. */
 int containerapp_load_yaml(const struct az_arguments *arguments, json_t **ret, struct error *err)
 {
@@ -142,7 +153,10 @@ int containerapp_load_yaml(const struct az_arguments *arguments, json_t **ret, s
     if (more && !arguments->only_show_errors)
         log_warning("Additional flags were passed along with --yaml. These flags will be ignored, "
                     "and the configuration defined in the yaml will be used instead");
-    return yaml_load_json(arguments->yaml, ret, err);
+    int r = yaml_load_json(arguments->yaml, ret, err);
+    if (r == 0)
+        warn_name(arguments, *ret);
+    return r;
 }
 
 static int load_yaml(const struct az_arguments *arguments, json_t **ret, struct error *err)

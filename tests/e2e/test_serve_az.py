@@ -44,6 +44,28 @@ def refused(serve, status, words, *arguments):
     assert words in done.stderr
 
 
+# --- help --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words, command", [
+    ("containerapp revision", "set-mode"), ("containerapp env", "create"), ("containerapp logs", "show"),
+    ("containerapp replica", "count"), ("containerapp ingress", "traffic set"), ("containerapp ingress traffic", "set"),
+    ("monitor metrics", "list"), ("containerapp", "revision set-mode"), ("monitor", "metrics list")])
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_the_help_of_a_group_of_commands(serve, words, command, option):
+    done = serve.az(*words.split(), option)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"Usage: oomlab {words} COMMAND" in done.stdout
+    assert any(line.startswith(f"  {command} ") for line in done.stdout.splitlines())
+    assert "create a container app" not in done.stdout or words == "containerapp"
+
+
+@pytest.mark.parametrize("words", ["rev", "revision lst", "traffic", "ingress traffic x", "revisions", ""])
+def test_what_is_no_group_of_commands(serve, words):
+    done = serve.az("containerapp", *words.split(), *(["-h"] if words else []))
+    assert (done.returncode, done.stdout) == (2, "")
+
+
 # --- options -----------------------------------------------------------------------------------
 
 
@@ -376,6 +398,38 @@ def test_logs_of_what_is_not_there(serve):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="it takes another user")
+def test_an_address_without_http(serve):
+    for server in ("127.0.0.1:9400", "localhost:1"):
+        done = serve.az("group", "list", "--server", server)
+        assert done.returncode == 1 and f"--server http://{server}" in done.stderr, done.stderr
+    done = serve.az("group", "list", "--server", "/nowhere:80")
+    assert done.returncode == 1 and "http://" not in done.stderr, done.stderr
+
+
+def test_exec_without_an_active_revision(serve):
+    make(serve, "inactive")
+    assert serve.ask("POST", f"{APPS}/inactive/revisions/inactive--0000001/deactivate")[0] == 200
+    exec_in = ("containerapp", "exec", "-n", "inactive", "-g", "rg", "--command", "true")
+    refused(serve, 1, "Container app 'inactive' has no active revision", *exec_in)
+    refused(serve, 3, "Revision 'none' of container app 'inactive' was not found", *exec_in, "--revision", "none")
+
+
+def test_another_name_in_the_yaml_file(serve, tmp_path):
+    file = tmp_path / "app.yaml"
+    body = app_body(["/bin/sh", "-c", WAIT])
+    file.write_text(json.dumps({**body, "name": "other"}))
+    create = ("containerapp", "create", "-n", "named", "-g", "rg", "--yaml", str(file), "--query", "name")
+    done = serve.az(*create)
+    assert (done.returncode, json.loads(done.stdout)) == (0, "named"), done.stderr
+    assert ('The app name provided in the --yaml file "other" does not match the one provided in the --name flag "named". '
+            "The one provided by the --name flag is used here.") in done.stderr
+    assert serve.ask("GET", f"{APPS}/other")[0] == 404
+    assert "does not match" in serve.az(*create[:1], "update", *create[2:]).stderr
+    assert "does not match" not in serve.az(*create, "--only-show-errors").stderr
+    file.write_text(json.dumps({**body, "name": "Named"}))
+    assert "does not match" not in serve.az(*create).stderr
+
+
 def test_a_socket_of_somebody_else(serve):
     """Permission is what is missing, not serve."""
     def become():

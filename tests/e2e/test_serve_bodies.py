@@ -267,13 +267,31 @@ def test_a_probe_sends_its_headers(serve, tmp_path):
     ("properties.configuration.runtime", {"java": {"enableMetrics": True}}, "configuration.runtime"),
     ("properties.configuration.service", {"type": "redis"}, "configuration.service"),
     ("properties.template.serviceBinds", [{"serviceId": "x"}], "template.serviceBinds"),
+    ("properties.configuration.ingress.exposedPort", 8080, "ingress.exposedPort"),
+    ("properties.configuration.ingress.exposedPort", "8080", "ingress.exposedPort"),
+    ("properties.workloadProfileName", "D4", "workloadProfileName"),
+    ("properties.configuration.ingress.traffic", [{"latestRevision": True, "weight": 100, "label": "blue"}],
+     "ingress.traffic[0].label"),
 ])
 def test_what_is_not_here_is_refused_by_name(serve, path, value, words):
     body = put(app_body(COMMAND, port=free_port()), path, value)
     refuse(serve, "PUT", f"{APPS}/more", body, "InvalidParameterValueInContainerTemplate", f"{words} is not supported here")
     # Without a content it asks for nothing.
-    status, made, _ = serve.ask("PUT", f"{APPS}/none", put(body, path, {"affinity": "none"} if "sticky" in path else type(value)()))
+    status, made, _ = serve.ask("PUT", f"{APPS}/none", put(body, path, {"affinity": "none"} if "sticky" in path else
+                                                                   "0" if value == "8080" else type(value)()))
     assert status in (200, 201), made
+    patch = put({}, path, value)
+    refuse(serve, "PATCH", f"{APPS}/none", patch, "InvalidParameterValueInContainerTemplate", f"{words} is not supported here")
+
+
+def test_settings_that_ask_for_what_is_there(serve):
+    body = put(app_body(COMMAND, port=free_port()), "properties.workloadProfileName", "Consumption")
+    assert serve.ask("PUT", f"{APPS}/there", body)[0] == 201
+    # Read-only in Azure: neither kept nor a change.
+    put(body, f"{CONTAINER}.resources.ephemeralStorage", "8Gi")
+    status, value, _ = serve.ask("PUT", f"{APPS}/there", body)
+    assert status == 200 and value["properties"]["latestRevisionName"] == "there--0000001", value
+    assert "ephemeralStorage" not in value["properties"]["template"]["containers"][0]["resources"]
 
 
 def test_readiness_takes_as_many_successes_as_it_says(serve, tmp_path):
