@@ -64,7 +64,7 @@ def test_a_kill_is_proven_in_the_system_log(serve):
         return [row for row in rows if row["Reason"] == "ContainerTerminated"]
 
     row = until(kill, "a kill")[0]
-    assert row["Msg"] == "Container 'killed' was terminated with exit code '137' and reason 'ProcessExited'"
+    assert row["Msg"] == "Container 'main' was terminated with exit code '137' and reason 'ProcessExited'"
     assert row["Type"] == "Warning"
     assert row["EventSource"] == "ContainerAppController"
     assert row["RevisionName"] == "killed--0000001"
