@@ -40,7 +40,6 @@ struct forward {
     CURL *easy;
     struct curl_slist *headers;
     unsigned status;
-    curl_off_t length; /* as the app's answer says it; -1: it does not */
     const char *error;
 };
 
@@ -230,7 +229,6 @@ static void on_done(CURL *easy, CURLcode code)
     long status = 0;
     curl_easy_getinfo(easy, CURLINFO_PRIVATE, &forward);
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-    curl_easy_getinfo(easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &forward->length);
     curl_easy_cleanup(easy);
     forward->easy = NULL;
     forward->done = true;
@@ -244,22 +242,22 @@ static void on_done(CURL *easy, CURLcode code)
 
 /* --- answering ------------------------------------------------------------------------------ */
 
-/* The answer's Connection field, copied; NULL: none. */
-static char *connection_of(const char *head)
+/* A field of the answer, copied; NULL: none. Its name ends in a colon. */
+static char *field_of(const char *head, const char *name)
 {
-    static const char name[] = "connection:";
+    size_t length = strlen(name);
     const char *at = head;
-    while (at && strncasecmp(at, name, sizeof(name) - 1) != 0) {
+    while (at && strncasecmp(at, name, length) != 0) {
         at = strchr(at, '\n');
         at = at ? at + 1 : NULL;
     }
-    return at ? strndup(at + sizeof(name) - 1, strcspn(at + sizeof(name) - 1, "\r\n")) : NULL;
+    return at ? strndup(at + length, strcspn(at + length, "\r\n")) : NULL;
 }
 
 static void copy_headers(struct MHD_Response *response, char *head)
 {
     char *rest = NULL;
-    AUTO_FREE char *connection = connection_of(head);
+    AUTO_FREE char *connection = field_of(head, "connection:");
     for (char *line = strtok_r(head, "\r\n", &rest); line; line = strtok_r(NULL, "\r\n", &rest)) {
         char *colon = strchr(line, ':');
         if (!colon || hop_by_hop(line, (size_t)(colon - line)) ||
@@ -279,14 +277,26 @@ static ssize_t no_body(void *context, uint64_t position, char *data, size_t size
     return MHD_CONTENT_READER_END_OF_STREAM;
 }
 
-/* The answer to a HEAD tells the length that a body would have, as the app did. */
+/* The length that a body would have, as the app tells it. libmicrohttpd ends an answer in chunks
+ * even where there is no body: without a length the connection is closed instead. */
+static struct MHD_Response *head_response(const struct forward *forward)
+{
+    char *end = NULL;
+    AUTO_FREE char *field = field_of(forward->head.data, "content-length:");
+    unsigned long long length = field ? strtoull(field, &end, 10) : 0;
+    bool known = field && end != field && end[strspn(end, " \t")] == '\0';
+    struct MHD_Response *response = MHD_create_response_from_callback(
+        known ? length : MHD_SIZE_UNKNOWN, 1, no_body, NULL, NULL);
+    if (response && !known)
+        MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
+    return response;
+}
+
 static struct MHD_Response *make_response(const struct forward *forward)
 {
     const char *text = forward->error;
     if (!text && forward->is_head)
-        return MHD_create_response_from_callback(forward->length >= 0 ? (uint64_t)forward->length
-                                                                      : MHD_SIZE_UNKNOWN,
-                                                 1, no_body, NULL, NULL);
+        return head_response(forward);
     return MHD_create_response_from_buffer(text ? strlen(text) : forward->answer.length,
                                            (void *)(text ? text : buffer_text(&forward->answer)),
                                            MHD_RESPMEM_MUST_COPY);
@@ -340,9 +350,12 @@ static void *on_begin(void *context, const char *target, struct MHD_Connection *
     return forward;
 }
 
-/* A space or a control character would be another request line for the app. */
+/* A path, or the "*" of OPTIONS; a space or a control character in it would make another request
+ * line for the app. */
 static bool is_sound(const char *target)
 {
+    if (target[0] != '/' && strcmp(target, "*") != 0)
+        return false;
     for (; *target; target++) {
         if ((unsigned char)*target <= ' ' || *target == 0x7f)
             return false;

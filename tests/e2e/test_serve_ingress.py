@@ -20,7 +20,10 @@ class H(http.server.BaseHTTPRequestHandler):
             self.send_header(*field)
         self.end_headers()
         if self.command != "HEAD": self.wfile.write(text)
-    do_HEAD = do_GET
+    do_OPTIONS = do_GET
+    def do_HEAD(self):
+        if "?" not in self.path: return self.do_GET()
+        self.send_response(int(self.path.split("?")[1])); self.send_header("X-Own", "yes"); self.end_headers()
     def log_message(self, *a): pass
 http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), H).serve_forever()
 """
@@ -130,8 +133,13 @@ def test_a_proxys_form_of_the_target(port):
     assert values(ask(port, "GET", "http://a")[1], "x-target") == ["/"]
 
 
-def test_a_target_with_a_space_is_refused(port):
-    assert ask(port, "GET", "/a b")[0] == 400
+@pytest.mark.parametrize("target", ["/a b", "/a\tb", "a", "@a/", "**"])
+def test_targets_that_are_none(port, target):
+    assert ask(port, "GET", target)[0] == 400
+
+
+def test_the_target_of_options(port):
+    assert ask(port, "OPTIONS", "*")[1].count(("x-target", "*")) == 1
 
 
 def test_head_tells_the_length_that_the_app_tells(port):
@@ -140,3 +148,18 @@ def test_head_tells_the_length_that_the_app_tells(port):
     assert (status, text, len(told)) == (200, "", 1)
     # The fields that the app echoes are the same for GET.
     assert told == values(ask(port, "GET", "/a")[1], "content-length") and int(told[0]) > 0
+
+
+@pytest.mark.parametrize("status", [200, 204, 304, 404])
+def test_head_without_a_length(port, status):
+    told, fields, text = ask(port, "HEAD", f"/?{status}")
+    assert (told, text, values(fields, "x-own"), values(fields, "content-length")) == (status, "", ["yes"], [])
+
+
+def test_after_a_head_the_connection_goes_on(port):
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(b"HEAD /a HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        answer = connection.makefile("rb").read().decode("latin-1")
+    first, _, rest = answer.partition("\r\n\r\n")
+    assert "x-target: /a" in first.lower()
+    assert rest.startswith("HTTP/1.1 200 ") and "x-target: /b" in rest.lower()
