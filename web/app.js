@@ -18,6 +18,8 @@ const LIVE_GAP_MS = 5000; // between samples: the container was down
 
 const stateKinds = { Ready: "good", CrashLoopBackOff: "bad", Failed: "bad" };
 
+const madeAt = (app) => Math.min(...app.revisions.map((revision) => Date.parse(revision.created)));
+
 export const newestActive = (app) => app.revisions.find((revision) => revision.active) ?? app.revisions[0];
 
 function endText(replica) {
@@ -37,6 +39,7 @@ export class AppView {
     this.minutes = LIVE_MINUTES;
     this.history = null;
     this.spokenAt = 0;
+    this.spokenKey = "";
     this.chart = new WorkingSetChart(find("chart"), find("no-chart"));
     this.replicas = this.makeReplicas();
     this.revisions = this.makeRevisions();
@@ -156,7 +159,8 @@ export class AppView {
     try {
       const lines = await api.workingSets(app.resource, minutes, INTERVALS[minutes]);
       if (app.id !== this.app?.id || minutes !== this.minutes) return;
-      this.history = lines.map((line) => ({ label: line.name, points: line.points }));
+      const label = (line) => `${line.name}, maxima of ${INTERVALS[minutes]} min`;
+      this.history = lines.map((line) => ({ label: label(line), points: line.points, maxima: true }));
       this.spokenAt = 0;
       this.drawChart();
     } catch (fault) {
@@ -168,17 +172,18 @@ export class AppView {
   async loadPast() {
     const { app } = this;
     try {
-      this.store.addPast(await api.workingSets(app.resource, LIVE_MINUTES, 1, "podName"));
+      this.store.addPast(await api.workingSets(app.resource, LIVE_MINUTES, 1, "podName"), madeAt(app));
     } catch {
       return; // the chart begins with the first sample then
     }
     if (app.id === this.app?.id) this.drawChart();
   }
 
-  liveLines(replicas, since) {
+  liveLines(replicas, since, ends) {
     return replicas.map((replica) => {
       const series = this.store.series.get(replica.name);
-      return { label: replica.name, points: series?.points(since) ?? [], past: series?.pastPoints(since) ?? [] };
+      const own = ends.filter((row) => row.ReplicaName === replica.name).map((row) => row.at);
+      return { label: replica.name, points: series?.points(since, own) ?? [], past: series?.pastPoints(since) ?? [] };
     });
   }
 
@@ -188,23 +193,25 @@ export class AppView {
     const live = this.minutes === LIVE_MINUTES;
     const all = this.store.replicasOf(this.app);
     const shown = largest(all, this.store.series);
-    const lines = live ? this.liveLines(shown, from) : this.history ?? [];
+    const known = this.store.ends.filter((row) => row.ContainerAppName === this.app.name);
+    const lines = live ? this.liveLines(shown, from, known) : this.history ?? [];
     const first = Math.min(...lines.flatMap((line) => [line.past?.[0]?.x ?? Infinity, line.points[0]?.x ?? Infinity]));
     if (live) {
       from = Math.max(from, Math.min(first, to));
       to = Math.max(to, from + LEAST_MS);
     }
     const limit = newestActive(this.app)?.memoryBytes ?? 0;
-    const ends = this.store.ends
-      .filter((row) => row.ContainerAppName === this.app.name && row.at >= from)
-      .map((row) => ({ at: row.at, text: causeText(row.oomlab.cause) }));
+    const ends = known.filter((row) => row.at >= from).map((row) => ({ at: row.at, text: causeText(row.oomlab.cause) }));
     this.chart.draw({ from, to, limit, lines, ends, gap: live ? LIVE_GAP_MS : INTERVALS[this.minutes] * 150000 });
     this.say(lines, limit, ends, from, live && shown.length < all.length ? `, the ${shown.length} largest of ${all.length}` : "");
   }
 
-  /** The chart in words; not at each sample, because it is read aloud. */
+  /** The chart in words; not at each sample, because it is read aloud, but at once where crosses or maxima came. */
   say(lines, limit, ends, from, which) {
-    if (Date.now() - this.spokenAt < SAY_MS) return;
+    const maxima = lines.reduce((count, line) => count + (line.past?.length ?? 0), 0);
+    const key = [this.app.id, this.minutes, ends.length, maxima > 0, lines.some((line) => line.points.length > 0)].join();
+    if (key === this.spokenKey && Date.now() - this.spokenAt < SAY_MS) return;
+    this.spokenKey = key;
     this.spokenAt = Date.now();
     const points = lines.flatMap((line) => [...(line.past ?? []), ...line.points]);
     const values = points.map((point) => point.y).filter((value) => value !== null);
@@ -212,6 +219,7 @@ export class AppView {
     const span = `since ${day(from)}`;
     const range = values.length > 0 ? `from ${bytes(values.reduce((a, b) => Math.min(a, b)))} to ${bytes(values.reduce((a, b) => Math.max(a, b)))}` : "no sample yet";
     const count = ends.length === 1 ? "1 end of a container" : `${ends.length} ends of containers`;
-    setText(find("chart-text"), `${what}, ${span}: ${range}; the limit is ${bytes(limit)}; ${count}. The table below has the latest values.`);
+    const pointsAre = maxima > 0 ? " (circles are minute maxima, from before this page was opened)" : "";
+    setText(find("chart-text"), `${what}, ${span}: ${range}${pointsAre}; the limit is ${bytes(limit)}; ${count}. The table below has the latest values.`);
   }
 }

@@ -4,7 +4,6 @@
 import { bytes, clock } from "./format.js";
 
 const LINES_MAX = 12;
-const PAST_GAP_MS = 150000;
 const DASHES = [[], [6, 3], [2, 2], [8, 3, 2, 3]];
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -44,6 +43,12 @@ function scales() {
   };
 }
 
+/** The legend's entries; a line is one there, whatever its single samples are drawn as. */
+function keys(chart) {
+  const { generateLabels } = globalThis.Chart.defaults.plugins.legend.labels;
+  return generateLabels(chart).map((item) => ({ ...item, pointStyle: chart.data.datasets[item.datasetIndex].keyStyle ?? item.pointStyle }));
+}
+
 function options() {
   return {
     animation: false,
@@ -56,7 +61,7 @@ function options() {
     elements: { point: { radius: 0, hitRadius: 6 }, line: { borderWidth: 2 } },
     scales: scales(),
     plugins: {
-      legend: { position: "bottom", labels: { color: colour("--ink"), usePointStyle: true, filter: (item) => item.text !== "" } },
+      legend: { position: "bottom", labels: { color: colour("--ink"), usePointStyle: true, filter: (item) => item.text !== "", generateLabels: keys } },
       tooltip: {
         callbacks: {
           title: (items) => (items.length > 0 ? clock(items[0].parsed.x) : ""),
@@ -67,7 +72,18 @@ function options() {
   };
 }
 
-/** A line, and what was before it: minutes, under no name of their own in the legend. */
+/** Largest values of minutes: points, because a line between two would say what was in between, which nobody knows. */
+function maximaSet(set, label, name, maxima) {
+  return { ...set, type: "scatter", keyStyle: "circle", label, name, data: maxima, showLine: false, clip: false, pointStyle: "circle", pointRadius: 3, pointBorderWidth: 1.5, backgroundColor: "transparent" };
+}
+
+/** A sample that nothing joins to another is no line: it gets a dot. */
+function dots(points, gap) {
+  const apart = (a, b) => !a || !b || a.y === null || b.y === null || b.x - a.x > gap;
+  return points.map((point, i) => (apart(points[i - 1], point) && apart(point, points[i + 1]) ? 2.5 : 0));
+}
+
+/** A line of samples, and the maxima before it, which have one entry in the legend for all lines. */
 function lineSets(line, i, gap) {
   const paint = colour(LINE_COLOURS[i % LINE_COLOURS.length]);
   const set = {
@@ -78,12 +94,18 @@ function lineSets(line, i, gap) {
     borderColor: paint,
     backgroundColor: paint,
     borderDash: DASHES[Math.floor(i / LINE_COLOURS.length) % DASHES.length],
-    pointStyle: "line",
+    pointStyle: "circle",
+    keyStyle: "line",
     spanGaps: gap,
+    pointRadius: dots(line.points, gap),
   };
-  if (!line.past?.length) return [set];
-  const joined = line.points.length > 0 ? [...line.past, line.points[0]] : line.past;
-  return [set, { ...set, label: "", data: joined, spanGaps: PAST_GAP_MS }];
+  if (line.maxima) return [maximaSet(set, line.label, line.label, line.points)];
+  return line.past?.length ? [set, maximaSet(set, "", `${line.label}, minute maximum`, line.past)] : [set];
+}
+
+/** Nothing but the entry of the legend that says what the points are. */
+function maximaKey() {
+  return maximaSet({ borderColor: colour("--soft") }, "minute maxima", "", []);
 }
 
 function limitSet(limit, from, to) {
@@ -127,11 +149,12 @@ export class WorkingSetChart {
     }
   }
 
-  /** `view`: {from, to, limit, gap, lines: [{label, points, past}], ends: [{at, text}]} */
+  /** `view`: {from, to, limit, gap, lines: [{label, points, past, maxima}], ends: [{at, text}]}; `maxima`: the points are. */
   draw(view) {
     this.view = view;
     if (!globalThis.Chart) return;
     const sets = view.lines.flatMap((line, i) => lineSets(line, i, view.gap));
+    if (view.lines.some((line) => line.past?.length)) sets.push(maximaKey());
     if (view.limit) sets.push(limitSet(view.limit, view.from, view.to));
     if (view.ends.length > 0) sets.push(endSet(view.ends, view.limit));
     if (!this.chart) this.chart = new globalThis.Chart(this.canvas, { data: { datasets: [] }, options: options() });

@@ -31,16 +31,21 @@ class Series {
     return this.count === 0 ? Infinity : this.times[Math.max(0, this.count - SAMPLES) % SAMPLES];
   }
 
+  /** Each minute's maximum in the middle of what of the minute was before the first sample. */
   pastPoints(since) {
-    return this.past.filter((point) => point.x >= since && point.x + MINUTE_MS / 2 <= this.firstTime);
+    const points = this.past.map(({ from, to, y }) => ({ x: (from + Math.min(to, this.firstTime)) / 2, from, y }));
+    return points.filter((point) => point.x >= since && point.from < this.firstTime);
   }
 
-  /** Points for a chart, from a time on. */
-  points(since) {
+  /** Points for a chart, from a time on; nothing joins those before and after an end of the container. */
+  points(since, ends) {
     const points = [];
+    const breaks = ends.filter((at) => at >= since);
     for (let i = Math.max(0, this.count - SAMPLES); i < this.count; i++) {
       const x = this.times[i % SAMPLES];
-      if (x >= since) points.push({ x, y: this.values[i % SAMPLES] });
+      if (x < since) continue;
+      while (breaks.length > 0 && breaks[0] <= x) points.push({ x: breaks.shift(), y: null });
+      points.push({ x, y: this.values[i % SAMPLES] });
     }
     return points;
   }
@@ -120,13 +125,13 @@ export class Store {
     }
   }
 
-  /** Minutes of replicas, from the metrics: [{name, points}]. */
-  addPast(lines) {
+  /** Minutes of replicas, from the metrics: [{name, points}]; none of before the app was made. */
+  addPast(lines, created) {
     for (const { name, points } of lines) {
       if (!this.replicas.has(name)) continue;
       if (!this.series.has(name)) this.series.set(name, new Series());
-      const known = points.filter((point) => point.y !== null);
-      this.series.get(name).past = known.map((point) => ({ x: point.x + MINUTE_MS / 2, y: point.y }));
+      const known = points.filter((point) => point.y !== null && point.x + MINUTE_MS > created);
+      this.series.get(name).past = known.map(({ x, y }) => ({ from: Math.max(x, created), to: Math.min(x + MINUTE_MS, this.now()), y }));
     }
   }
 

@@ -139,8 +139,8 @@ def test_a_kill_is_shown_with_its_cause(browser, serve, quiet):
 def test_the_chart_is_drawn(browser, serve, quiet):
     """Pixels of the limit's and of the line's colour, the latter in more than one place; and what it says in words."""
     open_page(browser, serve)
-    choose(browser, "leaky")
-    seen(browser, "/from .* to .*; the limit is 512 MiB/.test(document.getElementById('chart-text').textContent)",
+    choose(browser, "chatty")
+    seen(browser, "/from .* to .*; the limit is 64.0 MiB/.test(document.getElementById('chart-text').textContent)",
          "the chart in words")
     counts = """(() => {
         const canvas = document.getElementById('chart');
@@ -167,6 +167,41 @@ def test_the_chart_is_drawn(browser, serve, quiet):
     assert drawn["limit"][1] > 200, drawn
     box = browser.ask("(b => [b.width, b.height])(document.getElementById('chart').getBoundingClientRect())")
     assert box[0] > 300 and box[1] > 200
+
+
+DRAWN = """(() => {
+    const sets = Chart.getChart('chart').data.datasets;
+    return {text: document.getElementById('chart-text').textContent, sets: sets.map(set => ({
+        label: set.label, name: set.name ?? '', points: set.data, gap: set.spanGaps, line: set.type === 'line' && set.showLine !== false}))};
+})()"""
+
+
+def test_a_reloaded_chart_says_no_more_than_is_known(browser, serve, quiet):
+    """Minutes of before the page are points with a key, not lines through the ends; and the words count the crosses."""
+    kills = replicas(serve, "leaky")[0]["containers"][0]["oomlab"]["oomKills"]
+    until(lambda: replicas(serve, "leaky")[0]["containers"][0]["oomlab"]["oomKills"] > max(kills, 1), "one more kill", 120)
+    open_page(browser, serve)
+    choose(browser, "leaky")
+    crosses = lambda drawn: sum(len(s["points"]) for s in drawn["sets"] if s["label"] == "container ended")
+    drawn = until(lambda: (d := browser.ask(DRAWN)) and any(s["label"] == "minute maxima" for s in d["sets"]) and crosses(d) and d,
+                  "minutes of before")
+    assert f"; {crosses(drawn)} end" in drawn["text"] and "circles are minute maxima" in drawn["text"], drawn["text"]
+    maxima = [s for s in drawn["sets"] if s["name"].endswith("minute maximum")]
+    assert len(maxima) == 1 and not maxima[0]["line"] and maxima[0]["points"], maxima
+    made = browser.ask("Date.parse('%s')" % serve.get(f"{APPS}/leaky/revisions")["value"][0]["properties"]["createdTime"])
+    assert min(p["x"] for p in maxima[0]["points"]) >= made
+    picture(browser, "page-reloaded", 1280)
+
+    known = crosses(drawn)
+    drawn = until(lambda: (d := browser.ask(DRAWN)) and crosses(d) > known and d, "a kill while the page looks on", 120)
+    until(lambda: browser.ask("Chart.getChart('chart').data.datasets[0].data.at(-1).y !== null"), "it runs again")
+    drawn = browser.ask(DRAWN)
+    ends = [p["x"] for s in drawn["sets"] if s["label"] == "container ended" for p in s["points"]]
+    assert f"; {crosses(drawn)} end" in drawn["text"], drawn["text"]
+    assert len([p for p in drawn["sets"][0]["points"] if p["y"] is not None]) >= 1
+    for a, b in zip(drawn["sets"][0]["points"], drawn["sets"][0]["points"][1:]):
+        joined = a["y"] is not None and b["y"] is not None and b["x"] - a["x"] <= drawn["sets"][0]["gap"]
+        assert not (joined and any(a["x"] < end <= b["x"] for end in ends)), (a, b, ends)
 
 
 def test_other_spans_come_from_the_metrics(browser, serve, quiet):
