@@ -82,7 +82,7 @@ static int copy(struct archive *archive, const char *name, int fd, uint64_t byte
     return 0;
 }
 
-int bundle_writer_add(struct bundle_writer *writer, const char *name, int fd, uint64_t bytes,
+static int add_header(struct bundle_writer *writer, const char *name, uint64_t bytes,
                       int64_t modified_s, struct error *err)
 {
     struct archive_entry *entry = archive_entry_new();
@@ -97,7 +97,24 @@ int bundle_writer_add(struct bundle_writer *writer, const char *name, int fd, ui
                 ? 0
                 : archive_failed(writer->archive, "writing the archive", err);
     archive_entry_free(entry);
+    return r;
+}
+
+int bundle_writer_add(struct bundle_writer *writer, const char *name, int fd, uint64_t bytes,
+                      int64_t modified_s, struct error *err)
+{
+    int r = add_header(writer, name, bytes, modified_s, err);
     return r < 0 ? r : copy(writer->archive, name, fd, bytes, err);
+}
+
+int bundle_writer_add_text(struct bundle_writer *writer, const char *name, const char *text,
+                           size_t length, int64_t modified_s, struct error *err)
+{
+    int r = add_header(writer, name, length, modified_s, err);
+    if (r == 0 && length > 0 &&
+        archive_write_data(writer->archive, text, length) != (la_ssize_t)length)
+        r = archive_failed(writer->archive, "writing the archive", err);
+    return r;
 }
 
 int bundle_writer_finish(struct bundle_writer *writer, struct error *err)

@@ -2,11 +2,15 @@
 /* oomlab export: a run's directory as one archive, and the check of such an archive. */
 #include "base/buffer.h"
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "cli/bundle.h"
+#include "cli/export_examine.h"
 #include "cli/files.h"
 #include "cli/result.h"
 #include "cli/state.h"
 #include "cli/verb.h"
+#include "report/manifest.h"
+#include "store/store.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +21,14 @@ struct export_arguments {
     const char *output, *format;
     bool verify;
 };
+
+/* SQLite's index of its log is made again by whoever opens it; the log itself is evidence only of a
+ * run that nothing has sealed. */
+static bool is_left_out(const char *name, bool recorded)
+{
+    return strcmp(name, STORE_FILE "-shm") == 0 ||
+           (recorded && strcmp(name, STORE_FILE "-wal") == 0);
+}
 
 static int add_file(struct bundle_writer *writer, const struct run_directory *run,
                     const struct file_entry *file, struct error *err)
@@ -38,27 +50,60 @@ static void writer_cleanup(struct bundle_writer **writer)
     bundle_writer_free(*writer);
 }
 
-static int export_run(const struct run_directory *run, FILE *out, struct error *err)
+/* Of a run that was not finished: what is in the archive, so that it can be checked as well. */
+static int add_manifest(struct bundle_writer *writer, const struct run_directory *run,
+                        const struct file_list *files, struct error *err)
 {
-    CLEANUP(file_list_done) struct file_list files = {0};
+    AUTO_BUFFER text = {0};
+    AUTO_BUFFER name = {0};
+    int64_t newest_s = 0;
+    int r = 0;
+    AUTO_CLOSE int dir_fd = open(run->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir_fd < 0)
+        return error_errno(err, errno, "opening '%s'", run->path);
+    for (size_t i = 0; r == 0 && i < files->count; i++) {
+        char sum[SHA256_TEXT_MAX];
+        const struct file_entry *file = &files->items[i];
+        if (is_left_out(file->path, false))
+            continue;
+        newest_s = file->modified_s > newest_s ? file->modified_s : newest_s;
+        r = sha256_hex_file(dir_fd, file->path, sum, err);
+        if (r == 0)
+            manifest_append(&text, sum, file->path);
+    }
+    buffer_printf(&name, "%s/" MANIFEST_FILE, run->id);
+    if (r == 0 && (text.failed || name.failed))
+        r = error_errno(err, ENOMEM, "writing the archive");
+    return r < 0 ? r
+                 : bundle_writer_add_text(writer, buffer_text(&name), buffer_text(&text),
+                                          text.length, newest_s, err);
+}
+
+static int export_files(const struct run_directory *run, const struct file_list *files, FILE *out,
+                        struct error *err)
+{
     CLEANUP(writer_cleanup) struct bundle_writer *writer = NULL;
-    int r = file_list_read(run->path, &files, err);
-    if (r == 0)
-        r = bundle_writer_new(out, &writer, err);
-    for (size_t i = 0; r == 0 && i < files.count; i++)
-        r = add_file(writer, run, &files.items[i], err);
+    bool recorded = file_list_has(files, MANIFEST_FILE);
+    int r = bundle_writer_new(out, &writer, err);
+    for (size_t i = 0; r == 0 && i < files->count; i++) {
+        if (!is_left_out(files->items[i].path, recorded))
+            r = add_file(writer, run, &files->items[i], err);
+    }
+    if (r == 0 && !recorded)
+        r = add_manifest(writer, run, files, err);
     return r < 0 ? r : bundle_writer_finish(writer, err);
 }
 
 /* A new file; what was begun is removed when it cannot be finished. */
-static int export_to_file(const struct run_directory *run, const char *path, struct error *err)
+static int export_to_file(const struct run_directory *run, const struct file_list *files,
+                          const char *path, struct error *err)
 {
     FILE *out = fopen(path, "wxe");
     if (!out && errno == EEXIST)
         return error_usage(err, "--output: '%s' exists; remove it first", path);
     if (!out)
         return error_usage(err, "--output: cannot make '%s': %s", path, strerrordesc_np(errno));
-    int r = export_run(run, out, err);
+    int r = export_files(run, files, out, err);
     bool failed = ferror(out) != 0;
     if ((fclose(out) != 0 || failed) && r == 0)
         r = error_errno(err, errno ? errno : EIO, "writing '%s'", path);
@@ -97,6 +142,22 @@ static int verify_archive(const char *path, bool json, struct error *err)
     return STATUS_DONE;
 }
 
+/* The warnings come first: whoever reads the archive is told by its sender. */
+static int export_run(const struct run_directory *run, const char *output, struct error *err)
+{
+    CLEANUP(file_list_done) struct file_list files = {0};
+    bool to_file = output && strcmp(output, "-") != 0;
+    if (!to_file && isatty(STDOUT_FILENO))
+        return error_usage(err,
+                           "an archive is nothing for a terminal; say --output FILE.tar.zst or "
+                           "redirect standard output");
+    int r = export_examine(run, &files, err);
+    if (r < 0)
+        return r;
+    return to_file ? export_to_file(run, &files, output, err)
+                   : export_files(run, &files, stdout, err);
+}
+
 static int run_export(const struct invocation *invocation, struct error *err)
 {
     const struct export_arguments *arguments = invocation->arguments;
@@ -111,15 +172,7 @@ static int run_export(const struct invocation *invocation, struct error *err)
     int r = run_directory_find(invocation->operands[0], &run, err);
     if (r == 0)
         r = run_directory_lock(&run, err);
-    if (r < 0)
-        return r;
-    if (arguments->output && strcmp(arguments->output, "-") != 0)
-        return export_to_file(&run, arguments->output, err);
-    if (isatty(STDOUT_FILENO))
-        return error_usage(err,
-                           "an archive is nothing for a terminal; say --output FILE.tar.zst or "
-                           "redirect standard output");
-    return export_run(&run, stdout, err);
+    return r < 0 ? r : export_run(&run, arguments->output, err);
 }
 
 static const struct option_spec OPTIONS[] = {
@@ -147,7 +200,10 @@ const struct verb VERB_EXPORT = {
     .details =
         "RUN is a run's id or the beginning of one, its directory, or 'last'. 'oomlab export "
         "--verify FILE' checks an archive without unpacking it; exit status 1 says that it "
-        "is not as it was recorded.",
+        "is not as it was recorded; FILE '-' is standard input. A run that was killed or is "
+        "damaged is written as far as it is there: warnings on standard error say what is "
+        "missing, the exit status stays 0, and a run without a manifest gets one of what is in "
+        "the archive.",
     .operands_min = 1,
     .operands_max = 1,
     .options = OPTIONS,

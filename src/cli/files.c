@@ -71,3 +71,12 @@ int file_list_read(const char *directory, struct file_list *ret, struct error *e
     *ret = list;
     return 0;
 }
+
+bool file_list_has(const struct file_list *list, const char *path)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (strcmp(list->items[i].path, path) == 0)
+            return true;
+    }
+    return false;
+}

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,4 +20,6 @@ struct file_list {
 
 /* Sorted by path. Links, sockets and other special files are left out. */
 int file_list_read(const char *directory, struct file_list *ret, struct error *err);
+/* True: there is a file of exactly this path. */
+bool file_list_has(const struct file_list *list, const char *path);
 void file_list_done(struct file_list *list);

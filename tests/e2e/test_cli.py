@@ -643,6 +643,94 @@ def test_a_damaged_archive_is_found(short_run, tmp_path):
     assert oomlab("export", "--verify", tmp_path / "none").returncode == 2
 
 
+def test_what_is_appended_to_an_archive_is_found(short_run, tmp_path):
+    """tar -i and other programs unpack a second archive behind the first; so does a name that comes twice."""
+    oomlab, _ = short_run
+    source = export_last(oomlab, tmp_path / "run.tar.zst")
+    other = repack(source, tmp_path / "other.tar.zst", CHANGES["altered: result.json"])
+    target = tmp_path / "two.tar.zst"
+    target.write_bytes(source.read_bytes() + other.read_bytes())
+    done = oomlab("export", "--verify", target)
+    assert done.returncode == 1 and "appended" in done.stderr, (done.stdout, done.stderr)
+    target.write_bytes(source.read_bytes() + b"rubbish")
+    done = oomlab("export", "--verify", target)
+    assert done.returncode == 1 and "damaged" in done.stderr, (done.stdout, done.stderr)
+
+
+def test_an_archive_is_verified_from_standard_input(short_run, tmp_path):
+    oomlab, _ = short_run
+    data = export_last(oomlab, tmp_path / "run.tar.zst").read_bytes()
+    for sent, status in ((data, 0), (data[:len(data) // 2], 1)):
+        done = subprocess.run([oomlab_binary(), "export", "--verify", "-"], env=oomlab.env, input=sent,
+                              capture_output=True, check=False)
+        assert done.returncode == status, done
+
+
+def damaged_run(short_run, tmp_path, damage):
+    oomlab, _ = short_run
+    source = Path(json.loads(oomlab("list", "--format", "json").stdout)["runs"][0]["directory"])
+    copy = tmp_path / "damaged"
+    shutil.copytree(source, copy)
+    damage(copy)
+    return oomlab, copy
+
+
+def only_evidence(directory):
+    """As a run that was killed leaves it."""
+    for path in directory.iterdir():
+        if not path.name.startswith("evidence.db") and not path.name.startswith("console-"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def truncated(directory):
+    only_evidence(directory)
+    data = (directory / "evidence.db").read_bytes()
+    (directory / "evidence.db").write_bytes(data[:len(data) // 2])
+
+
+def not_a_database(directory):
+    only_evidence(directory)
+    (directory / "evidence.db").write_bytes(b"nothing of the kind" * 100)
+
+
+@pytest.mark.parametrize("damage, said", [
+    (only_evidence, "lacks: result.json, report.html, report.md, events.ndjson, MANIFEST.sha256"),
+    (truncated, "database"),
+    (not_a_database, "database cannot be read"),
+])
+def test_a_damaged_run_is_handed_over_with_a_word(short_run, tmp_path, damage, said):
+    oomlab, directory = damaged_run(short_run, tmp_path, damage)
+    target = tmp_path / "damaged.tar.zst"
+    done = oomlab("export", directory, "--output", target)
+    assert done.returncode == 0 and "warning" in done.stderr and said in done.stderr, done.stderr
+    assert ("oomlab report" in done.stderr) == (damage is only_evidence), done.stderr
+    verified = oomlab.result("export", "--verify", target, "--format", "json", status=0)
+    assert verified["intact"] and verified["files"] >= 1
+    before = target.read_bytes()
+    target.unlink()
+    assert oomlab("export", directory, "--output", target).returncode == 0
+    assert target.read_bytes() == before, "the same files give the same bytes"
+
+
+def test_a_run_changed_since_is_exported_with_its_own_manifest(short_run, tmp_path):
+    oomlab, directory = damaged_run(short_run, tmp_path, lambda d: (d / "report.md").write_text("other", encoding="utf-8"))
+    target = tmp_path / "altered.tar.zst"
+    done = oomlab("export", directory, "--output", target)
+    assert done.returncode == 0 and "altered since the run ended" in done.stderr and "report.md" in done.stderr
+    done = oomlab("export", "--verify", target)
+    assert done.returncode == 1 and "altered: report.md" in done.stdout
+
+
+def test_nothing_is_not_handed_over(oomlab, tmp_path):
+    (tmp_path / "none").mkdir()
+    done = oomlab("export", tmp_path / "none", "--output", tmp_path / "none.tar.zst")
+    assert done.returncode == 2 and "no evidence.db" in done.stderr, done.stderr
+    (oomlab.state / "oomlab" / "runs" / "20261122-131502-x-4f1a").mkdir(parents=True)
+    done = oomlab("export", "last", "--output", tmp_path / "none.tar.zst")
+    assert done.returncode == 2 and "nothing was recorded" in done.stderr, done.stderr
+    assert not (tmp_path / "none.tar.zst").exists()
+
+
 def test_a_copied_directory_is_a_run(short_run, tmp_path):
     oomlab, result = short_run
     source = Path(json.loads(oomlab("list", "--format", "json").stdout)["runs"][0]["directory"])
