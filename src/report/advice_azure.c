@@ -2,6 +2,7 @@
 /* A template for az containerapp update --yaml, and the alerts that Azure's metrics allow. */
 #include "report/advice.h"
 #include "report/story.h"
+#include "report/text.h"
 
 #include <math.h>
 
@@ -35,13 +36,43 @@ static void write_resources(const struct advice *advice, struct buffer *out)
                   steps / 2);
 }
 
+/* The update replaces the list of containers: what is not in it is gone. */
+static void write_fill_in(const struct advice *advice, struct buffer *out)
+{
+    advice_comment(
+        out, 0,
+        "To be filled in before it is applied: the image, without which the update is "
+        "refused, and the environment of the app as it is now, which it would drop. Both "
+        "are in the output of:");
+    buffer_printf(out, "# az containerapp show -g GROUP -n %s --query properties.template\n",
+                  advice->app);
+}
+
+/* The containers' settings that a run cannot know. */
+static void write_unknown(struct buffer *out)
+{
+    buffer_puts(out, "        # image: REGISTRY/IMAGE:TAG\n"
+                     "        # env:\n"
+                     "        #   - name: NAME\n"
+                     "        #     value: VALUE\n"
+                     "        #   - name: SECRET_NAME\n"
+                     "        #     secretRef: NAME-OF-THE-APPS-SECRET\n");
+}
+
 /* Azure has no metric for kills and none that predicts: the commands stand as comments. */
 static void write_alerts(const struct advice *advice, struct buffer *out)
 {
-    double limit = advice->holder ? steps_of(advice->limit) * STEP_BYTES : advice->current;
+    double tested = advice->holder ? advice->limit : advice->current;
+    double limit = steps_of(tested) * STEP_BYTES;
+    char text[FIGURE_TEXT_MAX];
     advice_comment(out, 0,
                    "Alerts. Azure counts restarts, not kills, and predicts nothing: run oomlab "
                    "diagnose on the system log to learn why it restarted.");
+    if (isfinite(limit) && limit != tested)
+        advice_comment(out, 0,
+                       "The run tested %s, which is no size that Azure has: the threshold is 80 %% "
+                       "of the next one, %g GiB. Set it to 80 %% of what the app has.",
+                       figure_bytes(tested, text), limit / (2 * STEP_BYTES));
     if (isfinite(limit))
         buffer_printf(
             out,
@@ -64,8 +95,10 @@ void advice_write_azure(const struct advice *advice, struct buffer *out)
 {
     unsigned probes = 0;
     advice_write_head(advice, "For az containerapp update --yaml", out);
+    write_fill_in(advice, out);
     buffer_printf(out, "properties:\n  template:\n    containers:\n      - name: \"%s\"\n",
                   advice->app);
+    write_unknown(out);
     write_resources(advice, out);
     for (size_t i = 0; i < ADVICE_PROBES; i++) {
         const struct advice_probe *probe = advice_probe(advice, i);

@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "report/manifest.h"
+#include "report/rows.h"
 #include "report/story.h"
 
 #include <errno.h>
@@ -55,6 +56,28 @@ static int produce_events(const void *what, FILE *out, struct error *err)
     return report_events((struct store *)what, out, err);
 }
 
+/* The plan as the run began with it: of each arm what was started and how it differs. Its secrets
+ * were taken out before it was written down. */
+static int produce_configuration(const void *what, FILE *out, struct error *err)
+{
+    AUTO_ROWS rows = {0};
+    int r = rows_query(&rows, (struct store *)what,
+                       "SELECT id, tool_version, command, lab_json FROM run", 0, err);
+    if (r == 0)
+        r = rows_next(&rows, err);
+    if (r < 0)
+        return r;
+    bool known = r == 1;
+    CLEANUP(result_cleanup)
+    json_t *object = json_pack("{s:s, s:o, s:o, s:o, s:o}", "schema", CONFIGURATION_SCHEMA, "run",
+                               known ? row_json_text(&rows, 0) : json_null(), "tool_version",
+                               known ? row_json_text(&rows, 1) : json_null(), "command_line",
+                               known ? row_json_text(&rows, 2) : json_null(), "plan",
+                               known ? row_json_object(&rows, 3) : json_null());
+    return object ? report_dump(object, out, err)
+                  : error_errno(err, ENOMEM, "writing '" CONFIGURATION_FILE "'");
+}
+
 static int write_document(int dir_fd, const char *name, const struct document *document,
                           void (*write)(const struct document *document, struct buffer *out),
                           struct error *err)
@@ -100,6 +123,8 @@ static int write_files(struct store *store, const json_t *result, int dir_fd, st
     int r = write_stream(dir_fd, "result.json", err, produce_result, result);
     if (r == 0)
         r = write_stream(dir_fd, "events.ndjson", err, produce_events, store);
+    if (r == 0)
+        r = write_stream(dir_fd, CONFIGURATION_FILE, err, produce_configuration, store);
     return r < 0 ? r : write_report(store, result, dir_fd, err);
 }
 

@@ -10,6 +10,10 @@
 #include <stdio.h>
 
 #define REPORT_SCHEMA "oomlab.result/1"
+/* What each arm was started with: {schema, run, tool_version, command_line, plan}. The plan is the
+ * lab file after defaults, arm by arm; secrets stand in it as "[redacted]". */
+#define CONFIGURATION_FILE   "configuration.json"
+#define CONFIGURATION_SCHEMA "oomlab.configuration/1"
 
 /* The contract object, "schema": "oomlab.result/1" (docs/result.schema.json). New reference. */
 int report_result(struct store *store, json_t **ret, struct error *err);
@@ -21,9 +25,10 @@ int report_dump(const json_t *result, FILE *out, struct error *err);
  * cannot say stands under "oomlab". */
 int report_events(struct store *store, FILE *out, struct error *err);
 
-/* Write result.json, report.md, report.html, events.ndjson and the figures of the Markdown into the
- * directory, then MANIFEST.sha256 over all files. Seals the store (store_seal()) first: the writer
- * must have been stopped. `ret_result`: the contract object, a new reference; may be NULL. */
+/* Write result.json, report.md, report.html, events.ndjson, configuration.json and the figures of
+ * the Markdown into the directory, then MANIFEST.sha256 over all files. Seals the store
+ * (store_seal()) first: the writer must have been stopped. `ret_result`: the contract object, a new
+ * reference; may be NULL. */
 int report_write_all(struct store *store, const char *directory, json_t **ret_result,
                      struct error *err);
 

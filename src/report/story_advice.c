@@ -337,11 +337,16 @@ void story_cleanup(struct story *story)
     unsigned open = open_lifetimes(story, &all);
     story_limits(story);
     document_section(document, "Reproduce it");
-    document_paragraph(document,
-                       "On a Linux machine with the same oomlab (%s), in the directory "
-                       "where it was run:",
+    document_paragraph(document, "On a Linux machine with the same oomlab (%s):",
                        text_or(story->run, "tool_version", "?"));
     document_code(document, text_or(story->run, "command", "not recorded"));
+    document_paragraph(document,
+                       "What this needs is beside this report, and in the archive that `oomlab "
+                       "export` makes: `configuration.json` has the command, environment and "
+                       "limits of each arm, what differs from arm to arm, the probes and the "
+                       "requests. A lab file or program that the command names is the machine's "
+                       "on which it was run; without that lab file, give what stands there as "
+                       "options (`--memory`, `--env`, `--request`, `--arms`).");
     document_paragraph(document,
                        "The seed (%.0f) gives the same requests, byte for byte; their SHA-256 is "
                        "under Experiment. "

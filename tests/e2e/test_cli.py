@@ -643,6 +643,20 @@ def test_a_damaged_archive_is_found(short_run, tmp_path):
     assert oomlab("export", "--verify", tmp_path / "none").returncode == 2
 
 
+def test_the_archive_says_how_each_arm_was_started(short_run, tmp_path):
+    oomlab, result = short_run
+    target = export_last(oomlab, tmp_path / "run.tar.zst")
+    with tarfile.open(fileobj=io.BytesIO(unpack(target))) as archive:
+        written = json.load(archive.extractfile(f"{result['run']['id']}/configuration.json"))
+        report = archive.extractfile(f"{result['run']['id']}/report.md").read().decode()
+    assert written["schema"] == "oomlab.configuration/1" and written["run"] == result["run"]["id"]
+    (arm,) = written["plan"]["scenarios"][0]["arms"]
+    assert arm["env"] == {"MODE": "leak-per-request"} and arm["memory_limit_bytes"] == 32 << 20
+    assert arm["command"][1:] == ["workload"] and arm["differs_in"] == []
+    assert written["plan"]["ready"]["path"] == "/health"
+    assert "`configuration.json`" in report.split("## Reproduce it")[1].split("## ")[0]
+
+
 def test_what_is_appended_to_an_archive_is_found(short_run, tmp_path):
     """tar -i and other programs unpack a second archive behind the first; so does a name that comes twice."""
     oomlab, _ = short_run

@@ -24,8 +24,8 @@ static const char *const SECTIONS[] = {"Question",
                                        "Clean up"};
 #define SECTION_COUNT (sizeof(SECTIONS) / sizeof(SECTIONS[0]))
 
-static const char *const FILES[] = {"result.json", "events.ndjson", "report.md", "report.html",
-                                    "MANIFEST.sha256"};
+static const char *const FILES[] = {"result.json", "events.ndjson", "configuration.json",
+                                    "report.md",   "report.html",   "MANIFEST.sha256"};
 
 static void write_all(struct fixture *fixture)
 {
