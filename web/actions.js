@@ -63,9 +63,16 @@ async function makeMissing(path) {
   if (!(await api.exists(path))) await api.put(path, { location: "local" });
 }
 
+/* Azure's rule for names of apps, as serve checks it. */
+function checkName(name) {
+  if (!/^[a-z][a-z0-9-]{0,30}[a-z0-9]$/.test(name) || name.includes("--"))
+    throw new FieldError("name", "2 to 32 lower case letters, digits and '-': it begins with a letter, ends with a letter or digit, and has no '--'");
+}
+
 async function deploy(values) {
   for (const name of ["name", "group", "environment", "image"])
     if (!values[name].trim()) throw new FieldError(name, "This must not be empty");
+  checkName(values.name);
   const replicas = replicasOf(values);
   const path = api.appPath(values.group, values.name);
   const properties = {
@@ -163,6 +170,7 @@ export class Actions {
 
   remove() {
     find("confirm").close();
+    find("apps-title").focus(); // the button that had the focus goes with the app
     this.act(`Delete: ${this.doomed.name}`, api.remove(this.doomed.resource));
   }
 }

@@ -13,6 +13,8 @@
 /* A profile that saw less of the memory, or fewer samples, does not carry the full level: what it
  * did not see may be distributed otherwise. */
 #define COVERAGE_LEAST 0.5
+/* Below, the share of a share says nothing. */
+#define COVERAGE_NOTHING 0.01
 
 struct frames {
     struct heap_frame frames[FRAMES_MAX];
@@ -262,6 +264,10 @@ static void say_base(const struct heap_view *view, const struct heap_leading *le
                  floor(100 * coverage * leading->share));
     if (!isfinite(coverage))
         snprintf(text, size, " that the heap profile saw");
+    else if (coverage < COVERAGE_NOTHING)
+        snprintf(text, size,
+                 " that the heap profile saw, almost nothing of the container's memory (the rest "
+                 "was not asked for by malloc() and its kind in this process, but as by mmap()),");
     else if (coverage < 1 - HEAP_COVERAGE_CLOSE)
         snprintf(text, size,
                  " that the heap profile saw, which covers %.0f %% of the container's memory%s,",
@@ -277,7 +283,7 @@ static void say(const struct heap_view *view, const struct heap_row *row, struct
 {
     const char *what = ret->growth ? "growth" : "memory held at the end";
     char where[PLACE_TEXT_MAX + 128];
-    char base[224] = "";
+    char base[256] = "";
     say_where(view, row, ret, where, sizeof(where));
     say_base(view, ret, base, sizeof(base));
     const struct heap_runtime *runtime = heap_runtime_find(view->profile);

@@ -17,13 +17,19 @@
 #include <unistd.h>
 
 #define GROWTH_PERIOD_NS (NS_PER_S / 2)
+/* Requests are in flight, and none was answered for so long: they may take their whole time. */
+#define SILENCE_NS NS_PER_S
+/* An arm that goes on beyond its traffic is being stopped, which takes no known time. */
+#define REST_LEAST_S 1.0
 
 /* A scenario's arm under way, beside what is shown of it. */
 struct follow {
     const struct arm_run *run;
     size_t arm;
     int64_t arm_id, began_ns;
-    double duration_s; /* of an arm's traffic */
+    double duration_s;   /* of an arm's traffic */
+    uint32_t answered;   /* requests, failed ones included */
+    int64_t answered_ns; /* when that was last seen to grow */
     struct live_points points;
 };
 
@@ -110,9 +116,12 @@ void live_arm_began(struct live *live, size_t scenario, size_t arm, const struct
     follow->arm = arm;
     follow->arm_id = status.arm_id;
     follow->began_ns = clock_monotonic_ns();
+    follow->answered = 0;
+    follow->answered_ns = follow->began_ns;
     follow->points.lifetime_id = 0;
     follow->points.count = 0;
     shown->arms[arm].state = LIVE_CURRENT;
+    shown->due = shown->failed = 0;
     shown->current = &shown->arms[arm];
     shown->limit_bytes = (double)live->plan->scenarios[scenario].arms[arm].memory_bytes;
     shown->working_set_bytes = (double)NAN;
@@ -217,12 +226,27 @@ static void name_phase(const struct arm_status *status, char *text, size_t size)
         snprintf(text, size, "waiting for the restart");
 }
 
-/* Of the arm under way, without what the start may still take. */
-static double rest_of_traffic(const struct follow *follow, const struct arm_status *status)
+/* Of the arm under way, without what the start may still take. Never nothing: it goes on. */
+static double rest_of_traffic(struct follow *follow, const struct arm_status *status)
 {
+    const struct traffic_progress *progress = &status->progress;
+    if (progress->completed + progress->failed != follow->answered || progress->in_flight == 0)
+        follow->answered_ns = clock_monotonic_ns();
+    follow->answered = progress->completed + progress->failed;
     if (status->traffic_started_ns == 0)
         return follow->duration_s;
-    return fmax(follow->duration_s - seconds_since(status->traffic_started_ns), 0);
+    bool silent = clock_monotonic_ns() - follow->answered_ns > SILENCE_NS;
+    double most_s = follow->duration_s + (silent ? (double)TRAFFIC_TIMEOUT_NS / NS_PER_S : 0);
+    return fmax(most_s - seconds_since(status->traffic_started_ns), REST_LEAST_S);
+}
+
+/* When the traffic's thread is gone its counters are, too; the last ones stand. */
+static void count_requests(struct live_scenario *shown, const struct arm_status *status)
+{
+    if (status->progress.due < shown->due)
+        return;
+    shown->due = status->progress.due;
+    shown->failed = status->progress.failed;
 }
 
 static double look_at(struct live *live, size_t scenario, bool growth_due)
@@ -232,8 +256,7 @@ static double look_at(struct live *live, size_t scenario, bool growth_due)
     struct arm_status status;
     arm_get_status(follow->run, &status);
     count_kills(live, scenario, &status);
-    shown->due = status.progress.due;
-    shown->failed = status.progress.failed;
+    count_requests(shown, &status);
     shown->planned = (unsigned)traffic_plan_requests(status.traffic_plan);
     name_phase(&status, shown->phase, sizeof(shown->phase));
     double rest_s = rest_of_traffic(follow, &status);

@@ -60,7 +60,8 @@ static void render_progress(const struct live_view *view, struct live_line *line
         live_line_put(line, full ? COLOUR_GREEN : COLOUR_DIM,
                       line->screen->utf8 ? (full ? "█" : "░") : (full ? "#" : "."));
     }
-    live_line_printf(line, COLOUR_BOLD, " %3.0f %%", 100 * share);
+    /* Rounded down: what goes on is not at 100 %. */
+    live_line_printf(line, COLOUR_BOLD, " %3.0f %%", floor(100 * share));
     live_line_printf(line, COLOUR_NONE, "  %s, %s%s left", clock_text(view->elapsed_s, elapsed),
                      narrow ? "" : "at most ", clock_text(view->remaining_s, remaining));
 }

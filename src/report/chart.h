@@ -92,9 +92,13 @@ const struct chart_lifetime *chart_before(const struct chart_arm *arm, size_t po
 /* Where the memory axis of one arm ends. */
 double chart_ceiling(const struct chart_arm *arm);
 
-/* The first screen's chart of one arm: memory and processes, without a legend. */
-void chart_draw_front(const struct chart_arm *arm, unsigned number, const char *description,
-                      struct buffer *out);
+/* The first screen's chart of one arm: memory and processes, without a legend. `width` px: labels
+ * keep their size, so that a narrow window gets a drawing of its own. */
+#define CHART_FRONT_WIDE   960.0
+#define CHART_FRONT_MEDIUM 640.0
+#define CHART_FRONT_NARROW 340.0
+void chart_draw_front(const struct chart_arm *arm, double width, unsigned number,
+                      const char *description, struct buffer *out);
 /* One arm in full: memory, processes, requests. `number` makes ids unique in the page. Appends SVG.
  */
 void chart_draw_arm(const struct chart_arm *arm, unsigned number, const char *description,

@@ -7,45 +7,56 @@
 
 #include <math.h>
 
-#define WIDTH       960.0
-#define LEFT        64.0
-#define RIGHT       76.0
-#define PLOT        (WIDTH - LEFT - RIGHT)
 #define TOP         18.0
 #define MEMORY      170.0
 #define PROCESS_TOP (TOP + MEMORY + 6)
 #define PROCESS     18.0
 #define BOTTOM      (PROCESS_TOP + PROCESS)
 #define HEIGHT      (BOTTOM + 38)
+#define TICK_WIDTH  82.0 /* px that a label of the time axis wants */
 
-void chart_draw_front(const struct chart_arm *arm, unsigned number, const char *description,
-                      struct buffer *out)
+/* Beside the plot where there is room, else inside, below the line: a working set comes up to it
+ * from below and from the left only late. */
+static void label_limit(const struct scale *scale, double limit_bytes, bool beside,
+                        struct buffer *out)
 {
+    char limit[FIGURE_TEXT_MAX];
+    double y = scale_y(scale, limit_bytes);
+    double right = scale->left + scale->width;
+    figure_limit(limit_bytes, limit);
+    if (beside) {
+        svg_text(out, right + 18, y - 2, "start", "t-limit", "limit");
+        svg_text(out, right + 18, y + 12, "start", "t-limit", "%s", limit);
+    } else {
+        svg_text(out, scale->left + 5, y + 14, "start", "t-limit t-halo", "limit %s", limit);
+    }
+}
+
+void chart_draw_front(const struct chart_arm *arm, double width, unsigned number,
+                      const char *description, struct buffer *out)
+{
+    bool wide = width >= CHART_FRONT_WIDE;
     const struct scale scale = {
-        .left = LEFT,
+        .left = width <= CHART_FRONT_NARROW ? 50 : 64,
         .top = TOP,
-        .width = PLOT,
+        .width = width - (width <= CHART_FRONT_NARROW ? 50 : 64) - (wide ? 76 : 22),
         .height = MEMORY,
         .max_s = arm->duration_s,
         .max_bytes = chart_ceiling(arm),
     };
-    char limit[FIGURE_TEXT_MAX];
-    svg_begin(out, number, WIDTH, HEIGHT, arm->title, description);
-    svg_rect(out, LEFT, TOP, PLOT, MEMORY, "idle");
+    svg_begin(out, number, width, HEIGHT, arm->title, description);
+    svg_rect(out, scale.left, TOP, scale.width, MEMORY, "idle");
     scale_draw_backoff(&scale, arm, true, out);
     scale_draw_memory(&scale, 5, out);
-    scale_draw_time(&scale, TOP, BOTTOM, 10, out);
-    if (isfinite(arm->limit_bytes)) {
+    scale_draw_time(&scale, TOP, BOTTOM, (unsigned)(scale.width / TICK_WIDTH), out);
+    if (isfinite(arm->limit_bytes))
         scale_draw_limit(&scale, arm->limit_bytes, out);
-        svg_text(out, LEFT + PLOT + 18, scale_y(&scale, arm->limit_bytes) - 2, "start", "t-limit",
-                 "limit");
-        svg_text(out, LEFT + PLOT + 18, scale_y(&scale, arm->limit_bytes) + 12, "start", "t-limit",
-                 "%s", figure_limit(arm->limit_bytes, limit));
-    }
     scale_draw_processes(&scale, arm, PROCESS_TOP, PROCESS, out);
     scale_draw_lifetimes(&scale, arm, true, out);
     scale_label_line(&scale, arm, out);
-    svg_text(out, LEFT + PLOT / 2, BOTTOM + 32, "middle", "t-soft", "time since the start of %s",
-             arm->title);
+    if (isfinite(arm->limit_bytes))
+        label_limit(&scale, arm->limit_bytes, wide, out);
+    svg_text(out, scale.left + scale.width / 2, BOTTOM + 32, "middle", "t-soft",
+             "time since the start%s%s", wide ? " of " : "", wide ? arm->title : "");
     svg_close(out);
 }

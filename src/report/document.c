@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@ static void block_done(struct block *block)
     free(block->text);
     free(block->extra);
     free(block->svg);
+    free(block->narrow);
     for (size_t i = 0; i < block->cell_count; i++)
         free(block->cells[i]);
     free(block->cells);
@@ -253,6 +255,15 @@ void document_figure(struct document *document, char *svg, const char *title,
         document->failed = true;
 }
 
+void document_figure_narrow(struct document *document, char *html)
+{
+    struct block *block = last_of(document, BLOCK_FIGURE);
+    if (block)
+        block->narrow = html;
+    else
+        free(html);
+}
+
 const struct block *document_find_figure(const struct document *document, unsigned number)
 {
     for (size_t i = 0; i < document->count; i++) {
@@ -266,4 +277,18 @@ const char *document_figure_name(unsigned number, char text[static FIGURE_NAME_M
 {
     snprintf(text, FIGURE_NAME_MAX, "figure-%02u.svg", number);
     return text;
+}
+
+bool document_is_bound(const char *text, const char *at)
+{
+    static const char *const units[] = {"%",  "B",  "KiB", "MiB", "GiB", "TiB",
+                                        "us", "ms", "s",   "min", "h",   "d"};
+    if (*at != ' ' || at == text || at[-1] < '0' || at[-1] > '9')
+        return false;
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        size_t length = strlen(units[i]);
+        if (strncmp(at + 1, units[i], length) == 0 && !isalnum((unsigned char)at[1 + length]))
+            return true;
+    }
+    return false;
 }

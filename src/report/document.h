@@ -54,7 +54,8 @@ struct block {
     char *text;  /* heading, paragraph, note, code, or a figure's title */
     char *extra; /* a figure's description */
     char *svg;
-    size_t columns;                   /* of a table; 1 for a list */
+    char *narrow;   /* the same, drawn for narrower windows; NULL: there is none */
+    size_t columns; /* of a table; 1 for a list */
     bool right[DOCUMENT_COLUMNS_MAX]; /* right-aligned */
     char **cells;                     /* row by row; a table's first row are its headings */
     size_t cell_count, cell_capacity;
@@ -99,6 +100,14 @@ void document_cell(struct document *document, const char *format, ...) DOCUMENT_
  * over (NULL marks the document as failed). */
 void document_figure(struct document *document, char *svg, const char *title,
                      const char *description);
+/* The last figure again for windows that it is too wide for: HTML in which one drawing is shown by
+ * the window's width. Takes `html` over. */
+void document_figure_narrow(struct document *document, char *html);
+
+/* True: the blank at `at` within `text` stands between a number and its unit, which belong on one
+ * line ("80 %", "1.5 GiB"). */
+bool document_is_bound(const char *text, const char *at);
+#define DOCUMENT_NO_BREAK_SPACE "\xC2\xA0"
 
 /* The back-ends. */
 void markdown_write(const struct document *document, struct buffer *out);

@@ -59,7 +59,13 @@ static size_t put_reference(struct buffer *out, const char *text)
 
 static void put_inline(struct buffer *out, const char *text)
 {
+    bool code = false;
     for (const char *at = text; *at; at++) {
+        code = *at == MARK_CODE || (code && *at != MARK_CODE_END);
+        if (!code && document_is_bound(text, at)) {
+            buffer_puts(out, DOCUMENT_NO_BREAK_SPACE);
+            continue;
+        }
         switch ((unsigned char)*at) {
         case MARK_STRONG:
             buffer_puts(out, "<strong>");
@@ -137,9 +143,24 @@ static void put_row(struct buffer *out, const struct block *block, size_t first)
     buffer_puts(out, "</tr>\n");
 }
 
-static void put_table(struct buffer *out, const struct block *block)
+/* Where a block stands, for the names of what scrolls: a screen reader lists them. */
+struct place {
+    const char *section;
+    unsigned tables, texts;
+};
+
+static void put_label(struct buffer *out, const char *what, unsigned number, const char *section)
 {
-    buffer_puts(out, "<div class=\"wide\" tabindex=\"0\"><table>\n<thead>");
+    buffer_printf(out, " tabindex=\"0\" role=\"region\" aria-label=\"%s %u, ", what, number);
+    html_escape(out, section);
+    buffer_puts(out, "\">");
+}
+
+static void put_table(struct buffer *out, const struct block *block, struct place *place)
+{
+    buffer_puts(out, "<div class=\"wide\"");
+    put_label(out, "Table", ++place->tables, place->section);
+    buffer_puts(out, "<table>\n<thead>");
     put_row(out, block, 0);
     buffer_puts(out, "</thead>\n<tbody>\n");
     for (size_t i = block->columns; i < block->cell_count; i += block->columns)
@@ -149,9 +170,14 @@ static void put_table(struct buffer *out, const struct block *block)
 
 static void put_figure(struct buffer *out, const struct block *block)
 {
-    buffer_puts(out, "<figure><div class=\"wide\" tabindex=\"0\">\n");
+    buffer_printf(out, "<figure%s><div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"",
+                  block->narrow ? " class=\"fits\"" : "");
+    html_escape(out, block->text);
+    buffer_puts(out, "\">\n");
     buffer_puts(out, block->svg);
-    buffer_puts(out, "</div>\n<figcaption>");
+    buffer_puts(out, "</div>\n");
+    buffer_puts(out, block->narrow ? block->narrow : "");
+    buffer_puts(out, "<figcaption>");
     put_element(out, "<strong>", block->text, "</strong> ");
     put_inline(out, block->extra);
     buffer_puts(out, "</figcaption></figure>\n");
@@ -182,7 +208,7 @@ static void put_section(struct buffer *out, const char *title)
     put_element(out, "\">\n<h2>", title, "</h2>\n");
 }
 
-static void put_block(struct buffer *out, const struct block *block)
+static void put_block(struct buffer *out, const struct block *block, struct place *place)
 {
     static const char *const tones[] = {"<div class=\"note\">", "<div class=\"note good\">",
                                         "<div class=\"note bad\">"};
@@ -197,6 +223,7 @@ static void put_block(struct buffer *out, const struct block *block)
         break;
     case BLOCK_SECTION:
         put_section(out, block->text);
+        place->section = block->text;
         break;
     case BLOCK_SUBSECTION:
         put_element(out, "<h3>", block->text, "</h3>\n");
@@ -211,10 +238,11 @@ static void put_block(struct buffer *out, const struct block *block)
         put_list(out, block);
         break;
     case BLOCK_TABLE:
-        put_table(out, block);
+        put_table(out, block, place);
         break;
     case BLOCK_CODE:
-        buffer_puts(out, "<pre tabindex=\"0\">");
+        buffer_puts(out, "<pre");
+        put_label(out, "Text", ++place->texts, place->section);
         html_escape(out, block->text);
         buffer_puts(out, "</pre>\n");
         break;
@@ -267,12 +295,13 @@ void html_write(const struct document *document, struct buffer *out)
     buffer_puts(out, "</style>\n</head>\n<body>\n<main>\n<section id=\"top\">\n");
     put_element(out, "<h1>", document->title, "</h1>\n");
     bool navigated = false;
+    struct place place = {.section = document->title};
     for (size_t i = 0; i < document->count; i++) {
         if (document->blocks[i].kind == BLOCK_SECTION && !navigated) {
             put_navigation(out, document);
             navigated = true;
         }
-        put_block(out, &document->blocks[i]);
+        put_block(out, &document->blocks[i], &place);
     }
     buffer_puts(out, "</section>\n</main>\n</body>\n</html>\n");
 }

@@ -92,7 +92,10 @@ static void put_inline(struct buffer *out, const char *text, bool in_table)
             break;
         }
         default:
-            put_plain(out, *at, in_table);
+            if (document_is_bound(text, at))
+                buffer_puts(out, DOCUMENT_NO_BREAK_SPACE);
+            else
+                put_plain(out, *at, in_table);
         }
     }
 }

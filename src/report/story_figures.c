@@ -53,12 +53,69 @@ static void describe_arm(const struct chart_arm *arm, struct buffer *text)
     describe_kills(arm, text);
 }
 
+static bool has_other_ends(const struct chart_arm *arm)
+{
+    for (size_t i = 0; i < arm->lifetime_count; i++) {
+        if (arm->lifetimes[i].ended && !arm->lifetimes[i].oom_killed)
+            return true;
+    }
+    return false;
+}
+
+/* As the lanes of an arm's own figure show them. */
+static void describe_requests(const struct chart_arm *arm, struct buffer *text)
+{
+    double completed = 0, failed = 0, longest_s = 0;
+    char seconds[FIGURE_TEXT_MAX];
+    for (size_t i = 0; i < arm->bin_count; i++) {
+        completed += arm->bins[i].completed;
+        failed += arm->bins[i].failed;
+        longest_s = fmax(longest_s, arm->bins[i].longest_s);
+    }
+    if (completed + failed <= 0) {
+        buffer_puts(text, " No request was sent.");
+        return;
+    }
+    buffer_printf(text, " Requests: %.0f answered, %.0f failed", completed, failed);
+    if (completed > 0)
+        buffer_printf(text, "; the longest took %s", figure_seconds(longest_s, seconds));
+    buffer_puts(text, ".");
+}
+
+static double kinds_sum(const struct chart_kinds *kinds)
+{
+    double sum = 0;
+    for (size_t i = 0; i < CHART_KINDS; i++)
+        sum += kinds->bytes[i];
+    return sum;
+}
+
+static void describe_kinds(const struct chart_arm *arm, struct buffer *text)
+{
+    static const char *const names[CHART_KINDS] = {"anonymous", "shared", "file cache", "kernel"};
+    const struct chart_kinds *fullest = NULL;
+    char bytes[FIGURE_TEXT_MAX];
+    for (size_t i = 0; i < arm->kind_count; i++) {
+        if (!fullest || kinds_sum(&arm->kinds[i]) > kinds_sum(fullest))
+            fullest = &arm->kinds[i];
+    }
+    if (!fullest)
+        return;
+    buffer_puts(text, " Memory at its fullest:");
+    for (size_t i = 0; i < CHART_KINDS; i++)
+        buffer_printf(text, "%s %s %s", i ? "," : "", names[i],
+                      figure_bytes(fullest->bytes[i], bytes));
+    buffer_puts(text, ".");
+}
+
 static void draw_arm(struct story *story, const struct chart_arm *arm)
 {
     char title[256];
     AUTO_BUFFER text = {0};
     AUTO_BUFFER svg = {0};
     describe_arm(arm, &text);
+    describe_kinds(arm, &text);
+    describe_requests(arm, &text);
     chart_draw_arm(arm, ++story->charts, buffer_text(&text), &svg);
     snprintf(title, sizeof(title), "Figure %u. %.200s.", story->charts, arm->title);
     document_figure(story->document, buffer_steal(&svg), title, buffer_text(&text));
@@ -69,13 +126,33 @@ static void draw_overview(struct story *story, const char *scenario, const struc
 {
     char title[256];
     AUTO_BUFFER svg = {0};
-    const char *text =
-        "Working set over time, one panel an arm, all on the same scales: dashed is the "
-        "limit, a ring with a cross is a kill, grey is the wait before a restart.";
-    chart_draw_overview(arms, count, ++story->charts, text, &svg);
+    AUTO_BUFFER text = {0};
+    buffer_puts(&text,
+                "Working set over time, one panel an arm, all on the same scales: dashed is the "
+                "limit, a ring with a cross is a kill, grey is the wait before a restart.");
+    for (size_t i = 0; i < count; i++) {
+        buffer_printf(&text, " %s: ", arms[i].title);
+        describe_arm(&arms[i], &text);
+    }
+    chart_draw_overview(arms, count, ++story->charts, buffer_text(&text), &svg);
     snprintf(title, sizeof(title), "Figure %u. %.100s: the arms side by side.", story->charts,
              scenario);
-    document_figure(story->document, buffer_steal(&svg), title, text);
+    document_figure(story->document, buffer_steal(&svg), title, buffer_text(&text));
+}
+
+/* Ids of a page must differ, and the numbers of figures are few. */
+#define NARROW_NUMBER 1000
+#define MEDIUM_NUMBER 2000
+
+static char *draw_narrow(const struct chart_arm *chart, const char *text)
+{
+    AUTO_BUFFER html = {0};
+    buffer_puts(&html, "<div class=\"medium\">\n");
+    chart_draw_front(chart, CHART_FRONT_MEDIUM, MEDIUM_NUMBER, text, &html);
+    buffer_puts(&html, "</div>\n<div class=\"narrow\">\n");
+    chart_draw_front(chart, CHART_FRONT_NARROW, NARROW_NUMBER, text, &html);
+    buffer_puts(&html, "</div>\n");
+    return buffer_steal(&html);
 }
 
 static void draw_front(struct story *story, const struct chart_arm *chart)
@@ -84,10 +161,14 @@ static void draw_front(struct story *story, const struct chart_arm *chart)
     AUTO_BUFFER svg = {0};
     char title[256];
     describe_arm(chart, &text);
-    buffer_puts(&text, " A ring with a cross is a kill; grey is the wait before a restart.");
-    chart_draw_front(chart, ++story->charts, buffer_text(&text), &svg);
+    buffer_puts(&text, " A ring with a cross is a kill");
+    if (has_other_ends(chart))
+        buffer_puts(&text, ", a square another end of a process");
+    buffer_puts(&text, "; grey is the wait before a restart.");
+    chart_draw_front(chart, CHART_FRONT_WIDE, ++story->charts, buffer_text(&text), &svg);
     snprintf(title, sizeof(title), "Figure %u. %.200s.", story->charts, chart->title);
     document_figure(story->document, buffer_steal(&svg), title, buffer_text(&text));
+    document_figure_narrow(story->document, draw_narrow(chart, buffer_text(&text)));
 }
 
 int story_front_chart(struct story *story, const json_t *arm, struct error *err)

@@ -65,9 +65,8 @@ static int put_row(struct document *document, const struct rows *rows)
     document_cell(document, "%s", kind);
     put_growth(document, row_real(rows, 8));
     put_growth(document, row_real(rows, 9));
-    document_cell(document, "%s", figure_bytes(row_real(rows, 4), held));
-    document_cell(document, "%s to %s", figure_bytes(row_real(rows, 5), low),
-                  figure_bytes(row_real(rows, 6), high));
+    document_cell(document, "%s (%s to %s)", figure_bytes(row_real(rows, 4), held),
+                  figure_bytes(row_real(rows, 5), low), figure_bytes(row_real(rows, 6), high));
     if (isfinite(share))
         document_cell(document, "%.1f %%", 100 * share);
     else
@@ -88,8 +87,7 @@ static int put_table(struct story *story, int64_t lifetime, struct error *err)
         return r;
     document_table(document,
                    (const char *const[]){"Where", "Called from", "Kind", ">Growth per request",
-                                         ">per cycle", ">Held at the end", ">95 % interval",
-                                         ">Share", NULL});
+                                         ">per cycle", "Held at the end (95 %)", ">Share", NULL});
     for (unsigned i = 0; i < STACKS_SHOWN && (r = rows_next(&rows, err)) == 1; i++) {
         if (put_row(document, &rows) < 0)
             document->failed = true;

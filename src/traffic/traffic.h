@@ -6,6 +6,7 @@
  * omission). */
 #pragma once
 
+#include "base/duration.h"
 #include "base/error.h"
 #include "base/ring.h"
 
@@ -106,10 +107,13 @@ struct traffic_outcome {
     char error[48]; /* curl's words (the system's for a failed connect), cut; "" with a response */
 };
 
+/* What a request may take where the options say nothing. */
+#define TRAFFIC_TIMEOUT_NS (10 * NS_PER_S)
+
 struct traffic_options {
     const char *base_url; /* "http://127.0.0.1:8000": http or https, host, optional port; copied */
     bool insecure;        /* accept any certificate */
-    int64_t timeout_ns;   /* per request, connecting included; default 10 s */
+    int64_t timeout_ns;   /* per request, connecting included; 0: TRAFFIC_TIMEOUT_NS */
     /* A due request beyond so many fails with "too many in flight"; default 512. */
     unsigned max_in_flight;
     uint32_t arm_id;

@@ -10,7 +10,6 @@
 #include <string.h>
 
 #define IN_FLIGHT_DEFAULT 512
-#define TIMEOUT_DEFAULT   (10 * NS_PER_S)
 
 void outcome_fail(struct traffic_outcome *outcome, const char *words)
 {
@@ -220,7 +219,7 @@ int pool_init(struct pool *pool, const struct traffic_plan *plan,
     *pool = (struct pool){
         .size = options->max_in_flight ? options->max_in_flight : IN_FLIGHT_DEFAULT,
         .insecure = options->insecure,
-        .timeout_ns = options->timeout_ns > 0 ? options->timeout_ns : TIMEOUT_DEFAULT,
+        .timeout_ns = options->timeout_ns > 0 ? options->timeout_ns : TRAFFIC_TIMEOUT_NS,
     };
     int r = check_base_url(options->base_url, err);
     if (r < 0)

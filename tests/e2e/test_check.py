@@ -71,6 +71,8 @@ def test_a_leak_fails_before_it_is_killed(oomlab, leak, service):
     rows = check(oomlab, "--memory", "256Mi", "--max-growth", "1KiB/request", *leak, *service, status=3)
     found = outcomes(rows)
     assert found["growth-per-request"] == "fail" and found["kills"] == "pass"
+    verdict = rows["service", "verdict"]
+    assert verdict["outcome"] == "fail" and verdict["observed"] == "leak" and "within" not in verdict["allowed"], verdict
     growth = rows["service", "growth-per-request"]
     # Both retain 256 KiB a request; Python's objects have headers on top.
     assert growth["ci95"][0] <= growth["value"] <= growth["ci95"][1]

@@ -145,6 +145,40 @@ def test_a_run_as_it_goes_on(start, tmp_path):
         arm["oom_kills"] for arm in arms]
 
 
+STUCK = """
+import http.server, sys, time, os
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        if self.path != "/health":
+            time.sleep(60)
+        self.send_response(200)
+        self.end_headers()
+    def log_message(self, *_):
+        pass
+http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+
+def test_requests_in_flight_are_waited_for(start):
+    """While nothing is answered the rest has the time-out in it, and no arm that goes on is at 100 % or counts back."""
+    terminal = start(("run", "--ready", "http:/health", "--request", "GET /stuck", "--idle", "200ms", "--gap", "100ms",
+                      "--cooldown", "200ms", "--memory", "64Mi", "--arms", "trigger", "--cycles", "1", "--per-cycle", "20",
+                      "--rate", "20/s", "--", "/usr/bin/python3", "-c", STUCK))
+    terminal.until(r"cycle 1 of 1, [1-9]")
+    counts, rests, shares = [], [], []
+    deadline = time.monotonic() + 60
+    while terminal.feed(0.1) and "VERDICT" not in terminal.text():
+        assert time.monotonic() < deadline, terminal.text()
+        if found := re.search(r"service/trigger  .*, (\d+)/20 requests", terminal.text()):
+            counts.append(int(found.group(1)))
+        if found := re.search(r"(\d+) %  \S+, at most (\S+) left", terminal.text()):
+            shares.append(int(found.group(1)))
+            rests.append(found.group(2))
+    assert counts == sorted(counts) and counts[-1] == 20, counts
+    assert "0:08" in rests and "0:00" not in rests, rests
+    assert max(shares) < 100, shares
+
+
 def test_colour_and_characters_as_the_environment_asks(start):
     terminal = start(LAB, NO_COLOR="1", LANG="C")
     terminal.until(r"> trigger x1")

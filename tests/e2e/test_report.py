@@ -142,7 +142,7 @@ def test_markdown_renders_on_github(synthetic):
 def test_the_answer_comes_first(synthetic):
     """Who, which limit, how often, leak or not, what to do: before any section, in both."""
     directory, kind = synthetic
-    page = (directory / "report.html").read_text(encoding="utf-8")
+    page = (directory / "report.html").read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
     front = page[page.index('<p class="answer'):page.index("<h2>")]
     questions = re.findall(r"<dt>(.*?)</dt>", front)
     asked = ["Who killed it", "Which limit", "How often", "Leak or not", "What to do"]

@@ -40,7 +40,7 @@ def test_its_charts_are_drawn(browser, report):
     """As many as the Markdown has, each of them with a size, and lines or areas that have one."""
     kind, directory = report
     open_report(browser, report)
-    charts = browser.ask("""[...document.querySelectorAll('svg')].map(svg => {
+    charts = browser.ask("""[...document.querySelectorAll('svg')].filter(svg => svg.checkVisibility()).map(svg => {
         const box = svg.getBoundingClientRect();
         const drawn = [...svg.querySelectorAll('path, polyline, rect, line, circle')].filter(shape => {
             const b = shape.getBoundingClientRect();
@@ -58,6 +58,37 @@ def test_its_charts_are_drawn(browser, report):
     assert len(charts) >= {"lab": 10, "empty": 0}.get(kind, 3)
     for width, height, drawn, out in charts:
         assert width > 200 and height > 50 and drawn > 0 and out == []
+
+
+@pytest.mark.parametrize("width", (360, 480, 560, 640, 800, 900, 1280))
+def test_the_front_chart_fits(browser, report, width):
+    """One drawing is seen, whole: nothing to scroll, every label inside, and every kill of the arm."""
+    kind, _ = report
+    if kind == "empty":
+        return
+    open_report(browser, report, width)
+    seen = browser.ask("""(() => {
+        const figure = document.querySelector('figure');
+        const [svg, ...more] = [...figure.querySelectorAll('svg')].filter(svg => svg.checkVisibility());
+        const box = figure.getBoundingClientRect();
+        const out = [...svg.querySelectorAll('text, .kill')].filter(item => {
+            const b = item.getBoundingClientRect();
+            return b.left < Math.max(box.left, 0) - 0.5 || b.right > Math.min(box.right, innerWidth) + 0.5;
+        });
+        const all = Math.max(...[...figure.querySelectorAll('svg')].map(svg => svg.querySelectorAll('.kill').length));
+        return {more: more.length, out: out.map(item => item.textContent), kills: svg.querySelectorAll('.kill').length, all,
+                scrolls: svg.parentElement.scrollWidth > svg.parentElement.clientWidth + 1};
+    })()""")
+    assert seen["more"] == 0 and seen["out"] == [] and seen["kills"] == seen["all"] and not seen["scrolls"], seen
+
+
+def test_what_scrolls_has_a_name(browser, report):
+    """A screen reader says what it is that takes the focus, and no two are called the same."""
+    open_report(browser, report)
+    names = browser.ask("""[...document.querySelectorAll('[tabindex="0"]')].map(
+        item => [item.getAttribute('role'), item.getAttribute('aria-label')])""")
+    assert all(role == "region" and name for role, name in names), names
+    assert len({name for _, name in names}) == len(names), names
 
 
 @pytest.mark.parametrize("width", WIDTHS)

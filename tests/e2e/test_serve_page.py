@@ -245,10 +245,15 @@ def test_an_app_is_deployed_and_deleted(browser, serve):
     open_page(browser, serve)
     browser.ask("document.getElementById('deploy-details').open = true")
     form = "deploy-form"
-    fill(browser, form, name="No_Name", image="builtin/leaky", size="0.25", env="MODE=healthy")
-    submit(browser, form)
-    seen(browser, f"document.getElementById('{form}-name-error').textContent.includes('ContainerAppInvalidName')", "the name is wrong")
-    assert browser.ask(f"document.activeElement.id === '{form}-name' && document.activeElement.ariaInvalid === 'true'")
+    for name in ("No_Name", "Bad_Näme", "a", "a--b", "b-", "1a", "a" * 33):
+        fill(browser, form, name=name, image="builtin/leaky", size="0.25", env="MODE=healthy")
+        submit(browser, form)
+        seen(browser, f"document.getElementById('{form}-name-error').textContent.includes('lower case letters')", f"{name} is wrong")
+        assert browser.ask(f"document.activeElement.id === '{form}-name' && document.activeElement.ariaInvalid === 'true'")
+        assert "There is nothing at" not in text_of(browser, "deploy")
+        fill(browser, form, name="")
+        submit(browser, form)
+        seen(browser, f"document.getElementById('{form}-name-error').textContent.includes('empty')", "it is read again")
     fill(browser, form, name="made", env="no variable")
     submit(browser, form)
     seen(browser, f"document.getElementById('{form}-env-error').textContent.includes('NAME=VALUE')", "the variable is wrong")
@@ -275,6 +280,7 @@ def test_an_app_is_deployed_and_deleted(browser, serve):
     browser.press_enter()
     seen(browser, "![...document.querySelectorAll('#apps-rows th')].some(r => r.textContent === 'made')", "it is gone", 60)
     assert serve.ask("GET", f"{APPS}/made")[0] == 404
+    assert browser.ask("document.activeElement.id") == "apps-title"
 
 
 def tab_to(browser, condition, most=200):
