@@ -57,7 +57,8 @@ static size_t put_reference(struct buffer *out, const char *text)
     return length + (end ? 1 : 0);
 }
 
-static void put_inline(struct buffer *out, const char *text)
+/* `breaks`: a long name may be broken behind its punctuation, else it makes its table wide. */
+static void put_text(struct buffer *out, const char *text, bool breaks)
 {
     bool code = false;
     for (const char *at = text; *at; at++) {
@@ -93,9 +94,18 @@ static void put_inline(struct buffer *out, const char *text)
             break;
         default:
             put_char(out, *at);
+            if (code && breaks && strchr("/:,_<(.", *at))
+                buffer_puts(out, "<wbr>");
         }
     }
 }
+
+static void put_inline(struct buffer *out, const char *text)
+{
+    put_text(out, text, false);
+}
+
+#define NAME_LONG 32 /* characters of a cell */
 
 static void put_element(struct buffer *out, const char *open, const char *text, const char *close)
 {
@@ -137,7 +147,7 @@ static void put_row(struct buffer *out, const struct block *block, size_t first)
     for (size_t i = 0; i < block->columns && first + i < block->cell_count; i++) {
         buffer_printf(out, "<%s%s%s>", tag, first == 0 ? " scope=\"col\"" : "",
                       block->right[i] ? " class=\"right\"" : "");
-        put_inline(out, block->cells[first + i]);
+        put_text(out, block->cells[first + i], strlen(block->cells[first + i]) > NAME_LONG);
         buffer_printf(out, "</%s>", tag);
     }
     buffer_puts(out, "</tr>\n");

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The heap profile against the truth: programs that know what they hold, killed by the kernel."""
 
+import contextlib
 import gzip
 import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -319,6 +321,21 @@ def test_the_verdict_names_the_leading_stack(oomlab, tmp_path, store_program):
     flame = [path for path in (tmp_path / "run").glob("figure-*.svg")
              if '<g class="flame">' in path.read_text(encoding="utf-8")]
     assert len(flame) == 1 and ElementTree.parse(flame[0]).getroot().tag.endswith("svg")
+
+
+def test_the_growth_table_fits(oomlab, tmp_path, store_program, browser):
+    """At 1280 px, its last column too, with names as long as those of C++."""
+    run, name = tmp_path / "run", "acme::cache::LruCache<std::string,acme::Order>::put_or_replace_with_lock"
+    assert store_run(oomlab, run, store_program).returncode == 3
+    with contextlib.closing(sqlite3.connect(run / "evidence.db")) as evidence:
+        evidence.execute("UPDATE heap_stack SET function = ?, caller = ?", (name, name.replace("put", "hold")))
+        evidence.commit()
+    assert oomlab("report", run).returncode in (0, 3)
+    browser.look(1280, 800)
+    browser.open((tmp_path / "run" / "report.html").as_uri())
+    over = browser.ask("""[...document.querySelectorAll('.wide')].filter(
+        box => box.querySelector('th:last-child')?.textContent === 'Share').map(box => [box.scrollWidth, box.clientWidth])""")
+    assert len(over) == 1 and over[0][0] <= over[0][1], over
 
 
 def test_without_growth_the_verdict_names_what_was_held(oomlab, tmp_path, store_program):

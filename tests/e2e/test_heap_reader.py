@@ -210,6 +210,18 @@ def test_memory_that_the_profile_did_not_see_is_said_to_be_there(oomlab, tmp_pat
     assert abs(share * covers / 100 - least) <= 2 and leading["level"] == "Observed"
 
 
+def test_a_profile_of_almost_nothing_is_said_to_be_one(oomlab, tmp_path):
+    """No share of a share, "0 % of the memory, so at least 0 % of all of it": what it saw is next to nothing, and why."""
+    code = HOLDS.replace("static void *held;", "static void *held; static char fixed[48 << 20];").replace(
+        "memset(held, 1, touched);", "memset(held, 1, touched); memset(fixed, count, sizeof(fixed));")
+    run = tmp_path / "run"
+    heap = stopped(oomlab, run, build(tmp_path, "holds.c", code.replace("words[2]) << 20", "words[2]) << 18"), "-g", "-fno-builtin-memset"), "0", "1")
+    assert heap["coverage"] < 0.01, heap["coverage"]
+    sentence = result_of(run)["verdict"]["leading_stack"]["sentence"]
+    assert "almost nothing of the container's memory" in sentence and "mmap()" in sentence
+    assert "at least" not in sentence and "0 % of the container" not in sentence, sentence
+
+
 # --- runtimes with a heap of their own ------------------------------------------------------------
 
 NODE = "require('http').createServer((q, s) => s.end('ok')).listen(process.env.PORT)"
