@@ -19,6 +19,8 @@
 #define GROWTH_PERIOD_NS (NS_PER_S / 2)
 /* Requests are in flight, and none was answered for so long: they may take their whole time. */
 #define SILENCE_NS NS_PER_S
+/* So long after a kill, an end of the container that it led to is on record. */
+#define END_RECORDED_NS NS_PER_S
 /* An arm that goes on beyond its traffic is being stopped, which takes no known time. */
 #define REST_LEAST_S 1.0
 
@@ -39,8 +41,9 @@ struct live {
     struct live_scenario *shown; /* one for each scenario, as the next */
     struct follow *follows;
     int64_t began_ns, growth_ns;
-    int64_t cursor;    /* the last sample seen */
-    double overhead_s; /* what finished arms took beyond their traffic, together */
+    int64_t cursor;      /* the last sample seen */
+    int64_t kill_cursor; /* the last kill seen */
+    double overhead_s;   /* what finished arms took beyond their traffic, together */
     unsigned finished;
 };
 
@@ -121,7 +124,7 @@ void live_arm_began(struct live *live, size_t scenario, size_t arm, const struct
     follow->points.lifetime_id = 0;
     follow->points.count = 0;
     shown->arms[arm].state = LIVE_CURRENT;
-    shown->due = shown->failed = 0;
+    shown->due = shown->failed = shown->child_kills = 0;
     shown->current = &shown->arms[arm];
     shown->limit_bytes = (double)live->plan->scenarios[scenario].arms[arm].memory_bytes;
     shown->working_set_bytes = (double)NAN;
@@ -202,6 +205,40 @@ static void read_samples(struct live *live)
     sqlite3_bind_int64(rows, 1, live->cursor);
     while (sqlite3_step(rows) == SQLITE_ROW)
         take_sample(live, rows);
+    sqlite3_finalize(rows);
+}
+
+static void take_child_kill(struct live *live, sqlite3_stmt *row)
+{
+    for (size_t i = 0; i < live->plan->scenario_count; i++) {
+        const struct follow *follow = &live->follows[i];
+        if (!follow->run || follow->arm_id != sqlite3_column_int64(row, 1))
+            continue;
+        unsigned kills = (unsigned)sqlite3_column_int64(row, 3);
+        double at_s = (double)(sqlite3_column_int64(row, 2) - follow->began_ns) / NS_PER_S;
+        live->shown[i].child_kills += kills;
+        live_trace_add(&live->shown[i].trace, at_s, 0, kills);
+    }
+}
+
+/* Kills after which the container went on; those that ended it come from the arm. */
+static void read_child_kills(struct live *live)
+{
+    static const char sql[] = "SELECT k.id, l.arm_id, k.noticed_ns, k.kills, e.lifetime_id IS NULL"
+                              " FROM kill k JOIN lifetime l ON l.id = k.lifetime_id"
+                              " LEFT JOIN lifetime_end e ON e.lifetime_id = k.lifetime_id"
+                              " WHERE k.id > ?1 AND k.noticed_ns < ?2 ORDER BY k.id";
+    sqlite3_stmt *rows = NULL;
+    struct error ignored;
+    if (store_prepare(live->store, sql, &rows, &ignored) < 0)
+        return;
+    sqlite3_bind_int64(rows, 1, live->kill_cursor);
+    sqlite3_bind_int64(rows, 2, clock_monotonic_ns() - END_RECORDED_NS);
+    while (sqlite3_step(rows) == SQLITE_ROW) {
+        live->kill_cursor = sqlite3_column_int64(rows, 0);
+        if (sqlite3_column_int(rows, 4))
+            take_child_kill(live, rows);
+    }
     sqlite3_finalize(rows);
 }
 
@@ -291,6 +328,7 @@ static void look(struct live *live, struct live_view *view)
     int64_t now_ns = clock_monotonic_ns();
     bool growth_due = now_ns - live->growth_ns >= GROWTH_PERIOD_NS;
     read_samples(live);
+    read_child_kills(live);
     for (size_t i = 0; i < live->plan->scenario_count; i++) {
         double current = live->follows[i].run ? look_at(live, i, growth_due) : 0;
         double rest = rest_of_scenario(live, i, current);

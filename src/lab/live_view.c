@@ -171,6 +171,9 @@ static void render_status(const struct live_scenario *scenario, struct live_line
                      scenario->planned, line->screen->columns < COLUMNS_NARROW ? "" : " requests");
     if (scenario->failed > 0)
         live_line_printf(line, COLOUR_RED, ", %u failed", scenario->failed);
+    if (scenario->child_kills > 0)
+        live_line_printf(line, COLOUR_RED, ", %u child process%s killed", scenario->child_kills,
+                         scenario->child_kills == 1 ? "" : "es");
 }
 
 /* --- the graph ------------------------------------------------------------------------------- */

@@ -42,6 +42,7 @@ struct live_scenario {
     const struct live_arm *current; /* NULL: none is under way */
     char phase[48];                 /* "cycle 2 of 5" */
     unsigned due, planned, failed;  /* requests */
+    unsigned child_kills;           /* for memory, after which the container went on */
     double limit_bytes;
     double working_set_bytes; /* NAN: not seen yet */
     struct live_growth growth;

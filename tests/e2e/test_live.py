@@ -179,6 +179,18 @@ def test_requests_in_flight_are_waited_for(start):
     assert max(shares) < 100, shares
 
 
+CHILDREN = STUCK.replace("time.sleep(60)", 'os.spawnv(os.P_WAIT, sys.executable, [sys.executable, "-c", "x = bytes([1]) * 2**28"])')
+
+
+@pytest.mark.skipif(os.path.exists("/sys/fs/cgroup/cgroup.controllers"), reason="v2 kills the whole container: an end")
+def test_a_childs_kill_is_marked(start):
+    terminal = start(("run", "--ready", "http:/health", "--request", "GET /child", "--idle", "200ms", "--cooldown", "3s",
+                      "--memory", "64Mi", "--arms", "trigger", "--cycles", "1", "--per-cycle", "2", "--rate", "1/s", "--",
+                      "/usr/bin/python3", "-c", CHILDREN))
+    terminal.until(r"requests, .*1 child process killed|requests, 1 child process killed")
+    assert len(re.findall("✗", terminal.text())) >= 1 and "▶ trigger ✗" not in terminal.text(), terminal.text()
+
+
 def test_colour_and_characters_as_the_environment_asks(start):
     terminal = start(LAB, NO_COLOR="1", LANG="C")
     terminal.until(r"> trigger x1")

@@ -21,7 +21,7 @@ VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 EVENT_FIELDS = ["TimeStamp", "Type", "ContainerAppName", "RevisionName", "ReplicaName", "Msg", "Reason",
                 "EventSource", "Count"]
 KINDS = ["lab", "service", "interrupted", "empty", "hostile", "dense"]
-VOID = {"meta", "br", "img", "link", "input", "hr"}
+VOID = {"wbr", "meta", "br", "img", "link", "input", "hr"}
 
 
 @pytest.fixture(scope="module", params=KINDS)
