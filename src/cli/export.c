@@ -123,6 +123,7 @@ static int verify_archive(const char *path, bool json, struct error *err)
     if (r < 0)
         return r;
     bool same = json_array_size(differ) == 0;
+    path = strcmp(path, "-") == 0 ? "standard input" : path;
     if (json) {
         r = json_print(json_pack("{s:s, s:s, s:b, s:I, s:O}", "schema", "oomlab.verify/1",
                                  "archive", path, "intact", same, "files", (json_int_t)files,

@@ -46,8 +46,8 @@ static bool check_evidence(const struct run_directory *run)
 
 static bool warn_of_missing(const struct file_list *files)
 {
-    static const char *const wanted[] = {STORE_FILE,  "result.json",   "report.html",
-                                         "report.md", "events.ndjson", MANIFEST_FILE};
+    static const char *const wanted[] = {STORE_FILE, "result.json", "report.html", "report.md",
+                                         "events.ndjson"};
     AUTO_BUFFER missing = {0};
     for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
         if (!file_list_has(files, wanted[i]))
@@ -89,9 +89,11 @@ int export_examine(const struct run_directory *run, struct file_list *ret, struc
     bool readable = file_list_has(ret, STORE_FILE) && check_evidence(run);
     bool missing = warn_of_missing(ret);
     if (missing && readable)
-        log_warning("'oomlab report %s' writes what can still be said from " STORE_FILE, run->id);
+        log_warning("'oomlab report %s' writes what can still be said from " STORE_FILE, run->path);
     if (file_list_has(ret, MANIFEST_FILE))
         warn_of_altered(run);
+    else
+        log_warning("the run has no " MANIFEST_FILE "; the archive gets one of what is in it");
     /* The database's log may be gone now. */
     file_list_done(ret);
     return file_list_read(run->path, ret, err);
