@@ -155,6 +155,32 @@ def test_the_answer_comes_first(synthetic):
     assert markdown.index("> **") < markdown.index("What to do: ") < markdown.index("## ")
 
 
+def test_figures_are_told_in_words(synthetic):
+    """Each arm of the arms side by side, and of an arm its kinds of memory, requests, failures and latency."""
+    directory, kind = synthetic
+    if kind not in ("lab", "service"):
+        return
+    texts = re.findall(r"^\*Figure \d+\. (.*)$", (directory / "report.md").read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " "), re.MULTILINE)
+    beside = [text for text in texts if "side by side" in text]
+    single = [text for text in texts[1:] if "side by side" not in text]
+    scenario = beside[0].split(":")[0]
+    assert f" {scenario}/trigger: Working set against" in beside[0] and f" {scenario}/raise: Working set against" in beside[0]
+    assert all(re.search(r"Memory at its fullest: anonymous .*, kernel .*\. Requests: \d+ answered, \d+ failed", text)
+               or "No request was sent" in text for text in single), single
+    assert any("; the longest took " in text for text in single)
+
+
+def test_squares_are_explained(oomlab, tmp_path):
+    """An end that is no kill is a square in Figure 1, and its caption says so."""
+    directory = tmp_path / "run"
+    done = oomlab("run", "--memory", "32Mi", "--arms", "trigger", "--ready", "none", "--cycles", "1", "--per-cycle", "5",
+                  "--idle", "100ms", "--cooldown", "1s", "--output", directory, "--", "/bin/sh", "-c", "sleep 0.2; exit 3")
+    assert done.returncode in {0, 3}, done.stderr
+    page = (directory / "report.html").read_text(encoding="utf-8")
+    figure = page[page.index("<figure"):page.index("</figure>")]
+    assert 'class="end"' in figure and "a square another end of a process" in figure
+
+
 def test_manifest_holds(synthetic):
     assert_manifest(synthetic[0])
 
