@@ -147,12 +147,12 @@ static void judge_killed_leak(const struct view *view, const struct shapes *shap
                                 repeated && no_cache ? LEVEL_CORRELATED : LEVEL_STRONGLY_SUGGESTED),
                    shapes->steady, shapes->lifetimes, 1 - trend->p_value);
     say_kills(shapes, verdict);
-    verdict_say(verdict->summary, "What it keeps grows steadily, ");
+    verdict_say(verdict->summary, "What it keeps grows steadily until it is killed, ");
     verdict_say_growth(verdict->summary, view);
-    verdict_say(verdict->summary, "%s, until it is killed.",
+    verdict_say(verdict->summary, "%s.",
                 mix_of(view, &mix)            ? ""
                 : view->driver == DRIVER_TIME ? ", with or without requests"
-                : idle_is_still(view)         ? ", and does not grow while idle"
+                : idle_is_still(view)         ? ", and not while idle"
                                               : "");
     verdict_say_kind(verdict->summary, view);
     if (!no_cache)

@@ -41,16 +41,25 @@ static const char *proof(const struct story *story, char text[static FIGURE_TEXT
     return text;
 }
 
-static void summary_children(const struct story *story)
+static void summary_kills(const struct story *story)
 {
-    unsigned killed = 0;
+    char kills[FIGURE_TEXT_MAX];
+    char where[FIGURE_TEXT_MAX];
+    char shown[FIGURE_TEXT_MAX];
+    unsigned children = 0;
     size_t index;
     const json_t *arm;
-    json_array_foreach(story->arms, index, arm) killed += child_kills(arm);
-    if (killed > 0)
+    double total = total_kills(story);
+    json_array_foreach(story->arms, index, arm) children += child_kills(arm);
+    if (total > 0)
+        document_item(story->document, "%s kill%s for memory%s%s", figure_number(total, 0, kills),
+                      plural(total), in_arms(story->arms, where), proof(story, shown));
+    else if (children == 0)
+        document_item(story->document, "No kill for memory.");
+    if (children > 0)
         document_item(story->document,
                       "The kernel killed %u child process%s for memory in containers that went on.",
-                      killed, killed == 1 ? "" : "es");
+                      children, children == 1 ? "" : "es");
 }
 
 static void summary_figures(struct story *story)
@@ -58,9 +67,6 @@ static void summary_figures(struct story *story)
     struct document *document = story->document;
     size_t all = 0;
     size_t passing = passing_gates(story, &all);
-    char kills[FIGURE_TEXT_MAX];
-    char where[FIGURE_TEXT_MAX];
-    char shown[FIGURE_TEXT_MAX];
     char duration[FIGURE_TEXT_MAX];
     char cited[CITE_MAX];
     document_item(document, "*Verdict: %s.* %s%s",
@@ -70,10 +76,7 @@ static void summary_figures(struct story *story)
     document_item(document, "*%s.* %s",
                   words_action(text_at(story->result, "recommendation.action")),
                   text_or(story->result, "recommendation.reason", ""));
-    document_item(document, "%s kill%s for memory%s%s", figure_number(total_kills(story), 0, kills),
-                  plural(total_kills(story)), in_arms(story->arms, where),
-                  total_kills(story) > 0 ? proof(story, shown) : ".");
-    summary_children(story);
+    summary_kills(story);
     if (all > 0)
         document_item(document, "%zu of %zu gates hold. %s", passing, all,
                       passing == all ? GOOD("PASS") : BAD("FAIL"));

@@ -99,6 +99,49 @@ static void test_not_for_memory(void **state)
                   "No process was started: there is nothing to judge.");
 }
 
+/* Sets a value in the end of each of the arm's lifetimes. */
+static json_t *with_end(json_t *arm, const char *key, json_t *value)
+{
+    size_t index;
+    json_t *lifetime;
+    json_array_foreach(json_object_get(arm, "lifetimes"), index, lifetime)
+        json_object_set(json_object_get(lifetime, "end"), key, value);
+    json_decref(value);
+    return arm;
+}
+
+static void test_what_else_happened(void **state)
+{
+    (void)state;
+    json_t *arm = make_arm("trigger", "inconclusive", "killed-by-platform", 2, 40, 9);
+    assert_answer("inconclusive",
+                  json_pack("[o]", with_end(arm, "counters",
+                                            json_pack("{s:[i,i], s:[i,i]}", "oom_kill", 1, 4,
+                                                      "oom_group_kill", 0, 0))),
+                  "It was not killed itself, but the kernel killed 6 of its child processes at the "
+                  "container's 40 MiB limit. Whether it leaks is not settled by this evidence.");
+    arm = make_arm("trigger", "not-memory", "killed-by-platform", 3, 40, 9);
+    assert_answer(
+        "not-memory",
+        json_pack("[o]", with_end(arm, "platform_kill", json_string("liveness-probe"))),
+        "It was restarted by the platform three times, because its liveness probe failed; "
+        "it needed at most 38.0 MiB of its 40 MiB limit. Memory is not the cause: a "
+        "larger limit will not help.");
+    arm = make_arm("trigger", "not-memory", "killed-by-platform", 1, 40, 0);
+    json_object_set_new(arm, "ended_because", json_string("never-ready"));
+    assert_answer("not-memory", json_pack("[o]", arm),
+                  "It was not killed, and never became ready; it needed at most 38.0 MiB of its 40 "
+                  "MiB limit. Memory is not the cause: a larger limit will not help.");
+    /* A group kill counts each victim: no child is told of. */
+    arm = make_arm("trigger", "stable", "exited", 1, 40, 9);
+    assert_answer("stable",
+                  json_pack("[o]", with_end(arm, "counters",
+                                            json_pack("{s:[i,i], s:[i,i]}", "oom_kill", 0, 3,
+                                                      "oom_group_kill", 0, 1))),
+                  "It exited by itself, not for its memory; it needed at most 38.0 MiB of its 40 "
+                  "MiB limit. It does not leak: memory stays level under this traffic.");
+}
+
 /* The arm that shows the verdict, not the first that was killed. */
 static void test_subject(void **state)
 {
@@ -118,6 +161,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_leak),
+        cmocka_unit_test(test_what_else_happened),
         cmocka_unit_test(test_start_needs_more),
         cmocka_unit_test(test_not_for_memory),
         cmocka_unit_test(test_subject),
