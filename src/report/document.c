@@ -292,3 +292,13 @@ bool document_is_bound(const char *text, const char *at)
     }
     return false;
 }
+
+bool document_row_id(const char *cell, char *id, size_t size)
+{
+    const char *end = strchr(cell, MARK_REF_END);
+    if (cell[0] != MARK_REF || !end || end[1] != '\0' || (size_t)(end - cell) > size)
+        return false;
+    memcpy(id, cell + 1, (size_t)(end - cell) - 1);
+    id[end - cell - 1] = '\0';
+    return id[strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")] == '\0';
+}

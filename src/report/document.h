@@ -109,6 +109,11 @@ void document_figure_narrow(struct document *document, char *html);
 bool document_is_bound(const char *text, const char *at);
 #define DOCUMENT_NO_BREAK_SPACE "\xC2\xA0"
 
+/* The section whose table has a row for each reference. */
+#define DOCUMENT_EVIDENCE "Evidence"
+/* The id of a row whose first cell is a lone reference. */
+bool document_row_id(const char *cell, char *id, size_t size);
+
 /* The back-ends. */
 void markdown_write(const struct document *document, struct buffer *out);
 void html_write(const struct document *document, struct buffer *out);

@@ -125,22 +125,11 @@ static void put_slug(struct buffer *out, const char *title)
     }
 }
 
-/* A table whose first column is a lone evidence id gives its rows that anchor. */
-static bool row_anchor(const char *cell, char *id, size_t size)
-{
-    const char *end = strchr(cell, MARK_REF_END);
-    if (cell[0] != MARK_REF || !end || end[1] != '\0' || (size_t)(end - cell) > size)
-        return false;
-    memcpy(id, cell + 1, (size_t)(end - cell) - 1);
-    id[end - cell - 1] = '\0';
-    return id[strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")] == '\0';
-}
-
 static void put_row(struct buffer *out, const struct block *block, size_t first)
 {
     const char *tag = first == 0 ? "th" : "td";
     char id[64];
-    if (first > 0 && row_anchor(block->cells[first], id, sizeof(id)))
+    if (first > 0 && document_row_id(block->cells[first], id, sizeof(id)))
         buffer_printf(out, "<tr id=\"%s\">", id);
     else
         buffer_puts(out, "<tr>");

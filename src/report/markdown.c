@@ -78,7 +78,7 @@ static void put_inline(struct buffer *out, const char *text, bool in_table)
             buffer_puts(out, "**");
             break;
         case MARK_REF:
-            buffer_puts(out, "["); /* no link: nothing defines one */
+            buffer_puts(out, "["); /* a link where put_definitions() defines one */
             break;
         case MARK_REF_END:
             buffer_puts(out, "]");
@@ -190,6 +190,28 @@ static void put_block(struct buffer *out, const struct block *block, unsigned *f
     }
 }
 
+/* GitHub gives headings an anchor, and nothing else: a reference leads to the section whose table
+ * has its row. */
+static void put_definitions(struct buffer *out, const struct document *document)
+{
+    const char *section = "";
+    bool first = true;
+    for (size_t i = 0; i < document->count; i++) {
+        const struct block *block = &document->blocks[i];
+        if (block->kind == BLOCK_SECTION)
+            section = block->text;
+        if (block->kind != BLOCK_TABLE || strcmp(section, DOCUMENT_EVIDENCE) != 0)
+            continue;
+        for (size_t k = block->columns; k < block->cell_count; k += block->columns) {
+            char id[64];
+            if (!document_row_id(block->cells[k], id, sizeof(id)))
+                continue;
+            buffer_printf(out, "%s[%s]: #evidence\n", first ? "\n" : "", id);
+            first = false;
+        }
+    }
+}
+
 void markdown_write(const struct document *document, struct buffer *out)
 {
     unsigned figures = 0;
@@ -198,4 +220,5 @@ void markdown_write(const struct document *document, struct buffer *out)
         buffer_puts(out, "\n");
         put_block(out, &document->blocks[i], &figures);
     }
+    put_definitions(out, document);
 }

@@ -129,7 +129,7 @@ static void evidence_levels(struct document *document)
 int story_evidence(struct story *story, struct error *err)
 {
     struct document *document = story->document;
-    document_section(document, "Evidence");
+    document_section(document, DOCUMENT_EVIDENCE);
     if (json_array_size(story->evidence) == 0) {
         document_paragraph(document, "No statement was recorded: the run ended before its "
                                      "analysis. The raw rows are in `evidence.db`.");

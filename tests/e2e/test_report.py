@@ -121,7 +121,7 @@ def test_page_stands_alone(synthetic):
 
 def test_markdown_renders_on_github(synthetic):
     """GitHub's own dialect, which drops raw HTML: nothing is dropped, and every picture stands beside it alone."""
-    directory, _ = synthetic
+    directory, kind = synthetic
     if not shutil.which("cmark-gfm"):
         if os.environ.get("OOMLAB_MUST_WORK"):
             raise FileNotFoundError("cmark-gfm is not installed")
@@ -131,6 +131,9 @@ def test_markdown_renders_on_github(synthetic):
     assert "raw HTML omitted" not in done.stdout
     assert "<h2>Conclusion</h2>" in done.stdout
     assert "<table>" in done.stdout
+    # Each reference is a link to the section with its row, and that section is there.
+    assert not re.search(r"\[E\d+\]", done.stdout)
+    assert ('href="#evidence"' in done.stdout) == ("<h2>Evidence</h2>" in done.stdout and kind != "empty")
     pictures = re.findall(r'<img src="([^"]*)" alt="([^"]+)"', done.stdout)
     assert {name for name, _ in pictures} == {path.name for path in directory.glob("*.svg")}
     for name, _ in pictures:

@@ -81,6 +81,28 @@ static void test_marks(void **state)
     written_done(&written);
 }
 
+/* In Markdown a reference leads to the section with its row, where there is one. */
+static void test_references_lead_to_the_evidence(void **state)
+{
+    (void)state;
+    struct document *document = document_new("t");
+    document_paragraph(document, "a %s b %s", REF("E1"), REF("E3"));
+    document_section(document, "Other");
+    document_table(document, (const char *const[]){"Id", NULL});
+    document_cell(document, REF("E9"));
+    document_section(document, DOCUMENT_EVIDENCE);
+    document_table(document, (const char *const[]){"Id", NULL});
+    document_cell(document, REF("E1"));
+    document_cell(document, "E2");
+    document_cell(document, REF("E3"));
+    struct written written = write_both(document);
+    assert_contains(written.markdown, "\na [E1] b [E3]\n");
+    assert_contains(written.markdown, "| [E3] |\n\n[E1]: #evidence\n[E3]: #evidence\n");
+    assert_lacks(written.markdown, "[E9]:");
+    assert_contains(written.html, "href=\"#E1\"");
+    written_done(&written);
+}
+
 static void test_reference_must_be_an_id(void **state)
 {
     (void)state;
@@ -182,6 +204,7 @@ int main(void)
         cmocka_unit_test(test_foreign_text_is_no_markup),
         cmocka_unit_test(test_block_starts_are_literal),
         cmocka_unit_test(test_marks),
+        cmocka_unit_test(test_references_lead_to_the_evidence),
         cmocka_unit_test(test_reference_must_be_an_id),
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_code_block_cannot_be_left),
