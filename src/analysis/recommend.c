@@ -56,9 +56,9 @@ static void advise_survivor(const struct verdict *verdict, double limit, struct 
     if (cache && !isnan(need))
         snprintf(without, sizeof(without), ", %s without page cache, which is given back",
                  bytes_words(need).text);
-    snprintf(ret->reason, sizeof(ret->reason), "No kill; the most memory it used was %s of %s%s%s.",
-             bytes_words(verdict->peak_bytes).text, limit_words(limit).text, without,
-             fits ? "" : ", which leaves less than 15 % of headroom");
+    snprintf(ret->reason, sizeof(ret->reason), "No kill; the %s of %s%s%s.",
+             most_words(verdict->working_bytes, verdict->peak_bytes).text, limit_words(limit).text,
+             without, fits ? "" : ", which leaves less than 15 % of headroom");
 }
 
 static void advise_leak(const struct verdict *verdict, const struct verdict *raised,

@@ -292,8 +292,9 @@ static void consider_readiness(const struct view *view, struct verdict *verdict)
     verdict->summary[0] = '\0';
     verdict->would_settle[0] = '\0';
     verdict_say(verdict->summary, "It never became ready, and it was not killed for memory: ");
-    verdict_say(verdict->summary, "the most memory it used was %s of %s.",
-                bytes_words(view->peak_bytes).text, limit_words(view->arm->limit_bytes).text);
+    verdict_say(verdict->summary, "the %s of %s.",
+                most_words(view->working_bytes, view->peak_bytes).text,
+                limit_words(view->arm->limit_bytes).text);
     if (view_near_limit(view)) {
         verdict_leave_open(verdict, LEVEL_INFERRED);
         verdict_say(verdict->would_settle, "The same start under a higher limit.");
@@ -325,9 +326,10 @@ static void consider_other_deaths(const struct view *view, struct verdict *verdi
     char ends[256];
     ends_words(view->arm, ends, sizeof(ends));
     snprintf(verdict->summary, sizeof(verdict->summary),
-             "It ended %u time%s, and not for memory: %s. The most memory it used was %s of %s.",
-             view->other_deaths, plural((double)view->other_deaths), ends,
-             bytes_words(view->peak_bytes).text, limit_words(view->arm->limit_bytes).text);
+             "It ended %u time%s, and not for memory: %s. The %s of %s.", view->other_deaths,
+             plural((double)view->other_deaths), ends,
+             most_words(view->working_bytes, view->peak_bytes).text,
+             limit_words(view->arm->limit_bytes).text);
 }
 
 /* The main process lived, and others of its container were killed for memory. */
@@ -375,6 +377,7 @@ int verdict_of_arm(const struct arm_series *arm, struct verdict *ret)
     ret->per_request = view.request_rate;
     ret->per_second = view.second_rate;
     ret->peak_bytes = view.peak_bytes;
+    ret->working_bytes = view.working_bytes;
     ret->need_bytes = view.need_bytes;
     ret->limit_bytes = arm->limit_bytes;
     ret->kills = view.kills;

@@ -17,8 +17,9 @@ struct verdict {
     struct estimate per_request, per_second; /* over the arm's lifetimes; NAN unknown */
     struct estimate drift_bytes; /* growth of the retained floor after warm-up, over the longest
                                     lifetime; NAN unknown */
-    double peak_bytes; /* most used over all lifetimes: the kernel's high-water mark, which
-                          has page cache in it, or a working set */
+    double peak_bytes;    /* most used over all lifetimes: the kernel's high-water mark, which
+                             has page cache in it, or a working set */
+    double working_bytes; /* highest working set; NAN or 0 unknown */
     double
         need_bytes; /* that without page cache, which is given back when needed; NAN or 0 unknown */
     double limit_bytes;   /* the arm's */

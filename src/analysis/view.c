@@ -63,7 +63,8 @@ static void count_lifetime(struct view *view, const struct lifetime_series *life
     view->requests += isnan(lifetime->requests_completed) ? 0 : lifetime->requests_completed;
     view->peak_bytes = fmax(view->peak_bytes, lifetime->peak_bytes); /* fmax() passes over NAN */
     for (size_t i = 0; i < lifetime->count; i++)
-        view->peak_bytes = fmax(view->peak_bytes, lifetime->points[i].working_set);
+        view->working_bytes = fmax(view->working_bytes, lifetime->points[i].working_set);
+    view->peak_bytes = fmax(view->peak_bytes, view->working_bytes);
 }
 
 /* The peak without what is page cache at most: the kernel's high-water mark counts it, and does not
@@ -239,8 +240,11 @@ static int measure_slopes(struct view *view)
 
 int view_init(struct view *view, const struct arm_series *arm)
 {
-    *view =
-        (struct view){.arm = arm, .peak_bytes = NAN, .need_bytes = NAN, .weakest = LEVEL_MEASURED};
+    *view = (struct view){.arm = arm,
+                          .peak_bytes = NAN,
+                          .working_bytes = NAN,
+                          .need_bytes = NAN,
+                          .weakest = LEVEL_MEASURED};
     view->profiles = calloc(arm->count + 1, sizeof(*view->profiles));
     if (!view->profiles)
         return -ENOMEM;

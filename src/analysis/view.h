@@ -22,6 +22,7 @@ struct view {
     unsigned own_limit_deaths, runtime_deaths;
     enum evidence_level weakest; /* of the memory deaths' causes */
     double peak_bytes;           /* highest working set or kernel high-water mark; NAN unknown */
+    double working_bytes;        /* highest working set; NAN unknown */
     double need_bytes;           /* peak_bytes without page cache; NAN unknown */
     double requests;             /* completed by all lifetimes */
     bool traffic;                /* requests were sent while a lifetime was observed */

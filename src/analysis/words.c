@@ -4,6 +4,7 @@
 #include "base/size.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 static struct words signed_words(const char *plus, double bytes)
@@ -29,6 +30,16 @@ struct words bytes_words(double bytes)
 struct words growth_words(double bytes)
 {
     return signed_words("+", bytes);
+}
+
+struct words most_words(double working_set_bytes, double high_water_bytes)
+{
+    struct words ret;
+    bool seen = working_set_bytes > 0;
+    snprintf(ret.text, sizeof(ret.text), "%s was %.20s",
+             seen ? "highest working set" : "most memory it used",
+             bytes_words(seen ? working_set_bytes : high_water_bytes).text);
+    return ret;
 }
 
 struct words limit_words(double bytes)

@@ -417,7 +417,7 @@ static void measure_without_cache(struct arm_work *arm, const struct curve *curv
     }
     arm->verdict.need_bytes = own;
     if (!isnan(highest))
-        arm->verdict.peak_bytes = highest;
+        arm->verdict.peak_bytes = arm->verdict.working_bytes = highest;
 }
 
 /* One look into the cgroup: how much of its usage the kernel would give back. */
