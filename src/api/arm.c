@@ -34,15 +34,7 @@ static size_t number_query(struct request *request, const char *name, size_t fal
     return value < most ? value : most;
 }
 
-static void put_escaped(struct buffer *link, const char *text)
-{
-    for (; *text; text++) {
-        if (isalnum((unsigned char)*text) || strchr("-._~$/:,'()", *text))
-            buffer_append(link, text, 1);
-        else
-            buffer_printf(link, "%%%02X", (unsigned char)*text);
-    }
-}
+#define LINK_PLAIN "-._~$/:,'()"
 
 /* What else was asked for is asked for again. */
 static enum MHD_Result put_parameter(void *context, enum MHD_ValueKind kind, const char *name,
@@ -52,9 +44,9 @@ static enum MHD_Result put_parameter(void *context, enum MHD_ValueKind kind, con
     (void)kind;
     if (strcmp(name, "$top") == 0 || strcmp(name, "$skipToken") == 0)
         return MHD_YES;
-    put_escaped(link, name);
+    buffer_put_escaped(link, name, LINK_PLAIN);
     buffer_puts(link, "=");
-    put_escaped(link, value ? value : "");
+    buffer_put_escaped(link, value ? value : "", LINK_PLAIN);
     buffer_puts(link, "&");
     return MHD_YES;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/buffer.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -73,6 +74,18 @@ int buffer_printf(struct buffer *buffer, const char *format, ...)
     va_end(args);
     buffer->length += (size_t)length;
     return 0;
+}
+
+int buffer_put_escaped(struct buffer *buffer, const char *text, const char *plain)
+{
+    int r = 0;
+    for (; *text && r == 0; text++) {
+        if (isalnum((unsigned char)*text) || strchr(plain, *text))
+            r = buffer_append(buffer, text, 1);
+        else
+            r = buffer_printf(buffer, "%%%02X", (unsigned char)*text);
+    }
+    return r;
 }
 
 const char *buffer_text(const struct buffer *buffer)

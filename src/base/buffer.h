@@ -24,6 +24,9 @@ int buffer_puts(struct buffer *buffer, const char *text);
 int buffer_printf(struct buffer *buffer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Append text for a URL: letters, digits and what is in `plain` as they are, the rest as %XX. */
+int buffer_put_escaped(struct buffer *buffer, const char *text, const char *plain);
+
 /* The contents as a string ("" when empty); owned by the buffer, valid until the next append. */
 const char *buffer_text(const struct buffer *buffer);
 

@@ -146,12 +146,7 @@ int az_whole_number(const char *option, const char *text, long least, long most,
 
 void az_put_escaped(struct buffer *query, const char *value)
 {
-    for (; *value; value++) {
-        if (isalnum((unsigned char)*value) || strchr("-_.~,/:", *value))
-            buffer_append(query, value, 1);
-        else
-            buffer_printf(query, "%%%02X", (unsigned char)*value);
-    }
+    buffer_put_escaped(query, value, "-_.~,/:");
 }
 
 json_t *az_tags_json(const char *const *tags)

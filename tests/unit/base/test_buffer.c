@@ -91,9 +91,20 @@ static void test_failure_is_remembered(void **state)
     assert_int_equal(buffer_puts(&other, "usable again"), 0);
 }
 
+static void test_escaped(void **state)
+{
+    (void)state;
+    AUTO_BUFFER buffer = {0};
+    assert_int_equal(buffer_put_escaped(&buffer, "a/b c&d=\xc3\xa9%", "/"), 0);
+    assert_string_equal(buffer_text(&buffer), "a/b%20c%26d%3D%C3%A9%25");
+    assert_int_equal(buffer_put_escaped(&buffer, "", ""), 0);
+    assert_string_equal(buffer_text(&buffer), "a/b%20c%26d%3D%C3%A9%25");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_escaped),
         cmocka_unit_test(test_empty), cmocka_unit_test(test_appends),
         cmocka_unit_test(test_grows), cmocka_unit_test(test_exact_fit),
         cmocka_unit_test(test_steal), cmocka_unit_test(test_failure_is_remembered),
