@@ -138,20 +138,31 @@ static bool parse_top(const char *top, struct metric_query *query)
     return value > 0 && *end == '\0';
 }
 
+const char *const METRIC_AGGREGATIONS[] = {"average", "minimum", "maximum", "total", "count", NULL};
+
+/* The one of that name, in any case; NULL: there is none. */
+static const char *find_aggregation(const char *name, size_t length)
+{
+    const char *const *known = METRIC_AGGREGATIONS;
+    while (*known && (strlen(*known) != length || strncasecmp(*known, name, length) != 0))
+        known++;
+    return *known;
+}
+
+static bool is_word(const char *text, size_t length, const char *word)
+{
+    return strlen(word) == length && strncasecmp(text, word, length) == 0;
+}
+
 /* "AGGREGATION asc|desc"; the direction may be left out. */
 static bool parse_order(const char *order, struct metric_query *query)
 {
-    static const char *const NAMES[] = {"average", "minimum", "maximum", "total", "count"};
     if (!order)
         return true;
     size_t length = strcspn(order, " ");
     const char *direction = order + length + strspn(order + length, " ");
-    for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++) {
-        if (strlen(NAMES[i]) == length && strncasecmp(order, NAMES[i], length) == 0)
-            query->order = NAMES[i];
-    }
-    if (length == 3 && strncasecmp(order, "sum", length) == 0) /* as Azure's own example has it */
-        query->order = "total";
+    /* Azure's own example says "sum asc". */
+    query->order = is_word(order, length, "sum") ? "total" : find_aggregation(order, length);
     query->descending = strcasecmp(direction, "desc") == 0;
     return query->order &&
            (query->descending || *direction == '\0' || strcasecmp(direction, "asc") == 0);
@@ -160,13 +171,9 @@ static bool parse_order(const char *order, struct metric_query *query)
 /* A list with commas; NULL: each metric's own. */
 static bool are_aggregations(const char *list)
 {
-    static const char *const NAMES[] = {"average", "minimum", "maximum", "total", "count", "none"};
     while (list && *list) {
         size_t length = strcspn(list, ",");
-        bool known = false;
-        for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++)
-            known |= strlen(NAMES[i]) == length && strncasecmp(list, NAMES[i], length) == 0;
-        if (!known)
+        if (!find_aggregation(list, length) && !is_word(list, length, "none"))
             return false;
         list += length;
         list += *list == ',';

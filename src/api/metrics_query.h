@@ -5,6 +5,9 @@
 #include "api/http.h"
 #include "base/iso8601.h"
 
+/* As they stand in an answer: average, minimum, maximum, total, count; NULL ends the list. */
+extern const char *const METRIC_AGGREGATIONS[];
+
 struct metric_query {
     int64_t start, end, step; /* minutes since the epoch; the end is behind the last one */
     size_t count;             /* points of a series */

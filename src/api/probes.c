@@ -181,23 +181,23 @@ static unsigned count(const json_t *probe, const char *key, unsigned fallback)
     return json_is_integer(value) ? (unsigned)json_integer_value(value) : fallback;
 }
 
-/* "Name: value" of each; an empty one as libcurl wants it. NULL: out of memory. */
-static char **make_headers(const json_t *list)
+/* "Name: value" of each into *ret, which is the caller's also after a failure; an empty one as
+ * libcurl wants it. */
+static int make_headers(const json_t *list, char ***ret, struct error *err)
 {
     size_t i = 0;
     const json_t *header = NULL;
-    char **ret = calloc(json_array_size(list) + 1, sizeof(*ret));
+    *ret = calloc(json_array_size(list) + 1, sizeof(**ret));
+    bool made = *ret != NULL;
     json_array_foreach(list, i, header)
     {
-        const char *name = text_of(header, "name");
         const char *value = text_of(header, "value");
-        int r = !ret       ? -1
-                : value[0] ? asprintf(&ret[i], "%s: %s", name, value)
-                           : asprintf(&ret[i], "%s;", name);
-        if (r < 0)
-            return ret; /* the rest is not sent */
+        made = made && asprintf(&(*ret)[i], "%s%s%s", text_of(header, "name"),
+                                value[0] ? ": " : ";", value) >= 0;
+        if (!made && *ret)
+            (*ret)[i] = NULL; /* asprintf() leaves anything there */
     }
-    return ret;
+    return made ? 0 : error_errno(err, ENOMEM, "making a probe");
 }
 
 static int make_probe(const json_t *probe, struct probe_spec *ret, char ***ret_headers,
@@ -213,9 +213,9 @@ static int make_probe(const json_t *probe, struct probe_spec *ret, char ***ret_h
     ret->initial_delay_ns = seconds(probe, "initialDelaySeconds", 0);
     ret->failure_threshold = count(probe, "failureThreshold", ret->failure_threshold);
     ret->success_threshold = count(probe, "successThreshold", 1);
-    *ret_headers = make_headers(json_object_get(http, "httpHeaders"));
+    int r = make_headers(json_object_get(http, "httpHeaders"), ret_headers, err);
     ret->headers = *ret_headers;
-    return *ret_headers ? 0 : error_errno(err, ENOMEM, "making a probe");
+    return r;
 }
 
 int probes_make(const json_t *container, uint16_t target_port, struct revision_template *ret,

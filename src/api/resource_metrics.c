@@ -57,10 +57,9 @@ static double value_of(const struct point *point, const char *aggregation)
 
 static void put_values(json_t *object, const char *aggregations, const struct point *point)
 {
-    static const char *const NAMES[] = {"average", "minimum", "maximum", "total", "count"};
-    for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++) {
-        if (strcasestr(aggregations, NAMES[i]))
-            json_object_set_new(object, NAMES[i], json_real(value_of(point, NAMES[i])));
+    for (const char *const *name = METRIC_AGGREGATIONS; *name; name++) {
+        if (strcasestr(aggregations, *name))
+            json_object_set_new(object, *name, json_real(value_of(point, *name)));
     }
 }
 

@@ -6,14 +6,12 @@
 #include <string.h>
 #include <strings.h>
 
-static const char REVISIONS[] =
-    "[].{CreatedTime: properties.createdTime, Active: properties.active, Replicas: "
-    "properties.replicas, TrafficWeight: properties.trafficWeight, HealthState: "
-    "properties.healthState, ProvisioningState: properties.provisioningState, Name: name}";
-static const char REVISION[] =
-    "{CreatedTime: properties.createdTime, Active: properties.active, Replicas: "
-    "properties.replicas, TrafficWeight: properties.trafficWeight, HealthState: "
-    "properties.healthState, ProvisioningState: properties.provisioningState, Name: name}";
+#define REVISION_COLUMNS                                                                           \
+    "{CreatedTime: properties.createdTime, Active: properties.active, Replicas: "                  \
+    "properties.replicas, TrafficWeight: properties.trafficWeight, HealthState: "                  \
+    "properties.healthState, ProvisioningState: properties.provisioningState, Name: name}"
+static const char REVISIONS[] = "[]." REVISION_COLUMNS;
+static const char REVISION[] = REVISION_COLUMNS;
 static const char REPLICAS[] = "[].{CreatedTime: properties.createdTime, Name: name}";
 
 /* The app's name is the revision's up to "--" where it was not given. */

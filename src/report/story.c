@@ -200,12 +200,23 @@ double total_kills(const struct story *story)
     return kills;
 }
 
+/* By the kernel, at one limit or another; a user-space killer is none. */
+static bool is_kernel_kill(const json_t *lifetime)
+{
+    const char *cause = text_or(lifetime, "end.cause", "");
+    return strncmp(cause, "oom-", 4) == 0 && strcmp(cause, "oom-userspace-killer") != 0;
+}
+
+/* By how much a counter rose: [start, end]. */
+static double risen(const json_t *counter)
+{
+    return (double)(json_integer_value(json_array_get(counter, 1)) -
+                    json_integer_value(json_array_get(counter, 0)));
+}
+
 bool is_proven_kill(const json_t *lifetime)
 {
-    const json_t *counter = value_at(lifetime, "end.counters.oom_kill");
-    return strncmp(text_or(lifetime, "end.cause", ""), "oom-", 4) == 0 &&
-           json_integer_value(json_array_get(counter, 1)) >
-               json_integer_value(json_array_get(counter, 0));
+    return is_kernel_kill(lifetime) && risen(value_at(lifetime, "end.counters.oom_kill")) > 0;
 }
 
 unsigned proven_kills(const json_t *arms)
@@ -223,13 +234,6 @@ unsigned proven_kills(const json_t *arms)
     return proven;
 }
 
-/* By how much a counter rose: [start, end]. */
-static double risen(const json_t *counter)
-{
-    return (double)(json_integer_value(json_array_get(counter, 1)) -
-                    json_integer_value(json_array_get(counter, 0)));
-}
-
 /* Kills in its container that did not end its main process. A group kill counts each of its victims
  * and takes the main process along, so that nothing can be said of children then. */
 unsigned child_kills(const json_t *arm)
@@ -241,9 +245,8 @@ unsigned child_kills(const json_t *arm)
     {
         const json_t *count = value_at(lifetime, "end.counters.oom_kill");
         const json_t *group = value_at(lifetime, "end.counters.oom_group_kill");
-        double own = strncmp(text_or(lifetime, "end.cause", ""), "oom-", 4) == 0;
         if (json_array_size(count) == 2 && risen(group) <= 0)
-            kills += fmax(0, risen(count) - own);
+            kills += fmax(0, risen(count) - is_kernel_kill(lifetime));
     }
     return (unsigned)kills;
 }

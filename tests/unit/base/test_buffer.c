@@ -105,9 +105,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_escaped),
-        cmocka_unit_test(test_empty), cmocka_unit_test(test_appends),
-        cmocka_unit_test(test_grows), cmocka_unit_test(test_exact_fit),
-        cmocka_unit_test(test_steal), cmocka_unit_test(test_failure_is_remembered),
+        cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_appends),
+        cmocka_unit_test(test_grows),
+        cmocka_unit_test(test_exact_fit),
+        cmocka_unit_test(test_steal),
+        cmocka_unit_test(test_failure_is_remembered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
