@@ -55,6 +55,7 @@ class Serve:
         self.options = options
         self.prefix = prefix  # a command that runs serve
         self.process = None
+        self.ended = False  # by the test
         self.log = directory.parent / "serve.log"
 
     def start(self):
@@ -62,6 +63,7 @@ class Serve:
             self.process = subprocess.Popen(
                 [*self.prefix, oomlab_binary(), "serve", "--state", str(self.directory), "--backoff", "fast", *self.options],
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        self.ended = False
         until(self.is_up, f"serve is up:\n{self.log.read_text(encoding='utf-8')}")
         return self
 
@@ -72,10 +74,12 @@ class Serve:
         return False
 
     def stop(self):
+        self.ended = True
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(60) == 0, self.log.read_text(encoding="utf-8")
 
     def kill(self):
+        self.ended = True
         self.process.kill()
         self.process.wait(30)
 
@@ -153,15 +157,38 @@ def missing(what):
     pytest.skip(f"{what} is not installed")
 
 
+# For a program with Azure's SDK: who it is, by serve's `token`.
+AZURE_LOGIN = '''
+from azure.core.credentials import AccessToken
+from azure.core.pipeline.policies import SansIOHTTPPolicy
+
+class Credential:
+    def get_token(self, *scopes, **more):
+        return AccessToken(token, 2**40)
+
+class Authorize(SansIOHTTPPolicy):
+    def on_request(self, request):
+        request.http_request.headers["Authorization"] = "Bearer " + token
+'''
+
+
+@contextlib.contextmanager
+def running(directory, *arguments):
+    """Started, with the group and the environment; stopped in the end, where the test has not ended it. One that ended by
+    itself is a failure."""
+    server = Serve(directory, *arguments).start()
+    server.prepare()
+    yield server
+    if not server.ended:
+        server.stop()
+
+
 @contextlib.contextmanager
 def serve_images(directory):
     """A serve whose containers have root file systems of their own: none of their mounts may stay."""
     before = mounts()
-    server = Serve(directory, "--allow-any-size").start()
-    server.prepare()
-    yield server
-    if server.process.poll() is None:
-        server.stop()
+    with running(directory, "--allow-any-size") as server:
+        yield server
     assert mounts() == before
 
 

@@ -7,17 +7,15 @@ import subprocess
 
 import pytest
 from conftest import oomlab_binary
-from serving import APPS, ENVIRONMENT, GROUP, WAIT, Serve, app_body, free_port, until
+from serving import APPS, ENVIRONMENT, GROUP, WAIT, Serve, app_body, free_port, running, until
 
 NOBODY = 65534
 
 
 @pytest.fixture(scope="module")
 def serve(tmp_path_factory):
-    server = Serve(tmp_path_factory.mktemp("az") / "serve").start()
-    server.prepare()
-    yield server
-    server.stop()
+    with running(tmp_path_factory.mktemp("az") / "serve") as server:
+        yield server
 
 
 def make(serve, name, *, mode="Single", port=None, suffix=None, change=None):

@@ -5,17 +5,15 @@ import copy
 import json
 
 import pytest
-from serving import APPS, ENVIRONMENT, GROUP, WAIT, Serve, app_body, free_port
+from serving import APPS, ENVIRONMENT, GROUP, WAIT, app_body, free_port, running
 
 COMMAND = ["/bin/sh", "-c", WAIT]
 
 
 @pytest.fixture(scope="module")
 def serve(tmp_path_factory):
-    server = Serve(tmp_path_factory.mktemp("bodies") / "serve").start()
-    server.prepare()
-    yield server
-    server.stop()
+    with running(tmp_path_factory.mktemp("bodies") / "serve") as server:
+        yield server
 
 
 def put(body, path, value):

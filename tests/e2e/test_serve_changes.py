@@ -7,16 +7,13 @@ import urllib.parse
 import urllib.request
 
 import pytest
-from serving import APPS, WAIT, Serve, app_body, free_port, until
+from serving import APPS, WAIT, Serve, app_body, free_port, running, until
 
 
 @pytest.fixture
 def serve(tmp_path, no_leftovers):
-    server = Serve(tmp_path / "serve", "--allow-any-size").start()
-    server.prepare()
-    yield server
-    if server.process.poll() is None:
-        server.stop()
+    with running(tmp_path / "serve", "--allow-any-size") as server:
+        yield server
 
 
 def create(serve, name, body):

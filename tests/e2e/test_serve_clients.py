@@ -8,35 +8,22 @@ import urllib.parse
 import urllib.request
 
 import pytest
-from serving import APPS, ENVIRONMENT, Serve, app_body, free_port, missing, until
+from serving import APPS, AZURE_LOGIN, ENVIRONMENT, app_body, free_port, missing, running, until
 
 
 @pytest.fixture
 def serve(tmp_path, no_leftovers):
-    server = Serve(tmp_path / "serve", "--tcp")
-    server.start()
-    server.prepare()
-    yield server
-    server.stop()
+    with running(tmp_path / "serve", "--tcp") as server:
+        yield server
 
 
-AZURE = '''
+AZURE = AZURE_LOGIN + '''
 import sys
-from azure.core.credentials import AccessToken
-from azure.core.pipeline.policies import SansIOHTTPPolicy
 from azure.core.exceptions import ResourceNotFoundError, HttpResponseError
 from azure.mgmt.appcontainers import ContainerAppsAPIClient
 from azure.mgmt.monitor import MonitorManagementClient
 
 url, token, environment = sys.argv[1:]
-
-class Credential:
-    def get_token(self, *scopes, **more):
-        return AccessToken(token, 2**40)
-
-class Authorize(SansIOHTTPPolicy):
-    def on_request(self, request):
-        request.http_request.headers["Authorization"] = "Bearer " + token
 
 client = ContainerAppsAPIClient(Credential(), "sub", base_url=url, authentication_policy=Authorize())
 apps = client.container_apps

@@ -5,18 +5,15 @@ import subprocess
 import time
 
 import pytest
-from serving import APPS, ENVIRONMENT, GROUP, SUBSCRIPTION, Serve, app_body, missing, until
+from serving import APPS, AZURE_LOGIN, ENVIRONMENT, GROUP, SUBSCRIPTION, app_body, missing, running, until
 
 STUBBORN = ["/bin/sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"]  # is killed after its grace, 2 s
 
 
 @pytest.fixture
 def serve(tmp_path, no_leftovers):
-    server = Serve(tmp_path / "serve", "--tcp").start()
-    server.prepare()
-    yield server
-    if server.process.poll() is None:
-        server.stop()
+    with running(tmp_path / "serve", "--tcp") as server:
+        yield server
 
 
 def make(serve, name="slow"):
@@ -108,21 +105,11 @@ def test_a_second_deletion_of_an_app_waits_for_its_end(serve, first):
     assert serve.ask("DELETE", f"{APPS}/slow")[0] == 204
 
 
-AZURE = """
+AZURE = AZURE_LOGIN + """
 import sys
-from azure.core.credentials import AccessToken
-from azure.core.pipeline.policies import SansIOHTTPPolicy
 from azure.mgmt.resource import ResourceManagementClient
 
 url, token = sys.argv[1:]
-
-class Credential:
-    def get_token(self, *scopes, **more):
-        return AccessToken(token, 2**40)
-
-class Authorize(SansIOHTTPPolicy):
-    def on_request(self, request):
-        request.http_request.headers["Authorization"] = "Bearer " + token
 
 groups = ResourceManagementClient(Credential(), "sub", base_url=url, authentication_policy=Authorize()).resource_groups
 poller = groups.begin_delete("rg", polling_interval=1)

@@ -15,7 +15,7 @@ import pytest
 from conftest import oomlab_binary
 from execs import SLEEP, arguments, begin, create, end, end_all, mark, needs_images, processes, run
 from layouts import Layout, directory, entry, layer, program, symlink
-from serving import APPS, GROUP, WAIT, Serve, UnixConnection, app_body, missing, serve_images, until
+from serving import APPS, GROUP, WAIT, Serve, UnixConnection, app_body, missing, running, serve_images, until
 
 LARGE = 100 << 20
 PROTOCOL = "oomlab-exec.1"
@@ -43,11 +43,8 @@ def no_clients():
 @pytest.fixture
 def own(tmp_path, no_leftovers):
     """A serve for one test alone."""
-    server = Serve(tmp_path / "serve", "--allow-any-size").start()
-    server.prepare()
-    yield server
-    if server.process.poll() is None:
-        server.stop()
+    with running(tmp_path / "serve", "--allow-any-size") as server:
+        yield server
 
 
 # --- what it runs -----------------------------------------------------------------------------

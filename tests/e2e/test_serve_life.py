@@ -7,7 +7,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from serving import APPS, Serve, free_port, until
+from serving import APPS, free_port, running, until
 
 SIZE = ("--cpu", "0.25", "--memory", "32Mi")
 LEAKY = ("--image", "builtin/leaky", *SIZE)
@@ -17,11 +17,8 @@ WAIT_S = 60
 
 @pytest.fixture
 def serve(tmp_path, no_leftovers):
-    server = Serve(tmp_path / "serve", "--allow-any-size").start()
-    server.prepare()
-    yield server
-    if server.process.poll() is None:
-        server.stop()
+    with running(tmp_path / "serve", "--allow-any-size") as server:
+        yield server
 
 
 def text(serve, *arguments):

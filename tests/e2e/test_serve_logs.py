@@ -9,17 +9,15 @@ import threading
 
 import pytest
 from conftest import oomlab_binary
-from serving import APPS, WAIT, Serve, app_body, until
+from serving import APPS, WAIT, app_body, running, until
 
 REPLACED = "\N{REPLACEMENT CHARACTER}"
 
 
 @pytest.fixture(scope="module")
 def serve(tmp_path_factory):
-    server = Serve(tmp_path_factory.mktemp("logs") / "serve").start()
-    server.prepare()
-    yield server
-    server.stop()
+    with running(tmp_path_factory.mktemp("logs") / "serve") as server:
+        yield server
 
 
 def make(serve, name, script):
