@@ -3,7 +3,6 @@
 
 #include "api/image.h"
 #include "api/probes.h"
-#include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/duration.h"
 #include "base/redact.h"
@@ -330,6 +329,13 @@ int template_check(json_t *properties, const struct template_options *options,
 
 /* --- making --------------------------------------------------------------------------------- */
 
+static void free_list(char **list)
+{
+    for (size_t i = 0; list && list[i]; i++)
+        free(list[i]);
+    free(list);
+}
+
 static int make_env(const json_t *env, char ***ret)
 {
     char **list = calloc(json_array_size(env) + 1, sizeof(*list));
@@ -361,21 +367,17 @@ static int learn_command(struct redactor *redactor, const json_t *words)
 struct redactor *template_secrets(const json_t *container)
 {
     struct redactor *redactor = redactor_new();
+    char **env = NULL;
     int r = redactor ? redactor_learn_env(redactor, environ) : -ENOMEM;
-    size_t i = 0;
-    const json_t *item = NULL;
-    json_array_foreach(json_object_get(container, "env"), i, item)
-    {
-        AUTO_BUFFER line = {0};
-        const char *value = text_of(item, "value");
-        buffer_printf(&line, "%s=%s", text_of(item, "name"), value ? value : "");
-        if (r == 0)
-            r = redactor_learn(redactor, buffer_text(&line), '=');
-    }
+    if (r == 0)
+        r = make_env(json_object_get(container, "env"), &env);
+    if (r == 0)
+        r = redactor_learn_env(redactor, env);
     if (r == 0)
         r = learn_command(redactor, json_object_get(container, "command"));
     if (r == 0)
         r = learn_command(redactor, json_object_get(container, "args"));
+    free_list(env);
     if (r == 0)
         return redactor;
     redactor_free(redactor);
@@ -444,13 +446,6 @@ int template_new(const char *app, const char *suffix, json_t *template, json_t *
     }
     *ret = made;
     return 0;
-}
-
-static void free_list(char **list)
-{
-    for (size_t i = 0; list && list[i]; i++)
-        free(list[i]);
-    free(list);
 }
 
 void template_free(struct app_template *template)

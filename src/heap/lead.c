@@ -267,7 +267,7 @@ static void say_base(const struct heap_view *view, const struct heap_leading *le
     else if (coverage < COVERAGE_NOTHING)
         snprintf(text, size,
                  " that the heap profile saw, almost nothing of the container's memory (the rest "
-                 "was not asked for by malloc() and its kind in this process, but as by mmap()),");
+                 "did not come from malloc() and its kind, or not in this process),");
     else if (coverage < 1 - HEAP_COVERAGE_CLOSE)
         snprintf(text, size,
                  " that the heap profile saw, which covers %.0f %% of the container's memory%s,",
