@@ -43,6 +43,18 @@ static unsigned count_ends(const json_t *arm, const char *cause)
     return count;
 }
 
+static const json_t *first_end(const json_t *arm, const char *cause)
+{
+    size_t index;
+    json_t *lifetime;
+    json_array_foreach(json_object_get(arm, "lifetimes"), index, lifetime)
+    {
+        if (is_cause(lifetime, cause))
+            return lifetime;
+    }
+    return NULL;
+}
+
 /* The most frequent end for memory; KILL_CAUSES when there was none. */
 static size_t main_cause(const json_t *arm, unsigned *ret_count)
 {
@@ -56,6 +68,28 @@ static size_t main_cause(const json_t *arm, unsigned *ret_count)
         }
     }
     return found;
+}
+
+/* " [E3]": the first evidence that the arm has in this table, of one row of it unless `row` is NAN.
+ */
+static void append_reference(const struct story *story, const json_t *arm, const char *table,
+                             double row, struct buffer *out)
+{
+    char source[256];
+    char key[32];
+    snprintf(source, sizeof(source), "%s/%s", text_or(arm, "scenario", ""),
+             text_or(arm, "name", ""));
+    snprintf(key, sizeof(key), "%.0f", row);
+    size_t index;
+    json_t *item;
+    json_array_foreach((json_t *)story->evidence, index, item)
+    {
+        if (is_text(item, "source.arm", source) && is_text(item, "source.table", table) &&
+            (!isfinite(row) || is_text(item, "source.row", key))) {
+            buffer_printf(out, " " REF("%.24s"), text_or(item, "id", "?"));
+            return;
+        }
+    }
 }
 
 const json_t *answer_subject(const struct story *story)
@@ -217,7 +251,7 @@ static void append_other_end(const json_t *arm, const char *limit, struct buffer
         buffer_puts(out, ", and never became ready");
 }
 
-static void append_ends(const json_t *arm, struct buffer *out)
+static void append_ends(const struct story *story, const json_t *arm, struct buffer *out)
 {
     char limit[FIGURE_TEXT_MAX];
     char times[FIGURE_TEXT_MAX];
@@ -230,6 +264,8 @@ static void append_ends(const json_t *arm, struct buffer *out)
         buffer_append(out, CAUSES[cause].sentence, (size_t)(rest - CAUSES[cause].sentence));
         buffer_printf(out, "%s%s, %s", limit, rest + 2, times_text(count, times));
         append_after(arm, CAUSES[cause].cause, count, out);
+        append_reference(story, arm, "lifetime_end",
+                         number_at(first_end(arm, CAUSES[cause].cause), "row"), out);
         buffer_puts(out, ".");
         return;
     }
@@ -238,6 +274,7 @@ static void append_ends(const json_t *arm, struct buffer *out)
     if (isfinite(peak_of(arm)) && child_kills(arm) == 0)
         buffer_printf(out, "; it needed at most %s of its %s limit",
                       figure_bytes(peak_of(arm), peak), limit);
+    append_reference(story, arm, "lifetime_end", (double)NAN, out);
     buffer_puts(out, ".");
 }
 
@@ -263,24 +300,28 @@ static void append_leak(const struct story *story, const json_t *arm, struct buf
     const json_t *raise = find_arm(story, text_or(arm, "scenario", ""), "raise");
     double kills = number_at(raise, "oom_kills");
     if (growth_text(value_at(arm, "verdict"), growth))
-        buffer_printf(out, " It keeps %s: ", growth);
+        buffer_printf(out, " It keeps %s", growth);
     else
-        buffer_puts(out, " It keeps memory that it should release: ");
-    buffer_puts(out, kills > 0    ? "more memory only delayed the next kill."
-                     : kills == 0 ? "more memory only delays the kill, past the end of this run."
-                                  : "more memory would only delay the next kill.");
+        buffer_puts(out, " It keeps memory that it should release");
+    append_reference(story, arm, "growth", (double)NAN, out);
+    buffer_puts(out, kills > 0    ? ": more memory only delayed the next kill"
+                     : kills == 0 ? ": more memory only delays the kill, past the end of this run"
+                                  : ": more memory would only delay the next kill");
+    if (raise)
+        append_reference(story, raise, "lifetime_end", (double)NAN, out);
+    buffer_puts(out, ".");
 }
 
 static void append_class(const struct story *story, const json_t *arm, struct buffer *out)
 {
     static const char *const words[][2] = {
-        {"startup-demand", "It does not leak: its start needs more than the limit."},
-        {"peak-demand", "It does not leak: its peak needs more than the limit."},
-        {"bounded-cache", "It does not leak: a cache fills and then stays level."},
+        {"startup-demand", "It does not leak: its start needs more than the limit"},
+        {"peak-demand", "It does not leak: its peak needs more than the limit"},
+        {"bounded-cache", "It does not leak: a cache fills and then stays level"},
         {"reclaimable-cache",
-         "It does not leak: the growth is page cache, which the kernel takes back."},
-        {"stable", "It does not leak: memory stays level under this traffic."},
-        {"not-memory", "Memory is not the cause: a larger limit will not help."},
+         "It does not leak: the growth is page cache, which the kernel takes back"},
+        {"stable", "It does not leak: memory stays level under this traffic"},
+        {"not-memory", "Memory is not the cause: a larger limit will not help"},
     };
     const char *class = text_or(story->verdict, "class", "inconclusive");
     if (strcmp(class, "leak") == 0) {
@@ -290,6 +331,8 @@ static void append_class(const struct story *story, const json_t *arm, struct bu
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         if (strcmp(class, words[i][0]) == 0) {
             buffer_printf(out, " %s", words[i][1]);
+            append_reference(story, arm, "growth", (double)NAN, out);
+            buffer_puts(out, ".");
             return;
         }
     }
@@ -316,9 +359,11 @@ static void append_cure(const struct story *story, const json_t *subject, struct
         if (!arm || arm == subject || !isfinite(bytes))
             continue;
         if (number_at(arm, "oom_kills") > 0)
-            buffer_printf(out, " %s, it was still killed.", cures[i][1]);
+            buffer_printf(out, " %s, it was still killed", cures[i][1]);
         else
-            buffer_printf(out, " %s, it stays at %s.", cures[i][1], figure_bytes(bytes, peak));
+            buffer_printf(out, " %s, it stays at %s", cures[i][1], figure_bytes(bytes, peak));
+        append_reference(story, arm, "lifetime_end", (double)NAN, out);
+        buffer_puts(out, ".");
         return;
     }
 }
@@ -330,22 +375,10 @@ void answer_append(const struct story *story, struct buffer *out)
         buffer_puts(out, "No process was started: there is nothing to judge.");
         return;
     }
-    append_ends(arm, out);
+    append_ends(story, arm, out);
     append_class(story, arm, out);
     append_stack(story, out);
     append_cure(story, arm, out);
-}
-
-static const json_t *first_end(const json_t *arm, const char *cause)
-{
-    size_t index;
-    json_t *lifetime;
-    json_array_foreach(json_object_get(arm, "lifetimes"), index, lifetime)
-    {
-        if (is_cause(lifetime, cause))
-            return lifetime;
-    }
-    return NULL;
 }
 
 static void fact_ends(const struct story *story, const json_t *arm)

@@ -344,3 +344,24 @@ def test_a_real_run(oomlab, tmp_path, no_leftovers):
     assert end["exit_code"] == 137 and end["signal"] == 9
     assert end["counters"]["oom_kill"][1] > end["counters"]["oom_kill"][0]
     assert end["committed_after_ms"] is not None
+
+
+def test_each_sentence_of_the_answer_links_to_its_row(oomlab, tmp_path, no_leftovers):
+    directory = tmp_path / "run"
+    done = oomlab("run", "--quiet", "--scenarios", "leak", "--arms", "trigger,patch", "--kills", "2", "--output", directory)
+    assert done.returncode in {0, 3}, done.stderr
+    result = json.loads((directory / "result.json").read_text(encoding="utf-8"))
+    markdown = (directory / "report.md").read_text(encoding="utf-8")
+    answer = next(line for line in markdown.splitlines() if line.startswith("> **The kernel killed it"))
+    sources = {item["id"]: (item["source"]["arm"], item["source"]["table"]) for item in result["evidence"]}
+    # Each with the words before it, back to the reference before that one.
+    cited = [(words, sources[number]) for words, number in re.findall(r"([^\[]*)\[(E\d+)\]", answer)]
+    expected = [(r"own 512\s+MiB limit, twice", ("leak/trigger", "lifetime_end")),
+                (r"It keeps [\d.]+\s+MiB per request", ("leak/trigger", "growth")),
+                ("Patched, it stays at", ("leak/patch", "lifetime_end"))]
+    if result["verdict"]["class"] != "leak":  # a busy machine may leave it open
+        assert "not settled by this evidence" in answer
+        del expected[1]
+    assert [source for _, source in cited] == [source for _, source in expected], answer
+    for (words, _), (part, _) in zip(cited, expected):
+        assert re.search(part, words), (part, words)
