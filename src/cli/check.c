@@ -4,14 +4,15 @@
 
 #include "base/cleanup.h"
 #include "base/size.h"
+#include "cli/ci_files.h"
 #include "cli/job_summary.h"
+#include "cli/junit.h"
 #include "cli/report.h"
 #include "cli/result.h"
 #include "cli/run_failure.h"
 #include "cli/run_lab.h"
 #include "cli/run_options.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,12 +50,7 @@ static const struct option_spec OPTIONS[] = {
      .kind = OPTION_FLAG,
      .help = "what the measurement does not settle passes",
      .offset = offsetof(struct check_arguments, allow_inconclusive)},
-    {.name = "junit",
-     .kind = OPTION_TEXT,
-     .argument = "FILE",
-     .help = "write the checks as JUnit XML",
-     .values = "@file",
-     .offset = offsetof(struct check_arguments, junit)},
+    RUN_OPTION_JUNIT("write the checks as JUnit XML"),
     RUN_OPTION_SUMMARY,
     PLAN_SERVICE_SETTING_LIST(RUN_TEXT_OPTION) PLAN_SERVICE_COMPOUND_LIST(RUN_COMPOUND_OPTION)
         RUN_OPTION_OUTPUT,
@@ -116,7 +112,7 @@ static int tell(const struct check_arguments *arguments, const struct check_budg
     const char *github = getenv("GITHUB_ACTIONS");
     bool annotate = github && strcmp(github, "true") == 0;
     int r = format_parse(arguments->format, &json, err);
-    if (r == 0 && junit)
+    if (r == 0)
         r = check_write_junit(rows, budget, plan->name, junit, err);
     if (r < 0)
         return r;
@@ -124,21 +120,8 @@ static int tell(const struct check_arguments *arguments, const struct check_budg
                 : check_print_text(rows, budget, run, annotate, stdout, err);
 }
 
-/* The files that --junit and --summary name; NULL where not asked. */
-struct check_files {
-    FILE *junit, *summary;
-};
-
-static void tell_failure(const struct plan *plan, const struct check_files *files, const char *why)
-{
-    struct error ignored;
-    if (files->junit)
-        check_write_junit_error(plan->name, why, files->junit, &ignored);
-    job_summary_write_failure("check", plan->name, why, files->summary);
-}
-
 static int check_plan(const struct invocation *invocation, const struct check_budget *budget,
-                      const struct plan *plan, const struct check_files *files,
+                      const struct plan *plan, const struct ci_files *files,
                       const struct run_directory *run, struct error *err)
 {
     const struct check_arguments *arguments = invocation->arguments;
@@ -150,11 +133,11 @@ static int check_plan(const struct invocation *invocation, const struct check_bu
         r = cli_report_write(run, &result, err);
     if (r < 0) {
         r = run_failure(run, err);
-        tell_failure(plan, files, err->text);
+        ci_files_tell_failure(files, "check", plan->name, err->text);
         return r;
     }
     if (outcome.interrupted_by != 0) {
-        tell_failure(plan, files, "interrupted");
+        ci_files_tell_failure(files, "check", plan->name, "interrupted");
         return STATUS_SIGNAL + outcome.interrupted_by;
     }
     r = check_judge(run, result, budget, &rows, err);
@@ -169,25 +152,6 @@ static int check_plan(const struct invocation *invocation, const struct check_bu
             return STATUS_NEGATIVE;
     }
     return STATUS_DONE;
-}
-
-static void files_cleanup(struct check_files *files)
-{
-    if (files->junit)
-        fclose(files->junit);
-    if (files->summary)
-        fclose(files->summary);
-}
-
-/* Before anything runs: a file that cannot be written is told now, not after minutes. */
-static int open_junit(const char *path, FILE **ret, struct error *err)
-{
-    if (!path)
-        return 0;
-    *ret = fopen(path, "we");
-    if (!*ret)
-        return error_usage(err, "--junit: cannot write '%s': %s", path, strerror(errno));
-    return 0;
 }
 
 static int make_plan(const struct invocation *invocation, const struct check_budget *budget,
@@ -213,7 +177,7 @@ static int run_check(const struct invocation *invocation, struct error *err)
     const struct check_arguments *arguments = invocation->arguments;
     CLEANUP(plan_cleanup) struct plan *plan = NULL;
     CLEANUP(run_directory_unlock) struct run_directory run = {.lock_fd = -1};
-    CLEANUP(files_cleanup) struct check_files files = {NULL};
+    CLEANUP(ci_files_close) struct ci_files files = {NULL};
     struct check_budget budget = {0};
     bool json = false;
     int r = format_parse(arguments->format, &json, err);
@@ -222,9 +186,7 @@ static int run_check(const struct invocation *invocation, struct error *err)
     if (r == 0)
         r = make_plan(invocation, &budget, &plan, err);
     if (r == 0)
-        r = open_junit(arguments->junit, &files.junit, err);
-    if (r == 0)
-        r = job_summary_open(arguments->summary, &files.summary, err);
+        r = ci_files_open(arguments->junit, arguments->summary, &files, err);
     if (r == 0)
         r = run_directory_make(plan->name, arguments->output, &run, err);
     return r < 0 ? r : check_plan(invocation, &budget, plan, &files, &run, err);

@@ -60,12 +60,10 @@ int check_print_text(const struct check_rows *rows, const struct check_budget *b
 /* The object of --format json; NULL on failed allocation. */
 json_t *check_to_json(const struct check_rows *rows, const struct check_budget *budget,
                       const struct run_directory *run);
-/* JUnit XML into the file, which stays open: a suite for each scenario, a test case for each
- * check. */
+/* JUnit XML into the file, which stays open and may be NULL: a suite for each scenario, a test case
+ * for each check. */
 int check_write_junit(const struct check_rows *rows, const struct check_budget *budget,
                       const char *lab, FILE *out, struct error *err);
-/* The same of a check that could not be made: one test case with an error. */
-int check_write_junit_error(const char *lab, const char *why, FILE *out, struct error *err);
 /* Markdown for a CI service's page of a job: the checks, then the run's result. `out` may be NULL.
  */
 int check_write_summary(const struct check_rows *rows, const struct check_budget *budget,

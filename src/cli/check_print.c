@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/table.h"
 #include "cli/check.h"
+#include "cli/junit.h"
 #include "report/wrap.h"
 
 #include <errno.h>
@@ -129,117 +130,37 @@ json_t *check_to_json(const struct check_rows *rows, const struct check_budget *
 
 /* --- JUnit ----------------------------------------------------------------------------------- */
 
-/* Into an attribute or text. Characters that XML cannot hold become '?'. */
-static void put_escaped(FILE *out, const char *text)
-{
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c == '&')
-            fputs("&amp;", out);
-        else if (c == '<')
-            fputs("&lt;", out);
-        else if (c == '>')
-            fputs("&gt;", out);
-        else if (c == '"')
-            fputs("&quot;", out);
-        else
-            fputc(c < 0x20 ? '?' : c, out);
-    }
-}
-
-static void put_case(FILE *out, const char *lab, const struct check_row *row, double seconds,
+static void add_case(struct junit *junit, const struct check_row *row, double seconds,
                      const struct check_budget *budget)
 {
     AUTO_BUFFER text = {0};
+    AUTO_BUFFER message = {0};
     row_sentence(row, &text);
-    fputs("    <testcase classname=\"", out);
-    put_escaped(out, lab);
-    fprintf(out, ".%s\" name=\"%s\" time=\"%.3f\">\n", row->scenario, row->name, seconds);
-    const char *element = row->outcome == BUDGET_PASS     ? NULL
-                          : check_row_passes(row, budget) ? "skipped"
-                                                          : "failure";
-    if (element) {
-        fprintf(out, "      <%s message=\"%s: ", element, outcome_word(row));
-        put_escaped(out, buffer_text(&text));
-        if (strcmp(element, "failure") == 0)
-            fprintf(out, "\" type=\"%s\"/>\n", budget_outcome_name(row->outcome));
-        else
-            fputs("\"/>\n", out);
-    }
-    fputs("      <system-out>", out);
-    put_escaped(out, buffer_text(&text));
-    fputs("</system-out>\n    </testcase>\n", out);
-}
-
-struct tally {
-    size_t tests, failures, skipped;
-    double seconds;
-};
-
-static struct tally tally_rows(const struct check_row *rows, size_t count,
-                               const struct check_budget *budget)
-{
-    struct tally tally = {.tests = count};
-    for (size_t i = 0; i < count; i++) {
-        bool pass = check_row_passes(&rows[i], budget);
-        tally.failures += !pass;
-        tally.skipped += pass && rows[i].outcome != BUDGET_PASS;
-        if (i == 0 || strcmp(rows[i - 1].scenario, rows[i].scenario) != 0)
-            tally.seconds += fmax(rows[i].seconds, 0);
-    }
-    return tally;
-}
-
-/* The rows of one scenario; returns how many. The measurement took one time for all of its checks;
- * the first carries it, so that the sum is right. */
-static size_t put_suite(FILE *out, const char *lab, const struct check_row *rows, size_t count,
-                        const struct check_budget *budget)
-{
-    size_t own = 0;
-    while (own < count && strcmp(rows[own].scenario, rows[0].scenario) == 0)
-        own++;
-    struct tally tally = tally_rows(rows, own, budget);
-    fprintf(out,
-            "  <testsuite name=\"%s\" tests=\"%zu\" failures=\"%zu\" errors=\"0\" skipped=\"%zu\" "
-            "time=\"%.3f\">\n",
-            rows[0].scenario, tally.tests, tally.failures, tally.skipped, tally.seconds);
-    for (size_t i = 0; i < own; i++)
-        put_case(out, lab, &rows[i], i == 0 ? tally.seconds : 0, budget);
-    fputs("  </testsuite>\n", out);
-    return own;
-}
-
-static int flush_junit(FILE *out, struct error *err)
-{
-    if (fflush(out) != 0 || ferror(out))
-        return error_errno(err, errno, "--junit: writing the file");
-    return 0;
+    buffer_printf(&message, "%s: %s", outcome_word(row), buffer_text(&text));
+    bool pass = check_row_passes(row, budget);
+    junit_add(junit, &(const struct junit_case){
+                         .suite = row->scenario,
+                         .name = row->name,
+                         .outcome = row->outcome == BUDGET_PASS ? JUNIT_PASS
+                                    : pass                      ? JUNIT_SKIPPED
+                                                                : JUNIT_FAILURE,
+                         .message = buffer_text(&message),
+                         .type = pass ? NULL : budget_outcome_name(row->outcome),
+                         .output = buffer_text(&text),
+                         .seconds = seconds,
+                     });
 }
 
 int check_write_junit(const struct check_rows *rows, const struct check_budget *budget,
                       const char *lab, FILE *out, struct error *err)
 {
-    struct tally tally = tally_rows(rows->items, rows->count, budget);
-    fprintf(out,
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-            "<testsuites name=\"oomlab check\" tests=\"%zu\" failures=\"%zu\" errors=\"0\" "
-            "skipped=\"%zu\" time=\"%.3f\">\n",
-            tally.tests, tally.failures, tally.skipped, tally.seconds);
-    for (size_t at = 0; at < rows->count;)
-        at += put_suite(out, lab, &rows->items[at], rows->count - at, budget);
-    fputs("</testsuites>\n", out);
-    return flush_junit(out, err);
-}
-
-int check_write_junit_error(const char *lab, const char *why, FILE *out, struct error *err)
-{
-    static const char counts[] = "tests=\"1\" failures=\"0\" errors=\"1\" skipped=\"0\" time=\"0\"";
-    fprintf(out,
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-            "<testsuites name=\"oomlab check\" %s>\n  <testsuite name=\"%s\" %s>\n"
-            "    <testcase classname=\"%s\" name=\"run\" time=\"0\">\n      <error message=\"",
-            counts, lab, counts, lab);
-    put_escaped(out, why);
-    fputs("\" type=\"error\"/>\n    </testcase>\n  </testsuite>\n</testsuites>\n", out);
-    return flush_junit(out, err);
+    struct junit *junit = junit_new("check", lab);
+    const char *scenario = "";
+    for (size_t i = 0; i < rows->count; i++) {
+        const struct check_row *row = &rows->items[i];
+        /* The measurement took one time for all of its checks; the first carries it. */
+        add_case(junit, row, strcmp(scenario, row->scenario) == 0 ? 0 : row->seconds, budget);
+        scenario = row->scenario;
+    }
+    return junit_write(junit, out, err);
 }

@@ -127,7 +127,7 @@ def test_manual_has_no_faults():
 def test_lab_file_page_has_every_key(oomlab):
     page = (TREE / "docs" / "lab-file.md").read_text(encoding="utf-8")
     keys = set(re.findall(r"^\| `([a-z-]+)` \| [TS] \|", page, re.MULTILINE))
-    not_keys = {"output", "summary", "format", "quiet", "request"}
+    not_keys = {"output", "junit", "summary", "format", "quiet", "request"}
     file_only = {"name", "question", "app", "expect", "command", "requests"}
     assert keys == (options_in_help(oomlab, "run") - not_keys) | file_only
 
@@ -207,6 +207,7 @@ WRONG = [
     (["run", "--confidence", "1.5"], "--confidence: 1.5 is out of range; it must be from 0.5 to 0.999"),
     (["run", "--output", "/dev/null"], "--output: '/dev/null' is not a directory"),
     (["run", "--output", "/"], "--output: '/' is not empty"),
+    (["run", "--junit", "/nonexistent/a.xml"], "--junit: cannot write '/nonexistent/a.xml'"),
     (["run", "--summary", "/nonexistent/a.md"], "--summary: cannot write '/nonexistent/a.md'"),
     (["run", "--output", "/nonexistent/a"], "--output: cannot make '/nonexistent/a'"),
     (["run", "--format", "jsno"], "did you mean 'json'?"),
