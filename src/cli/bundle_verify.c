@@ -66,11 +66,16 @@ static la_ssize_t next_block(struct archive *tar, void *context, const void **re
     return n;
 }
 
-static int unreadable(struct archive *archive, const char *path, struct error *err)
+static const char *why(struct archive *archive)
 {
     const char *text = archive_error_string(archive);
+    return text ? text : "it cannot be read";
+}
+
+static int unreadable(struct archive *archive, const char *path, struct error *err)
+{
     return error_set(err, EBADMSG, "'%s' is damaged or no archive of oomlab export: %s", path,
-                     text ? text : "it cannot be read");
+                     why(archive));
 }
 
 /* The name inside the run's directory; NULL when it does not lie there. */
@@ -88,8 +93,8 @@ static const char *name_in_run(struct contents *contents, const char *path)
     return slash + 1;
 }
 
-static int read_entry(struct archive *archive, struct contents *contents, const char *name,
-                      struct error *err)
+static int read_entry(struct archive *archive, const char *path, struct contents *contents,
+                      const char *name, struct error *err)
 {
     struct sha256_ctx context;
     char chunk[65536];
@@ -98,7 +103,7 @@ static int read_entry(struct archive *archive, struct contents *contents, const 
     for (;;) {
         la_ssize_t n = archive_read_data(archive, chunk, sizeof(chunk));
         if (n < 0)
-            return unreadable(archive, name, err);
+            return error_set(err, EBADMSG, "'%s' is damaged at '%s': %s", path, name, why(archive));
         if (n == 0)
             break;
         sha256_update(&context, (size_t)n, (const uint8_t *)chunk);
@@ -130,7 +135,7 @@ static int read_all(struct archive *archive, const char *path, struct contents *
             return error_set(err, EBADMSG,
                              "'%s' is no archive of one run: '%s' is not a file in its directory",
                              path, whole ? whole : "(a name that cannot be read)");
-        int r = read_entry(archive, contents, name, err);
+        int r = read_entry(archive, path, contents, name, err);
         if (r < 0)
             return r;
     }

@@ -2,11 +2,15 @@
 #include "report/wrap.h"
 
 #include "base/cleanup.h"
+#include "base/terminal.h"
 
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#define LEAST_COLUMNS 40
 
 static bool is_continuation(char c)
 {
@@ -44,6 +48,16 @@ static void print_line(FILE *out, size_t indent, const char *text, size_t length
     fputc('\n', out);
 }
 
+/* A narrower terminal would break the lines anywhere. */
+static size_t columns_of(FILE *out)
+{
+    int fd = fileno(out); /* -1: a stream in memory */
+    int width = fd >= 0 && isatty(fd) ? terminal_width(fd) : WRAP_COLUMNS;
+    return width >= WRAP_COLUMNS   ? WRAP_COLUMNS
+           : width < LEAST_COLUMNS ? LEAST_COLUMNS
+                                   : (size_t)width;
+}
+
 void wrap_print(FILE *out, size_t indent, const char *format, ...)
 {
     AUTO_FREE char *text = NULL;
@@ -55,8 +69,9 @@ void wrap_print(FILE *out, size_t indent, const char *format, ...)
     if (!text)
         return;
     const char *at = text;
+    size_t columns = columns_of(out);
     while (*at) {
-        size_t length = line_bytes(at, WRAP_COLUMNS - indent);
+        size_t length = line_bytes(at, columns - indent);
         print_line(out, indent, at, length);
         at += length;
         while (is_blank(*at))

@@ -7,7 +7,7 @@
 
 #define WRAP_COLUMNS 100
 
-/* Print a paragraph in lines of at most WRAP_COLUMNS characters, each indented by `indent` (at
- * least 2 more from the second on). Longer words are cut. */
+/* Print a paragraph in lines of at most WRAP_COLUMNS characters, fewer on a narrower terminal, each
+ * indented by `indent`. Longer words are cut. */
 void wrap_print(FILE *out, size_t indent, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -2,15 +2,19 @@
 """The command line itself: help, usage errors, exit statuses, state, output that fails. Nothing here
 runs a lab but the one test that needs a run to list, show, export, compare and remove."""
 
+import contextlib
 import datetime
+import fcntl
 import io
 import json
 import os
 import pty
 import re
 import shutil
+import struct
 import subprocess
 import tarfile
+import termios
 from pathlib import Path
 
 import pytest
@@ -505,6 +509,27 @@ def test_run_leaves_a_run(short_run):
     assert run["id"] in oomlab("list").stdout
 
 
+@pytest.mark.parametrize("columns", [60, 80])
+def test_the_summary_fits_the_terminal(short_run, columns):
+    """Paragraphs, which are indented; a table is as wide as it is."""
+    oomlab, _ = short_run
+    wide = oomlab("report", "last").stdout
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    process = subprocess.Popen([oomlab_binary(), "report", "last"], env={**oomlab.env, "NO_COLOR": "1"}, stdout=slave)
+    os.close(slave)
+    shown = b""
+    with contextlib.suppress(OSError):  # as the terminal tells that nobody writes to it any more
+        while data := os.read(master, 65536):
+            shown += data
+    os.close(master)
+    assert process.wait(timeout=30) == 0
+    narrow = shown.decode().replace("\r", "")
+    paragraphs = [[line for line in text.splitlines() if line.startswith("  ")] for text in (wide, narrow)]
+    assert max(map(len, paragraphs[0])) > columns >= max(map(len, paragraphs[1]))
+    assert narrow.split() == wide.split()
+
+
 def test_show(short_run):
     oomlab, result = short_run
     shown = json.loads(oomlab("show", "last", "--format", "json").stdout)
@@ -640,7 +665,7 @@ def test_a_damaged_archive_is_found(short_run, tmp_path):
     for data in [source[:len(source) // 2], b"", b"no archive", source[:1000] + b"\0" * 64 + source[1064:]]:
         target.write_bytes(data)
         done = oomlab("export", "--verify", target)
-        assert done.returncode == 1 and "damaged" in done.stderr, (len(data), done.stdout, done.stderr)
+        assert done.returncode == 1 and f"'{target}' is damaged" in done.stderr, (len(data), done.stdout, done.stderr)
     assert oomlab("export", "--verify", tmp_path / "none").returncode == 2
 
 
@@ -669,7 +694,7 @@ def test_what_is_appended_to_an_archive_is_found(short_run, tmp_path):
     assert done.returncode == 1 and "appended" in done.stderr, (done.stdout, done.stderr)
     target.write_bytes(source.read_bytes() + b"rubbish")
     done = oomlab("export", "--verify", target)
-    assert done.returncode == 1 and "damaged" in done.stderr, (done.stdout, done.stderr)
+    assert done.returncode == 1 and f"'{target}' is damaged" in done.stderr, (done.stdout, done.stderr)
 
 
 def test_an_archive_is_verified_from_standard_input(short_run, tmp_path):
