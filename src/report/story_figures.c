@@ -14,13 +14,34 @@
 
 #define KILLS_NAMED 5
 
-static void describe_kills(const struct chart_arm *arm, struct buffer *text)
+/* The result's object of the arm, by its title. */
+static const json_t *result_of(const struct story *story, const struct chart_arm *arm)
+{
+    size_t index;
+    json_t *item;
+    json_array_foreach((json_t *)story->arms, index, item)
+    {
+        AUTO_BUFFER title = {0};
+        buffer_printf(&title, "%s/%s", text_or(item, "scenario", ""), text_or(item, "name", ""));
+        if (strcmp(buffer_text(&title), arm->title) == 0)
+            return item;
+    }
+    return NULL;
+}
+
+static void describe_kills(const struct story *story, const struct chart_arm *arm,
+                           struct buffer *text)
 {
     unsigned kills = 0;
+    unsigned children = child_kills(result_of(story, arm));
     for (size_t i = 0; i < arm->lifetime_count; i++)
         kills += arm->lifetimes[i].oom_killed;
     if (kills == 0) {
-        buffer_puts(text, "; none was killed for memory.");
+        buffer_puts(text, "; none was killed for memory");
+        if (children > 0)
+            buffer_printf(text, " itself, but %u child process%s", children,
+                          children == 1 ? " was" : "es were");
+        buffer_puts(text, ".");
         return;
     }
     buffer_printf(text, "; %u killed by the kernel, after", kills);
@@ -34,7 +55,8 @@ static void describe_kills(const struct chart_arm *arm, struct buffer *text)
     buffer_puts(text, kills > named ? " and later." : ".");
 }
 
-static void describe_arm(const struct chart_arm *arm, struct buffer *text)
+static void describe_arm(const struct story *story, const struct chart_arm *arm,
+                         struct buffer *text)
 {
     char limit[FIGURE_TEXT_MAX];
     char peak[FIGURE_TEXT_MAX];
@@ -50,7 +72,7 @@ static void describe_arm(const struct chart_arm *arm, struct buffer *text)
         buffer_puts(text, "The working set was not measured. ");
     buffer_printf(text, "%zu %s", arm->lifetime_count,
                   arm->lifetime_count == 1 ? "process" : "processes");
-    describe_kills(arm, text);
+    describe_kills(story, arm, text);
 }
 
 static bool has_other_ends(const struct chart_arm *arm)
@@ -113,7 +135,7 @@ static void draw_arm(struct story *story, const struct chart_arm *arm)
     char title[256];
     AUTO_BUFFER text = {0};
     AUTO_BUFFER svg = {0};
-    describe_arm(arm, &text);
+    describe_arm(story, arm, &text);
     describe_kinds(arm, &text);
     describe_requests(arm, &text);
     chart_draw_arm(arm, ++story->charts, buffer_text(&text), &svg);
@@ -132,7 +154,7 @@ static void draw_overview(struct story *story, const char *scenario, const struc
                 "limit, a ring with a cross is a kill, grey is the wait before a restart.");
     for (size_t i = 0; i < count; i++) {
         buffer_printf(&text, " %s: ", arms[i].title);
-        describe_arm(&arms[i], &text);
+        describe_arm(story, &arms[i], &text);
     }
     chart_draw_overview(arms, count, ++story->charts, buffer_text(&text), &svg);
     snprintf(title, sizeof(title), "Figure %u. %.100s: the arms side by side.", story->charts,
@@ -160,7 +182,7 @@ static void draw_front(struct story *story, const struct chart_arm *chart)
     AUTO_BUFFER text = {0};
     AUTO_BUFFER svg = {0};
     char title[256];
-    describe_arm(chart, &text);
+    describe_arm(story, chart, &text);
     buffer_puts(&text, " A ring with a cross is a kill");
     if (has_other_ends(chart))
         buffer_puts(&text, ", a square another end of a process");

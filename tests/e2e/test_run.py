@@ -288,6 +288,8 @@ serve()
         reasons = [json.loads(line)["Reason"]
                    for line in Path(directory, "events.ndjson").read_text().splitlines()]
         assert "OOMKilledChild" in reasons
+        report = (directory / "report.md").read_text(encoding="utf-8")
+        assert re.search(r"1 process; none was killed for memory itself, but (1 child process was|2 child processes were)\.", report)
     else:
         assert "oom-container-limit" in ends(trigger)
 
