@@ -4,6 +4,7 @@
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "heap/file.h"
+#include "heap/guard.h"
 #include "heap/preload.h"
 #include "heap/totals.h"
 
@@ -23,7 +24,8 @@
 #define RATE_LIMIT_PART 16384
 
 struct heap_recording {
-    struct heap_map *map;
+    struct heap_map *map; /* the container may write it, and cut its file off */
+    struct heap_guard *guard;
     struct heap_totals *totals; /* room for summing up */
     struct buffer stamps;       /* struct heap_stamp and its entries, one after the other */
     unsigned stamp_count;
@@ -113,6 +115,9 @@ static int map_file(struct heap_recording *recording, int fd, uint64_t limit_byt
     if (map == MAP_FAILED)
         return error_errno(err, errno, "mapping the heap profile");
     recording->map = map;
+    int r = heap_guard_add(map, sizeof(struct heap_map), &recording->guard, err);
+    if (r < 0)
+        return r;
     memset(map, 0, sizeof(struct heap_map));
     fill_header(&recording->map->header, limit_bytes,
                 rate_bytes ? rate_bytes : heap_default_rate(limit_bytes));
@@ -146,6 +151,7 @@ void heap_recording_free(struct heap_recording *recording)
 {
     if (!recording)
         return;
+    heap_guard_remove(recording->guard);
     if (recording->map)
         munmap(recording->map, sizeof(struct heap_map));
     buffer_done(&recording->stamps);
@@ -242,6 +248,12 @@ void heap_recording_reap(struct heap_recording *recording, pid_t main_pid)
     }
 }
 
+bool heap_recording_is_intact(const struct heap_recording *recording)
+{
+    return __atomic_load_n(&recording->map->header.magic, __ATOMIC_ACQUIRE) == HEAP_MAGIC &&
+           !heap_guard_is_lost(recording->guard);
+}
+
 unsigned heap_recording_attached(const struct heap_recording *recording)
 {
     return __atomic_load_n(&recording->map->header.attached, __ATOMIC_RELAXED);
@@ -273,5 +285,11 @@ int heap_recording_save(const struct heap_recording *recording, const char *dire
         return error_errno(err, errno ? errno : ENOMEM, "making '%s'", path);
     bool written = write_parts(file, recording);
     written = gzclose(file) == Z_OK && written;
+    if (written && !heap_recording_is_intact(recording)) {
+        unlink(path);
+        return error_set(err, EBADMSG,
+                         "the container overwrote its heap profile ('%s'), which is lost",
+                         HEAP_FILE_PATH);
+    }
     return written ? 0 : error_errno(err, errno ? errno : EIO, "writing '%s'", path);
 }

@@ -39,10 +39,12 @@ int heap_recording_stamp(struct heap_recording *recording, int64_t at_ns, unsign
  * for two calls, killed or crashed, counts no more. `main_pid`: of the container's main process, as
  * this process sees it. Without a /proc in the container nothing is known and nothing changes. */
 void heap_recording_reap(struct heap_recording *recording, pid_t main_pid);
+/* False: the container overwrote the map, or cut its file off, and what it said is lost. */
+bool heap_recording_is_intact(const struct heap_recording *recording);
 /* How many processes have attached so far. */
 unsigned heap_recording_attached(const struct heap_recording *recording);
 
 /* Nothing runs in the container any more: write the map and the stamps into DIRECTORY as lifetime
- * `lifetime_id`'s file, compressed. */
+ * `lifetime_id`'s file, compressed. -EBADMSG when it is not intact: no file. */
 int heap_recording_save(const struct heap_recording *recording, const char *directory,
                         unsigned lifetime_id, struct error *err);

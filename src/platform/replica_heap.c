@@ -63,7 +63,7 @@ void replica_heap_save(struct replica *replica)
     struct error err;
     if (!replica->heap)
         return;
-    if (heap_recording_attached(replica->heap) == 0) {
+    if (heap_recording_is_intact(replica->heap) && heap_recording_attached(replica->heap) == 0) {
         error_set(&err, ENOTSUP,
                   "no process of the container loaded the recorder: nothing was profiled");
         tell_unprofiled(replica, &err);

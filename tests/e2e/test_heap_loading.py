@@ -251,3 +251,24 @@ def test_a_program_that_changed_its_root_is_known_by_its_path(oomlab, tmp_path):
     names, heap = functions(oomlab, tmp_path / "run")
     assert {"keep", "main"} <= names
     assert heap["stacks"][0]["frames"][0]["module"] == str(program)
+
+
+# --- a container that lays hands on the profile ---------------------------------------------------
+
+
+@pytest.mark.parametrize("harm", [
+    ": > /dev/shm/.oomlab-heap",
+    "truncate -s 4096 /dev/shm/.oomlab-heap",
+    "size=$(stat -c %s /dev/shm/.oomlab-heap); : > /dev/shm/.oomlab-heap; truncate -s $size /dev/shm/.oomlab-heap",
+    "head -c 4096 /dev/zero | dd of=/dev/shm/.oomlab-heap conv=notrunc status=none",
+], ids=["emptied", "cut off", "emptied and grown again", "overwritten"])
+def test_a_container_may_spoil_its_profile_and_nothing_else(oomlab, tmp_path, harm):
+    directory = tmp_path / "run"
+    done = oomlab("run", "--quiet", "--memory", "48Mi", "--arms", "trigger", "--kills", "1", "--ready", "none", "--idle", "0s",
+                  "--cycles", "1", "--per-cycle", "1", "--cooldown", "1s", "--heap", "--output", directory, "--", "/bin/sh", "-c",
+                  f"{harm}; exec sleep 20")
+    assert done.returncode in (0, 3), (done.returncode, done.stderr)
+    assert "the container overwrote its heap profile ('/dev/shm/.oomlab-heap'), which is lost" in done.stderr
+    assert json.loads((directory / "result.json").read_text(encoding="utf-8"))["arms"][0]["lifetimes"]
+    asked = oomlab("heap", directory)
+    assert asked.returncode == 2 and "the container overwrote its heap profile" in asked.stderr
