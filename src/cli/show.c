@@ -209,7 +209,8 @@ static void print_integrity(const struct integrity *integrity)
     else if (json_array_size(integrity->differ) == 0)
         printf("manifest: all %zu files as recorded\n", integrity->files);
     else
-        printf("manifest: %zu files are not as recorded\n", json_array_size(integrity->differ));
+        printf("manifest: %zu file%s not as recorded\n", json_array_size(integrity->differ),
+               json_array_size(integrity->differ) == 1 ? " is" : "s are");
     json_array_foreach(integrity->differ, index, item)
         printf("  %s: %s\n", text_of(item, "how"), text_of(item, "name"));
 }

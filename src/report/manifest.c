@@ -4,11 +4,14 @@
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/thread.h"
+#include "base/utf8.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -157,19 +160,8 @@ static int make_manifest(const char *directory, int dir_fd, const struct manifes
     return r;
 }
 
-int manifest_write(const char *directory, struct manifest_early *early, struct error *err)
-{
-    AUTO_CLOSE int dir_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dir_fd < 0)
-        return error_errno(err, errno, "opening '%s'", directory);
-    AUTO_BUFFER out = {0};
-    if (early)
-        early_join(early);
-    int r = make_manifest(directory, dir_fd, early, &out, err);
-    return r < 0 ? r : file_replace(dir_fd, MANIFEST_FILE, buffer_text(&out), out.length, err);
-}
-
 /* "[\]SUM  NAME" by line into an object: name -> sum. What is no such line is a name without one.
+ * A name may be any bytes.
  */
 static json_t *parse_manifest(const char *text)
 {
@@ -179,18 +171,74 @@ static json_t *parse_manifest(const char *text)
         size_t length = strcspn(line, "\n");
         size_t sum = SHA256_TEXT_MAX - 1;
         if (length > sum + 2 && line[sum] == ' ' && line[sum + 1] == ' ')
-            json_object_setn_new(sums, line + sum + 2, length - sum - 2, json_stringn(line, sum));
+            json_object_setn_new_nocheck(sums, line + sum + 2, length - sum - 2,
+                                         json_stringn(line, sum));
         else if (length > 0)
-            json_object_setn_new(sums, line, length, json_null());
+            json_object_setn_new_nocheck(sums, line, length, json_null());
         text = line + length;
         text += *text == '\n';
     }
     return sums;
 }
 
+static int read_recorded(int dir_fd, struct buffer *ret, bool *ret_found, struct error *err)
+{
+    *ret_found = faccessat(dir_fd, MANIFEST_FILE, F_OK, 0) == 0;
+    return *ret_found ? file_read_all(dir_fd, MANIFEST_FILE, MANIFEST_MAX_BYTES, ret, err) : 0;
+}
+
+/* What is there now, but of each file that is not made again what was recorded: also of one that is
+ * gone. Names are as a manifest has them, escaped. */
+static int merge(const char *recorded, const char *present, manifest_is_made is_made,
+                 struct buffer *out, struct error *err)
+{
+    json_t *old = parse_manifest(recorded);
+    json_t *sums = parse_manifest(present);
+    char shown[4 * PATH_MAX];
+    const char *name;
+    json_t *sum;
+    json_object_foreach(old, name, sum)
+    {
+        if (is_made(name) || !json_is_string(sum) || json_equal(sum, json_object_get(sums, name)))
+            continue;
+        utf8_escape(name, true, shown, sizeof(shown));
+        log_warning("'%s' is not as the run left it, and " MANIFEST_FILE " goes on saying so",
+                    shown);
+        json_object_set_nocheck(sums, name, sum);
+    }
+    json_object_foreach(sums, name, sum) buffer_printf(
+        out, "%s%s  %s\n", strchr(name, '\\') ? "\\" : "", json_string_value(sum), name);
+    bool failed = !old || !sums || out->failed;
+    json_decref(old);
+    json_decref(sums);
+    return failed ? error_errno(err, ENOMEM, "writing '%s'", MANIFEST_FILE) : 0;
+}
+
+int manifest_write(const char *directory, struct manifest_early *early, manifest_is_made is_made,
+                   struct error *err)
+{
+    AUTO_BUFFER recorded = {0};
+    AUTO_BUFFER present = {0};
+    AUTO_BUFFER out = {0};
+    bool found = false;
+    AUTO_CLOSE int dir_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir_fd < 0)
+        return error_errno(err, errno, "opening '%s'", directory);
+    if (early)
+        early_join(early);
+    int r = read_recorded(dir_fd, &recorded, &found, err);
+    if (r == 0)
+        r = make_manifest(directory, dir_fd, early, &present, err);
+    if (r == 0)
+        r = merge(buffer_text(&recorded), buffer_text(&present), is_made, &out, err);
+    return r < 0 ? r : file_replace(dir_fd, MANIFEST_FILE, buffer_text(&out), out.length, err);
+}
+
 static void add_difference(json_t *differ, const char *name, const char *how)
 {
-    json_array_append_new(differ, json_pack("{s:s, s:s}", "name", name, "how", how));
+    char shown[4 * PATH_MAX];
+    utf8_escape(name, true, shown, sizeof(shown));
+    json_array_append_new(differ, json_pack("{s:s, s:s}", "name", shown, "how", how));
 }
 
 static void compare_sums(json_t *recorded, json_t *present, json_t *differ)
@@ -241,8 +289,8 @@ int manifest_verify(const char *directory, bool *ret_found, size_t *ret_files, j
     AUTO_CLOSE int dir_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir_fd < 0)
         return error_errno(err, errno, "opening '%s'", directory);
-    bool found = faccessat(dir_fd, MANIFEST_FILE, F_OK, 0) == 0;
-    int r = found ? file_read_all(dir_fd, MANIFEST_FILE, MANIFEST_MAX_BYTES, &recorded, err) : 0;
+    bool found = false;
+    int r = read_recorded(dir_fd, &recorded, &found, err);
     if (r == 0 && found)
         r = make_manifest(directory, dir_fd, NULL, &present, err);
     if (r < 0)

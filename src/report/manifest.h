@@ -19,8 +19,13 @@ int manifest_begin(const char *directory, const char *name, struct manifest_earl
 void manifest_early_free(struct manifest_early *early);
 
 /* Over all regular files below the directory, by name, without the manifest itself and SQLite's
- * passing files (evidence.db-wal, -shm). `early`: waits for it; or NULL. */
-int manifest_write(const char *directory, struct manifest_early *early, struct error *err);
+ * passing files (evidence.db-wal, -shm). `early`: waits for it; or NULL. Where there is a manifest
+ * already, it goes on vouching for what it recorded, with a warning for each file that is not as it
+ * was: only those that `is_made` names, which are made again from the others, and new ones get a
+ * new checksum. */
+typedef bool (*manifest_is_made)(const char *name);
+int manifest_write(const char *directory, struct manifest_early *early, manifest_is_made is_made,
+                   struct error *err);
 
 /* Append one file's line as sha256sum(1) writes it: a name with a backslash, newline or carriage
  * return is escaped, and the line says so with a leading backslash. */

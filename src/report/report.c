@@ -11,6 +11,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
+#include <string.h>
 #include <unistd.h>
 
 int report_dump(const json_t *result, FILE *out, struct error *err)
@@ -128,6 +130,18 @@ static int write_files(struct store *store, const json_t *result, int dir_fd, st
     return r < 0 ? r : write_report(store, result, dir_fd, err);
 }
 
+/* "report.md", "figure-01.svg": what this file writes, from the evidence. */
+static bool is_made_here(const char *name)
+{
+    static const char *const names[] = {"result.json", "events.ndjson", CONFIGURATION_FILE,
+                                        "report.md", "report.html"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    }
+    return fnmatch("figure-*.svg", name, FNM_PATHNAME) == 0;
+}
+
 int report_write_all(struct store *store, const char *directory, json_t **ret_result,
                      struct error *err)
 {
@@ -146,7 +160,7 @@ int report_write_all(struct store *store, const char *directory, json_t **ret_re
     if (r == 0)
         r = write_files(store, result, dir_fd, err);
     if (r == 0)
-        r = manifest_write(directory, early, err);
+        r = manifest_write(directory, early, is_made_here, err);
     if (r == 0 && ret_result)
         *ret_result = steal_ptr(&result);
     return r;

@@ -11,6 +11,7 @@ import os
 import pty
 import re
 import shutil
+import sqlite3
 import struct
 import subprocess
 import tarfile
@@ -656,6 +657,24 @@ def test_a_changed_archive_is_found(short_run, tmp_path, expected):
     done = oomlab("export", "--verify", target)
     assert done.returncode == 1
     assert expected in done.stdout + done.stderr
+
+
+def test_a_report_made_again_vouches_for_no_change(short_run, tmp_path):
+    oomlab, result = short_run
+    run = shutil.copytree(oomlab.state / "oomlab" / "runs" / result["run"]["id"], tmp_path / "run")
+    again = oomlab("report", run)
+    assert again.returncode == 0 and again.stderr == "" and oomlab("show", run).returncode == 0
+    database = sqlite3.connect(run / "evidence.db")
+    database.execute("UPDATE verdict SET summary = 'Forged.'")
+    database.commit()
+    database.close()
+    forged = oomlab("report", run)
+    assert forged.returncode == 0 and "'evidence.db' is not as the run left it" in forged.stderr
+    shown = oomlab("show", run)
+    assert shown.returncode == 1 and "manifest: 1 file is not as recorded\n  altered: evidence.db\n" in shown.stdout
+    oomlab("export", run, "--output", tmp_path / "run.tar.zst")
+    verified = oomlab("export", "--verify", tmp_path / "run.tar.zst")
+    assert verified.returncode == 1 and "altered: evidence.db" in verified.stdout
 
 
 def test_a_damaged_archive_is_found(short_run, tmp_path):

@@ -15,10 +15,15 @@ static void make_file(const struct fixture *fixture, const char *name, const cha
     fclose(file);
 }
 
+static bool made_is_made(const char *name)
+{
+    return strcmp(name, "made") == 0;
+}
+
 static char *manifest_of(struct fixture *fixture)
 {
     struct error err = {0};
-    if (manifest_write(fixture->directory, NULL, &err) < 0)
+    if (manifest_write(fixture->directory, NULL, made_is_made, &err) < 0)
         fail_msg("%s", err.text);
     return fixture_read(fixture, MANIFEST_FILE);
 }
@@ -59,6 +64,39 @@ static void test_hostile_names_are_checked_by_sha256sum(void **state)
     assert_int_not_equal(system(command), 0);
 }
 
+static size_t differences(const struct fixture *fixture)
+{
+    struct error err = {0};
+    json_t *differ = NULL;
+    bool found = false;
+    size_t files = 0;
+    assert_int_equal(manifest_verify(fixture->directory, &found, &files, &differ, &err), 0);
+    assert_true(found);
+    size_t count = json_array_size(differ);
+    json_decref(differ);
+    return count;
+}
+
+/* What was altered, or removed, after it was recorded stays so, whatever is made again. */
+static void test_a_second_manifest_vouches_for_no_change(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[256];
+    make_file(fixture, "evidence", "1");
+    make_file(fixture, "gone\\ \xFF", "2");
+    make_file(fixture, "made", "3");
+    free(manifest_of(fixture));
+    assert_int_equal(differences(fixture), 0);
+    make_file(fixture, "evidence", "forged");
+    snprintf(path, sizeof(path), "%s/gone\\ \xFF", fixture->directory);
+    assert_int_equal(unlink(path), 0);
+    make_file(fixture, "made", "again");
+    make_file(fixture, "new", "4");
+    assert_int_equal(differences(fixture), 4);
+    free(manifest_of(fixture));
+    assert_int_equal(differences(fixture), 2);
+}
+
 /* A sum from the thread stands where that of the file would. */
 static void test_a_sum_that_was_begun_early(void **state)
 {
@@ -69,7 +107,7 @@ static void test_a_sum_that_was_begun_early(void **state)
     make_file(fixture, "b", "");
     char *plain = manifest_of(fixture);
     assert_int_equal(manifest_begin(fixture->directory, "a", &early, &err), 0);
-    assert_int_equal(manifest_write(fixture->directory, early, &err), 0);
+    assert_int_equal(manifest_write(fixture->directory, early, made_is_made, &err), 0);
     char *manifest = fixture_read(fixture, MANIFEST_FILE);
     assert_string_equal(manifest, plain);
     manifest_early_free(early);
@@ -84,9 +122,9 @@ static void test_an_early_sum_that_fails(void **state)
     struct error err = {0};
     struct manifest_early *early = NULL;
     assert_int_equal(manifest_begin(fixture->directory, "late", &early, &err), 0);
-    assert_int_equal(manifest_write(fixture->directory, early, &err), 0);
+    assert_int_equal(manifest_write(fixture->directory, early, made_is_made, &err), 0);
     make_file(fixture, "late", "abc");
-    assert_int_equal(manifest_write(fixture->directory, early, &err), -ENOENT);
+    assert_int_equal(manifest_write(fixture->directory, early, made_is_made, &err), -ENOENT);
     assert_contains(err.text, "late");
     manifest_early_free(early);
     assert_int_equal(manifest_begin("/nonexistent/oomlab", "a", &early, &err), -ENOENT);
@@ -109,6 +147,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_sums_and_order),
         TEST(test_hostile_names_are_checked_by_sha256sum),
+        TEST(test_a_second_manifest_vouches_for_no_change),
         TEST(test_a_sum_that_was_begun_early),
         TEST(test_an_early_sum_that_fails),
         TEST(test_links_are_not_followed),
