@@ -7,6 +7,7 @@
 #include "cli/state.h"
 #include "cli/verb.h"
 #include "lab/plan_value.h"
+#include "store/store.h"
 
 #include <errno.h>
 #include <string.h>
@@ -16,12 +17,14 @@ struct list_arguments {
 };
 
 /* By what it wrote last: its exit status, unless oomlab itself was killed; 128 and more after a
- * signal. */
-static const char *state_of(const json_t *run)
+ * signal. Without evidence it says nothing, whatever its report says. */
+static const char *state_of(const struct run_directory *directory, const json_t *run)
 {
     const json_t *status = json_object_get(run, "exit_status");
     if (!json_is_integer(status))
         return "incomplete";
+    if (!store_looks_sound(directory->path))
+        return "damaged";
     return json_integer_value(status) >= STATUS_SIGNAL ? "interrupted" : "complete";
 }
 
@@ -37,7 +40,7 @@ static json_t *describe(const char *id, struct error *err)
     if (!busy)
         result_load(&run, &result, &ignored);
     json_t *object = json_object_get(result, "run");
-    const char *state = busy ? "running" : state_of(object);
+    const char *state = busy ? "running" : state_of(&run, object);
     return json_pack("{s:s, s:s, s:s, s:O?, s:O?, s:O?, s:O?}", "id", id, "directory", run.path,
                      "state", state, "lab", json_object_get(object, "lab"), "started_at",
                      json_object_get(object, "started_at"), "duration_s",

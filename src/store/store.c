@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -298,6 +299,16 @@ int store_open(const char *directory, struct store **ret, struct error *err)
     }
     *ret = store;
     return 0;
+}
+
+bool store_looks_sound(const char *directory)
+{
+    static const char magic[] = "SQLite format 3"; /* its first 16 bytes */
+    char path[PATH_MAX], found[sizeof(magic)];
+    snprintf(path, sizeof(path), "%s/" STORE_FILE, directory);
+    AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    return fd >= 0 && read(fd, found, sizeof(found)) == (ssize_t)sizeof(found) &&
+           memcmp(found, magic, sizeof(magic)) == 0;
 }
 
 void store_close(struct store *store)

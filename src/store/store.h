@@ -23,6 +23,8 @@ struct store;
  * that is no evidence file, or of a newer schema, is a usage error. */
 int store_create(const char *directory, struct store **ret, struct error *err);
 int store_open(const char *directory, struct store **ret, struct error *err);
+/* The cheap question: whether an evidence file is there and begins as one. */
+bool store_looks_sound(const char *directory);
 void store_close(struct store *store);
 
 /* What must not be written down; borrowed. Every text that goes into the file is looked through for

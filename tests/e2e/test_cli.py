@@ -659,6 +659,16 @@ def test_a_changed_archive_is_found(short_run, tmp_path, expected):
     assert expected in done.stdout + done.stderr
 
 
+def test_a_run_without_its_evidence_is_not_complete(short_run, tmp_path):
+    oomlab, result = short_run
+    other = Oomlab(tmp_path)
+    runs = other.state / "oomlab" / "runs"
+    for number, damage in enumerate([lambda path: None, lambda path: path.write_bytes(b"\xff" * 4096), lambda path: path.unlink()]):
+        run = shutil.copytree(oomlab.state / "oomlab" / "runs" / result["run"]["id"], runs / f"20261122-130000-a-000{number}")
+        damage(run / "evidence.db")
+    assert [run["state"] for run in json.loads(other("list", "--format", "json").stdout)["runs"]] == ["complete", "damaged", "damaged"]
+
+
 def test_a_report_made_again_vouches_for_no_change(short_run, tmp_path):
     oomlab, result = short_run
     run = shutil.copytree(oomlab.state / "oomlab" / "runs" / result["run"]["id"], tmp_path / "run")
