@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/redact.h"
 
+#include "base/redact_form.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -220,6 +222,29 @@ static bool is_header_name(const char *name, size_t length)
     return false;
 }
 
+/* "LICENSE_KEY" holds one where its value is long and of letters and digits; "SORT_KEY=name" does
+ * not. Only as variables are written: a "cacheKey" of a log is another thing. */
+static bool is_key_name(const char *name, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        if (islower((unsigned char)name[i]))
+            return false;
+    }
+    return length > 3 && memcmp(name + length - 3, "KEY", 3) == 0;
+}
+
+static bool is_like_a_key(const char *text, const struct span *span)
+{
+    bool letter = false, digit = false;
+    for (size_t i = span->start; i < span->end; i++) {
+        letter = letter || isalpha((unsigned char)text[i]);
+        digit = digit || isdigit((unsigned char)text[i]);
+        if (isspace((unsigned char)text[i]) || text[i] == '/')
+            return false;
+    }
+    return letter && digit && span->end - span->start >= QUERY_VALUE_MIN;
+}
+
 static bool is_at(const char *text, size_t length, size_t at, const char *part)
 {
     return at <= length && length - at >= strlen(part) &&
@@ -294,12 +319,15 @@ static bool named_value(const char *text, size_t length, size_t start, size_t en
     size_t at = value_start(text, length, start, end, &separator);
     if (at > 0 && separator == ':' && is_at(text, length, at, REDACT_UNSET " -> "))
         at += sizeof(REDACT_UNSET " -> ") - 1;
-    if (at == 0 || is_redacted(text, length, at) || !redact_is_secret_name(name, end - start))
+    bool key = !redact_is_secret_name(name, end - start);
+    if (at == 0 || is_redacted(text, length, at) || (key && !is_key_name(name, end - start)))
         return false;
     bool closed = end < length && (text[end] == '"' || text[end] == '\\');
     char before = start > 0 && !closed && separator != ' ' ? text[start - 1] : '\0';
     *ret =
         value_span(text, length, at, before, separator == ':' && is_header_name(name, end - start));
+    if (key && !is_like_a_key(text, ret))
+        return false;
     if (separator == ':')
         extend_to_new(text, length, before, ret);
     return ret->end > ret->start;
@@ -356,23 +384,42 @@ static bool find_known(const struct redactor *redactor, const char *text, size_t
     return found;
 }
 
+/* The first secret by its form at or after `at`. */
+static bool find_formed(const char *text, size_t length, size_t at, struct span *ret)
+{
+    for (; at < length; at++) {
+        size_t size = redact_form_at(text, length, at);
+        if (size == 0)
+            continue;
+        *ret = (struct span){at, at + size};
+        return true;
+    }
+    return false;
+}
+
+/* The earlier of two, or both together where they touch. */
+static void join(struct span *span, bool *found, const struct span *other)
+{
+    if (*found && other->start < span->end && span->start < other->end) {
+        span->start = other->start < span->start ? other->start : span->start;
+        span->end = other->end > span->end ? other->end : span->end;
+    } else if (!*found || other->start < span->start) {
+        *span = *other;
+    }
+    *found = true;
+}
+
 /* The next secret at or after `at`. */
 static bool find_next(const struct redactor *redactor, const char *text, size_t length, size_t at,
                       struct span *ret)
 {
-    struct span named;
-    struct span known;
-    bool by_name = find_named(text, length, at, &named);
-    bool by_value = find_known(redactor, text, length, at, &known);
-    if (!by_name && !by_value)
-        return false;
-    if (by_name && by_value && named.start < known.end && known.start < named.end) {
-        ret->start = named.start < known.start ? named.start : known.start;
-        ret->end = named.end > known.end ? named.end : known.end;
-        return true;
-    }
-    *ret = !by_value || (by_name && named.start < known.start) ? named : known;
-    return true;
+    struct span other;
+    bool found = find_named(text, length, at, ret);
+    if (find_known(redactor, text, length, at, &other))
+        join(ret, &found, &other);
+    if (find_formed(text, length, at, &other))
+        join(ret, &found, &other);
+    return found;
 }
 
 int redactor_learn_env(struct redactor *redactor, char *const *env)
@@ -415,12 +462,19 @@ bool redactor_apply(const struct redactor *redactor, const char *text, struct bu
 size_t redactor_mask(const struct redactor *redactor, char *data, size_t length)
 {
     size_t at = 0;
+    size_t held = 0;
     struct span span;
     while (find_next(redactor, data, length, at, &span)) {
+        /* A token that may go on in what comes next. */
+        if (span.end == length && redact_form_begun(data, length) == length - span.start) {
+            held = length - span.start;
+            break;
+        }
         memset(data + span.start, '*', span.end - span.start);
         at = span.end;
     }
-    size_t held = 0;
+    size_t begun = redact_form_begun(data, length);
+    held = begun > held ? begun : held;
     for (size_t i = 0; redactor && i < redactor->count; i++) {
         const char *value = redactor->values[i];
         size_t size = strlen(value) - 1;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Keeping secrets out of what is written down.
  *
- * Two ways in which a secret is known. By its name: NAME=VALUE, "NAME": "VALUE", --name VALUE,
+ * Three ways in which a secret is known. By its name: NAME=VALUE, "NAME": "VALUE", --name VALUE,
  * Authorization: VALUE, Bearer VALUE, scheme://user:VALUE@host, where the name's words say so
- * (password, token, api key, ...); and what a URL's query calls key, code or sig, where it is long.
- * By its value: what a redactor was told, wherever it turns up. A
- * secret without such a name, which nobody told, is not found. */
+ * (password, token, api key, ...); what a URL's query calls key, code or sig, and what stands under
+ * any NAME that ends in KEY, where it is long. By its form: tokens that their services gave a
+ * prefix, JSON Web Tokens, private keys (base/redact_form.h). By its value: what a redactor was
+ * told, wherever it turns up. A secret without such a name or form, which nobody told, is not
+ * found. */
 #pragma once
 
 #include "base/buffer.h"

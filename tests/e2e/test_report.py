@@ -288,6 +288,7 @@ def test_no_secret_is_written_down(oomlab, tmp_path, no_leftovers):
     service = ("import http.server, json, os, sys\n"
                "print('start with', os.environ['DB_PASSWORD'], os.environ['API_KEY'], sys.argv, flush=True)\n"
                "print('inherited', os.environ['INHERITED_TOKEN'], flush=True)\n"
+               "for part in 'form ', os.environ['GITHUB'][:9], os.environ['GITHUB'][9:], '\\n': print(part, end='', flush=True)\n"
                "class H(http.server.BaseHTTPRequestHandler):\n"
                "    def do_GET(self):\n"
                "        print('got', self.headers.get('X-Api-Key'), flush=True)\n"
@@ -301,9 +302,10 @@ def test_no_secret_is_written_down(oomlab, tmp_path, no_leftovers):
     program = tmp_path / "service.py"
     program.write_text(service, encoding="utf-8")
     lab = tmp_path / "lab.yaml"
+    token = "ghp_" + "0123456789abcdefghijABCDEFGHIJ012345"  # known by its form, not by its name
     lab.write_text(json.dumps({
         "name": "secrets", "memory": "64Mi", "cycles": 2, "per-cycle": 5, "rate": "50/s", "idle": "100ms",
-        "gap": "100ms", "cooldown": "100ms", "env": SECRETS, "patch-env": {"API_KEY": "patched-key-77"},
+        "gap": "100ms", "cooldown": "100ms", "env": {**SECRETS, "GITHUB": token}, "patch-env": {"API_KEY": "patched-key-77"},
         "command": ["/usr/bin/python3", str(program), "--token", "argument-secret-9"],
         "requests": [{"method": "GET", "path": "/work", "headers": {"X-Api-Key": "header-secret-1"}},
                      {"method": "POST", "path": "/p?x=1&sig=signature-of-url", "body": '{"password": "body-secret-3"}'}],
@@ -315,6 +317,7 @@ def test_no_secret_is_written_down(oomlab, tmp_path, no_leftovers):
     assert all(arm["requests"]["failed"] == 0 and arm["requests"]["completed"] > 0 for arm in result["arms"])
     logs = "".join(console_text(path) for path in directory.glob("console-*.log"))
     assert f"start with {21 * '*'} " in logs and f"got {15 * '*'}\n" in logs
+    assert f"form {40 * '*'}\n" in logs
     assert f"inherited {18 * '*'}\n" in logs and f"posted {13 * '*'} to /p?x=1&sig={16 * '*'} {16 * '*'}\n" in logs
     assert "[redacted]" in (directory / "report.html").read_text(encoding="utf-8")
     archive = tmp_path / "run.tar.zst"
@@ -322,7 +325,7 @@ def test_no_secret_is_written_down(oomlab, tmp_path, no_leftovers):
     unpacked = subprocess.run(["zstd", "-dcq", archive], capture_output=True, check=True).stdout
     texts = {path.name: path.read_bytes() for path in directory.iterdir()}
     texts |= {"archive": unpacked, "terminal": (done.stdout + done.stderr).encode()}
-    for secret in [*SECRETS.values(), "patched-key-77", "header-secret-1", "argument-secret-9",
+    for secret in [*SECRETS.values(), token, "patched-key-77", "header-secret-1", "argument-secret-9",
                    "command-line-secret", "inherited-secret-5", "body-secret-3", "signature-of-url"]:
         for name, text in texts.items():
             assert secret.encode() not in text, (secret, name)

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,6 +81,9 @@ static const struct {
     {"/status?code=500&key=name", NULL},
     {"audit: sig=11 code=0123456789abcdef", NULL}, /* no query */
     {"https://h/x?api_key=abc&mode=y", "https://h/x?api_key=[redacted]&mode=y"},
+    {"LICENSE_KEY=abcd-efgh-1234-5678 MYKEY: 0123456789abcdef0",
+     "LICENSE_KEY=[redacted] MYKEY: [redacted]"},
+    {"SORT_KEY=name PRIMARY_KEY=customer_number cacheKey=0123456789abcdef", NULL},
     {"oom_kill 0 -> 1, exit code 137", NULL},
     {"env MODE: leak -> healthy", NULL},
     {"v8::internal::Token::Value", NULL}, /* names of C++ */
@@ -101,6 +105,62 @@ static void test_by_name(void **state)
         AUTO_BUFFER again = {0};
         if (expected && redactor_apply(NULL, expected, &again)) /* stays what it is */
             assert_string_equal(buffer_text(&again), expected);
+    }
+}
+
+/* Known by their form, wherever they stand. They are made up. */
+#define ALNUM_36 "0123456789abcdefghijABCDEFGHIJ012345"
+#define WEB_TOKEN                                                                                  \
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P"
+static const struct {
+    const char *text, *expected;
+} BY_FORM[] = {
+    {"GITHUB=ghp_" ALNUM_36 ".", "GITHUB=[redacted]."},
+    {"(github_pat_11ABCDEFG0abcdefghijkl_mn)", "([redacted])"},
+    {"slack xoxb-123456789012-abcdef says", "slack [redacted] says"},
+    {"aws AKIAIOSFODNN7EXAMPLE, ASIAIOSFODNN7EXAMPLE", "aws [redacted], [redacted]"},
+    {"{\"jwt\":\"" WEB_TOKEN "\"}", "{\"jwt\":\"[redacted]\"}"},
+    {"-----BEGIN RSA PRIVATE KEY-----\nMIIE\nabcd\n-----END RSA PRIVATE KEY-----\nand on",
+     "[redacted]\nand on"},
+    {"-----BEGIN PRIVATE KEY-----\nMIIE", "[redacted]"},
+    {"-----BEGIN CERTIFICATE-----\nMIIE\n-----END CERTIFICATE-----", NULL},
+    {"ghp_short, xghp_" ALNUM_36, NULL}, /* too short, and within a word */
+    {"AKIA is a prefix, eyJ.eyJ.x is none, SG.x", NULL},
+    {"sk-learn 1.2, npm_config_cache=/x, pypi-server", NULL},
+    {"a-----b ---- -----BEGIN", NULL},
+};
+
+static void test_by_form(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(BY_FORM) / sizeof(BY_FORM[0]); i++) {
+        AUTO_BUFFER out = {0};
+        const char *expected = BY_FORM[i].expected;
+        assert_int_equal(redactor_apply(NULL, BY_FORM[i].text, &out), expected != NULL);
+        assert_string_equal(buffer_text(&out), expected ? expected : "");
+    }
+}
+
+/* As a console gets it: however a token is cut, none of it is let through. */
+static void test_a_token_in_pieces_is_masked(void **state)
+{
+    (void)state;
+    static const char *const tokens[] = {"ghp_" ALNUM_36, "xoxb-123456789012-abcdef", WEB_TOKEN};
+    for (size_t t = 0; t < sizeof(tokens) / sizeof(tokens[0]); t++) {
+        char whole[256];
+        snprintf(whole, sizeof(whole), "it is %s\n", tokens[t]);
+        for (size_t cut = 1; cut < strlen(whole); cut++) {
+            char first[256], rest[256];
+            snprintf(first, sizeof(first), "%.*s", (int)cut, whole);
+            size_t held = redactor_mask(NULL, first, cut);
+            snprintf(rest, sizeof(rest), "%s%s", first + cut - held, whole + cut);
+            first[cut - held] = '\0';
+            assert_int_equal(redactor_mask(NULL, rest, strlen(rest)), 0);
+            char shown[512];
+            snprintf(shown, sizeof(shown), "%s%s", first, rest);
+            assert_int_equal(strlen(shown), strlen(whole));
+            assert_int_equal(strspn(shown + strlen("it is "), "*"), strlen(tokens[t]));
+        }
     }
 }
 
@@ -167,6 +227,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_by_name),
+        cmocka_unit_test(test_by_form),
+        cmocka_unit_test(test_a_token_in_pieces_is_masked),
         cmocka_unit_test(test_by_value),
         cmocka_unit_test(test_by_what_a_text_told),
         cmocka_unit_test(test_mask_holds_back_a_beginning),
