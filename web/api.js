@@ -71,15 +71,18 @@ export const remove = (path) => json("DELETE", arm(path));
 export const act = (resource, revision, action) =>
   json("POST", arm(`${resource}/revisions/${name(revision)}/${action}`));
 
-/** True when it is there. */
+/** True when it is there: by the list that it is in, since a browser calls a 404 an error. */
 export async function exists(path) {
-  try {
-    await get(path);
-    return true;
-  } catch (fault) {
-    if (fault.status === 404) return false;
-    throw fault;
+  const at = path.lastIndexOf("/");
+  const wanted = decodeURIComponent(path.slice(at + 1)).toLowerCase();
+  let next = arm(path.slice(0, at));
+  while (next) {
+    const page = await json("GET", next);
+    if (page.value.some((item) => item.name.toLowerCase() === wanted)) return true;
+    const link = page.nextLink && new URL(page.nextLink);
+    next = link ? link.pathname + link.search : null;
   }
+  return false;
 }
 
 /** Lines of a replica's console: {value, next, replica}; without `after` the last 300. */

@@ -263,23 +263,26 @@ def test_an_app_is_deployed_and_deleted(browser, serve):
     fill(browser, form, image="builtin/leaky", ingress="external", port="")
     submit(browser, form)
     seen(browser, f"document.getElementById('{form}-port-error').textContent !== ''", "the port is missing")
-    fill(browser, form, port=str(free_port()), replicas="2")
+    fill(browser, form, port=str(free_port()), replicas="2", group="new-group", environment="new-env")
+    browser.events.clear()
     submit(browser, form)
     seen(browser, "[...document.querySelectorAll('#apps-rows tr')].some(r => /^made.*Healthy2 of 2/.test(r.textContent))",
          "it runs", 60)
+    assert [event for event in browser.events if event["method"] == "Log.entryAdded"] == []  # what was missing is no error
     choose(browser, "made")
-    app = serve.get(f"{APPS}/made")["properties"]["template"]["containers"][0]
+    apps = APPS.replace("/rg/", "/new-group/")
+    app = serve.get(f"{apps}/made")["properties"]["template"]["containers"][0]
     assert app["env"] == [{"name": "MODE", "value": "healthy"}, {"name": "A", "value": "b=c"}]
     browser.ask("document.getElementById('app-delete').click()")
     seen(browser, "document.activeElement.id === 'confirm-no'", "it asks first")
     browser.press_enter()
     seen(browser, "!document.getElementById('confirm').open", "No is an answer")
-    assert serve.get(f"{APPS}/made")["name"] == "made"
+    assert serve.get(f"{apps}/made")["name"] == "made"
     browser.ask("document.getElementById('app-delete').click()")
     browser.press_tab()
     browser.press_enter()
     seen(browser, "![...document.querySelectorAll('#apps-rows th')].some(r => r.textContent === 'made')", "it is gone", 60)
-    assert serve.ask("GET", f"{APPS}/made")[0] == 404
+    assert serve.ask("GET", f"{apps}/made")[0] == 404
     assert browser.ask("document.activeElement.id") == "apps-title"
 
 
