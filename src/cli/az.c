@@ -123,10 +123,12 @@ int az_check_common(struct az_arguments *arguments, struct error *err)
                        arguments->output);
 }
 
-static int run_command(const struct invocation *invocation, struct error *err)
+static int run_command(const struct invocation *invocation, bool destroys, struct error *err)
 {
     struct az_arguments *arguments = invocation->arguments;
     int r = az_check_common(arguments, err);
+    if (r == 0 && destroys)
+        r = az_confirm(arguments, err);
     if (r < 0)
         return r;
     return arguments->ids ? az_run_ids(invocation, err) : invocation->verb->run(invocation, err);
@@ -186,7 +188,7 @@ int az_run(const struct invocation *invocation, struct error *err)
     if (r >= 0 && help)
         help_print_verb(&found->verb, stdout);
     else if (r >= 0)
-        r = run_command(&own, err);
+        r = run_command(&own, found->destroys, err);
     invocation_done(&own);
     return r;
 }

@@ -41,6 +41,7 @@ struct az_arguments {
 struct az_command {
     const char *words; /* after the verb: "revision list"; NULL ends the table */
     struct verb verb;  /* its name is "containerapp revision list" */
+    bool destroys;     /* asks before it does so: az_confirm() */
 };
 
 /* Find the command among the verb's, parse its arguments and run it. */
@@ -86,7 +87,7 @@ void az_print_commands(const struct verb *verb, FILE *out);
     AZ_WORDS("ids", 0, ids, "ID...", "resource ids, in the place of name and resource group")
 #define AZ_TAGS    AZ_WORDS("tags", 0, tags, "K[=V]...", "tags of the resource; '' for none")
 #define AZ_NO_WAIT AZ_FLAG("no-wait", 0, no_wait, "do not wait for the operation to finish")
-#define AZ_YES     AZ_FLAG("yes", 'y', yes, "do not ask (nothing is asked here)")
+#define AZ_YES     AZ_FLAG("yes", 'y', yes, "do not ask whether it is meant")
 
 /* A missing argument is a usage error in az's words. */
 int az_require(const struct invocation *invocation, const char *value, const char *option,
@@ -95,6 +96,8 @@ int az_require(const struct invocation *invocation, const char *value, const cha
 /* The values of options that every command has, before anything is sent; a usage error in
  * argparse's words. Also puts the output's name in small letters. */
 int az_check_common(struct az_arguments *arguments, struct error *err);
+/* 0 when --yes was given or the person at the terminal says so. */
+int az_confirm(const struct az_arguments *arguments, struct error *err);
 /* Run the command once for each of --ids, and print the results together, as az does. */
 int az_run_ids(const struct invocation *invocation, struct error *err);
 /* A whole number from `least` to `most`; another text is a usage error in argparse's words. */

@@ -112,15 +112,22 @@ static const struct option_spec EXEC[] = {
      .offset = offsetof(struct az_arguments, exec_command)},
     AZ_COMMON};
 
-#define COMMAND(word, text, option_list, function)                                                 \
+#define COMMAND_THAT(word, text, option_list, function, asks)                                      \
     {                                                                                              \
         word,                                                                                      \
-        {                                                                                          \
-            .name = "containerapp " word, .summary = (text), .operands = "",                       \
-            .options = (option_list), .arguments_bytes = sizeof(struct az_arguments),              \
-            .run = (function), .abbreviates = true                                                 \
-        }                                                                                          \
+            {.name = "containerapp " word,                                                         \
+             .summary = (text),                                                                    \
+             .operands = "",                                                                       \
+             .options = (option_list),                                                             \
+             .arguments_bytes = sizeof(struct az_arguments),                                       \
+             .run = (function),                                                                    \
+             .abbreviates = true},                                                                 \
+            (asks)                                                                                 \
     }
+#define COMMAND(word, text, option_list, function)                                                 \
+    COMMAND_THAT(word, text, option_list, function, false)
+#define DESTROYER(word, text, option_list, function)                                               \
+    COMMAND_THAT(word, text, option_list, function, true)
 
 static const struct az_command COMMANDS[] = {
     COMMAND("create", "create a container app, or replace its settings", CREATE,
@@ -129,12 +136,12 @@ static const struct az_command COMMANDS[] = {
             containerapp_update),
     COMMAND("show", "show it", SHOW, containerapp_show),
     COMMAND("list", "list container apps", LIST, containerapp_list),
-    COMMAND("delete", "delete it", DELETE, containerapp_delete),
+    DESTROYER("delete", "delete it", DELETE, containerapp_delete),
     COMMAND("exec", "run a command in a replica's container", EXEC, containerapp_exec),
     COMMAND("env create", "create an environment", ENV_CREATE, env_create),
     COMMAND("env show", "show an environment", ENV_SHOW, env_show),
     COMMAND("env list", "list environments", ENV_LIST, env_list),
-    COMMAND("env delete", "delete an environment", ENV_DELETE, env_delete),
+    DESTROYER("env delete", "delete an environment", ENV_DELETE, env_delete),
     COMMAND("revision list", "list active revisions, oldest first", REVISIONS, cli_revision_list),
     COMMAND("revision show", "show a revision", ONE_REVISION, cli_revision_show),
     COMMAND("revision restart", "restart its replicas", ONE_REVISION, cli_revision_act),

@@ -134,20 +134,24 @@ static const struct option_spec GROUP_OPTIONS[] = {
     AZ_COMMON,
 };
 
-#define COMMAND(word, text, function)                                                              \
+#define COMMAND(word, text, function, asks)                                                        \
     {                                                                                              \
         word,                                                                                      \
-        {                                                                                          \
-            .name = "group " word, .summary = (text), .operands = "", .options = GROUP_OPTIONS,    \
-            .arguments_bytes = sizeof(struct az_arguments), .run = (function), .abbreviates = true \
-        }                                                                                          \
+            {.name = "group " word,                                                                \
+             .summary = (text),                                                                    \
+             .operands = "",                                                                       \
+             .options = GROUP_OPTIONS,                                                             \
+             .arguments_bytes = sizeof(struct az_arguments),                                       \
+             .run = (function),                                                                    \
+             .abbreviates = true},                                                                 \
+            (asks)                                                                                 \
     }
 
 static const struct az_command COMMANDS[] = {
-    COMMAND("create", "create a resource group", group_create),
-    COMMAND("show", "show a resource group", group_show),
-    COMMAND("list", "list resource groups", group_list),
-    COMMAND("delete", "delete a resource group and everything in it", group_delete),
+    COMMAND("create", "create a resource group", group_create, false),
+    COMMAND("show", "show a resource group", group_show, false),
+    COMMAND("list", "list resource groups", group_list, false),
+    COMMAND("delete", "delete a resource group and everything in it", group_delete, true),
     {.words = NULL},
 };
 
