@@ -280,7 +280,9 @@ static int make_replica(struct app_revision *revision, struct error *err)
         return error_errno(err, ENOMEM, "making a replica");
     made->revision = revision;
     made->created_ns = clock_realtime_ns();
-    snprintf(seed, sizeof(seed), "%s/%u", serve->session, revision->replicas_made++);
+    /* Another app of the same name, whose revisions have the same names, has another id. */
+    snprintf(seed, sizeof(seed), "%s/%lld/%u", serve->session, (long long)revision->app->id,
+             revision->replicas_made++);
     platform_replica_name(seed, revision->name, made->name, sizeof(made->name));
     struct replica_listener told = listener;
     told.context = made;

@@ -63,3 +63,17 @@ def test_rows_after_a_nul_are_followed(serve):
         follower.wait(30)
         reader.join(30)
     assert set(rows) == {f"a{REPLACED}b", "after"}
+
+
+def test_a_new_app_of_an_old_name_has_its_own_log(serve):
+    def replica():
+        return serve.get(f"{APPS}/twice/revisions/twice--0000001/replicas")["value"][0]["name"]
+
+    make(serve, "twice", f"echo of the first; {WAIT}")
+    until(lambda: shown(serve, "twice") == ["of the first"], "it has printed")
+    first = replica()
+    assert serve.az("containerapp", "delete", "-n", "twice", "-g", "rg", "--yes").returncode == 0
+    make(serve, "twice", f"echo of the second; {WAIT}")
+    until(lambda: "of the second" in shown(serve, "twice"), "it has printed")
+    assert shown(serve, "twice") == ["of the second"]
+    assert replica() != first
