@@ -71,7 +71,10 @@ void app_revision_states(const struct app_revision *revision, struct app_states 
         .replicas = live_replicas(revision),
         .ready = ready_replicas(revision),
     };
-    ret->provisioning = ever ? "Provisioned" : crashed ? "Failed" : "Provisioning";
+    ret->provisioning = ever               ? "Provisioned"
+                        : crashed          ? "Failed"
+                        : revision->active ? "Provisioning"
+                                           : "Deprovisioned";
     if (!revision->active) {
         ret->health = "None";
         ret->running = "Stopped";
@@ -143,6 +146,7 @@ static void deactivate_others(struct app_revision *latest)
         struct error ignored;
         r->active = false;
         revision_save(r, &ignored);
+        revision_conclude_early(r, "It was deactivated before it was ready.");
         revision_stop(r);
     }
 }
@@ -173,7 +177,7 @@ static void settle(struct app_revision *revision)
     if (revision->active && app_is_single(revision->app) &&
         revision == revision_latest(revision->app))
         deactivate_others(revision);
-    operations_finish(revision->app->serve, revision->app->id, revision->name, NULL);
+    revision_conclude(revision, revision->failure);
 }
 
 void app_settle(struct app *app)
@@ -191,6 +195,10 @@ static void on_ready(void *context, const struct lifetime_report *lifetime)
     struct error ignored;
     if (!revision->provisioned) {
         revision->provisioned = true;
+        revision->progress_end_ns = 0;
+        if (revision->late)
+            free(steal_ptr(&revision->failure));
+        revision->late = false;
         /* A start after a power cut finds out by itself. */
         state_set_durable(revision->app->serve->state, false);
         revision_save(revision, &ignored);
@@ -217,8 +225,10 @@ static bool on_ended(void *context, const struct lifetime_report *lifetime)
         replica->oom_kills++;
     if (!replica->stopping)
         revision->restarts++;
-    /* A container that crashes at its start has been provisioned all the same, as Azure sees it. */
-    operations_finish(revision->app->serve, revision->app->id, revision->name, NULL);
+    /* A container that crashes at its start has been provisioned all the same, as Azure sees it;
+     * one that a probe ended, or a restart, is still to become ready. */
+    if (!replica->stopping && lifetime->death.cause != CAUSE_KILLED_BY_PLATFORM)
+        revision_conclude_early(revision, NULL);
     return true;
 }
 
@@ -227,8 +237,9 @@ void revision_fail(struct app_revision *revision, const char *why)
     struct error ignored;
     free(revision->failure);
     revision->failure = strdup(why);
+    revision->progress_end_ns = 0;
     revision_save(revision, &ignored);
-    operations_finish(revision->app->serve, revision->app->id, revision->name, why);
+    revision_conclude(revision, why);
 }
 
 static void on_failed(void *context, const struct error *failure)
@@ -299,6 +310,7 @@ static int make_replica(struct app_revision *revision, struct error *err)
     }
     made->next = revision->replicas;
     revision->replicas = made;
+    progress_await(revision);
     replica_start(made->replica);
     return 0;
 }
@@ -375,6 +387,7 @@ static void forget_failure(struct app_revision *revision)
     if (!revision->failure)
         return;
     free(steal_ptr(&revision->failure));
+    revision->late = false;
     revision_save(revision, &ignored);
 }
 
@@ -422,8 +435,8 @@ void revision_stop(struct app_revision *revision)
 
 void revision_restart(struct app_revision *revision)
 {
-    free(revision->failure);
-    revision->failure = NULL;
+    forget_failure(revision);
+    progress_await(revision);
     for (struct app_replica *r = revision->replicas; r; r = r->next) {
         if (!r->stopping)
             replica_restart(r->replica);
@@ -485,6 +498,8 @@ void controller_reap(struct serve *serve)
             continue;
         }
         *link = app->next;
+        for (const struct app_revision *r = app->revisions; r; r = r->next)
+            operations_finish(serve, app->id, r->name, "The container app was deleted.");
         operations_finish(serve, app->id, "", NULL);
         app_free(app);
         gone = true;

@@ -56,8 +56,10 @@ struct app_revision {
     char name[REVISION_NAME_MAX];
     json_t *template;
     bool active, provisioned, announced;
-    char *failure;      /* why its container could not be started; NULL */
-    int64_t created_ns; /* realtime */
+    char *failure;           /* why its container could not be started, or is not ready; NULL */
+    bool late;               /* the failure is that it was not ready in time */
+    int64_t progress_end_ns; /* monotonic: by then it is to be ready; 0: nobody waits */
+    int64_t created_ns;      /* realtime */
     unsigned replicas_made;
     unsigned pending;  /* replicas that are still to be made */
     unsigned restarts; /* of all its replicas in this session */
@@ -117,9 +119,10 @@ struct serve {
     uint16_t tcp_port;
     bool socket_is_managers; /* systemd made it */
     bool stopping;
-    uv_timer_t tick;    /* every second: metrics, retention */
-    uv_timer_t later;   /* at once: what must not be done inside a callback */
-    uv_idle_t starting; /* replicas that are pending, one in each turn of the loop */
+    uv_timer_t tick;     /* every second: metrics, retention */
+    uv_timer_t progress; /* when the next revision is to be ready: progress.c */
+    uv_timer_t later;    /* at once: what must not be done inside a callback */
+    uv_idle_t starting;  /* replicas that are pending, one in each turn of the loop */
     uint64_t requests_served;
     char directory[4096]; /* of the session */
 };
@@ -185,6 +188,18 @@ struct app_states {
 void app_revision_states(const struct app_revision *revision, struct app_states *ret);
 /* Per cent of the requests that go to it. */
 unsigned revision_weight(const struct app_revision *revision);
+
+/* --- progress.c: what comes of a new revision ------------------------------------------------- */
+
+/* ARM's word for the app's state: of its newest revision's start. Kept in the state; borrowed. */
+const char *app_provisioning(const struct app *app);
+/* Its operation ends, and with it the app's InProgress. */
+void revision_conclude(struct app_revision *revision, const char *failure);
+/* The same, but what the app was already told to be stays, and nobody waits any more until the
+ * revision is ready: it has crashed, or it is being stopped. */
+void revision_conclude_early(struct app_revision *revision, const char *failure);
+/* It has been started: unless it once was ready, it is to be so within the progress deadline. */
+void progress_await(struct app_revision *revision);
 
 /* --- images.c: unpacked images --------------------------------------------------------------- */
 

@@ -28,17 +28,30 @@ struct app *require_app(struct request *request, struct reply *reply)
 
 /* --- showing -------------------------------------------------------------------------------- */
 
-const char *app_provisioning(const struct app *app)
+/* Does anything of it run, or will it again? */
+static bool has_container(const struct app *app)
 {
-    if (app->deleting)
-        return "Deleting";
-    for (const struct operation *o = app->serve->operations; o; o = o->next) {
-        if (o->app_id == app->id && o->revision[0] != '\0')
-            return o->status == OPERATION_RUNNING  ? "InProgress"
-                   : o->status == OPERATION_FAILED ? "Failed"
-                                                   : "Succeeded";
+    for (const struct app_revision *r = app->revisions; r; r = r->next) {
+        if (r->active && r->pending > 0)
+            return true;
+        for (const struct app_replica *p = r->replicas; p; p = p->next) {
+            enum replica_state state = replica_state(p->replica);
+            if (!p->stopping && state != REPLICA_NEW && state != REPLICA_STOPPED)
+                return true;
+        }
     }
-    return "Succeeded";
+    return false;
+}
+
+/* One that cannot be started is stopped; one of which nothing has been ready is on its way. */
+static const char *running_status(const struct app *app)
+{
+    bool progresses = strcmp(app_provisioning(app), "InProgress") == 0;
+    if (!has_container(app))
+        return progresses ? "Progressing" : "Stopped";
+    for (const struct app_revision *r = app->revisions; progresses && r; r = r->next)
+        progresses = !(r->active && r->provisioned);
+    return progresses ? "Progressing" : "Running";
 }
 
 static void add_ingress(struct app *app, json_t *properties)
@@ -63,8 +76,7 @@ json_t *app_json(struct app *app)
     while (ready && !ready->provisioned)
         ready = ready->next;
     json_object_set_new(properties, "provisioningState", json_string(app_provisioning(app)));
-    json_object_set_new(properties, "runningStatus",
-                        json_string(latest || !app->revisions ? "Running" : "Stopped"));
+    json_object_set_new(properties, "runningStatus", json_string(running_status(app)));
     json_object_set_new(properties, "latestRevisionName",
                         app->revisions ? json_string(app->revisions->name) : json_null());
     json_object_set_new(properties, "latestReadyRevisionName",
@@ -304,6 +316,8 @@ static void change(struct request *request, struct reply *reply, struct app *app
     struct operation *operation = NULL;
     struct app_revision *revision = NULL;
     forget_weights(properties);
+    json_object_set_new(properties, "provisioningState",
+                        json_string(same ? app_provisioning(app) : "InProgress"));
     json_t *resource = changed_resource(request, app, properties, put);
     if (record_change(app, resource, &revision, same, &err) < 0) {
         reply_failure(reply, "ContainerAppOperationError", &err);
@@ -337,6 +351,7 @@ static void create(struct request *request, struct reply *reply, json_t *propert
     snprintf(id, sizeof(id), "/subscriptions/%s/resourceGroups/%s/providers/%s/%s",
              request->subscription, request->params[0], TYPE, name);
     const char *location = json_string_value(json_object_get(request->body, "location"));
+    json_object_set_new(properties, "provisioningState", json_string("InProgress"));
     json_t *resource =
         json_pack("{s:s, s:s, s:s, s:s, s:O}", "id", id, "name", name, "type", TYPE, "location",
                   location ? location : "local", "properties", properties);

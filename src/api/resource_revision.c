@@ -33,6 +33,8 @@ json_t *revision_json(struct app_revision *revision)
         "trafficWeight", (int)revision_weight(revision), "template", revision->template);
     if (revision->failure)
         json_object_set_new(properties, "provisioningError", json_string(revision->failure));
+    if (revision->failure)
+        json_object_set_new(properties, "runningStateDetails", json_string(revision->failure));
     return json_pack("{s:s, s:s, s:s, s:o}", "id", own, "name", revision->name, "type",
                      "Microsoft.App/containerapps/revisions", "properties", properties);
 }
@@ -111,6 +113,7 @@ static int set_active(struct app_revision *revision, bool active, struct error *
     if (!active) {
         app_event(revision->app, revision->name, "Normal", "RevisionDeactivating",
                   "Deactivating revision '%s'", revision->name);
+        revision_conclude_early(revision, "It was deactivated before it was ready.");
         revision_stop(revision);
         controller_later(serve);
         return 0;

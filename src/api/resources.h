@@ -72,8 +72,6 @@ json_t *environment_find(struct serve *serve, const char *id);
 json_t *app_json(struct app *app);
 json_t *revision_json(struct app_revision *revision);
 json_t *replica_json(struct app_replica *replica);
-/* Azure's word for the state of its last operation. Static. */
-const char *app_provisioning(const struct app *app);
 /* A row of the system log: id, at_ns, type, app, revision, replica, msg, reason, source, count,
  * oomlab. New reference. */
 json_t *event_json(sqlite3_stmt *rows);

@@ -224,11 +224,12 @@ static void start_handles(struct running *running)
     struct serve *serve = &running->serve;
     uv_timer_init(serve->loop, &serve->tick);
     uv_timer_init(serve->loop, &serve->later);
+    uv_timer_init(serve->loop, &serve->progress);
     uv_idle_init(serve->loop, &serve->starting);
     uv_signal_init(serve->loop, &running->terminate);
     uv_signal_init(serve->loop, &running->interrupt);
     serve->tick.data = running;
-    serve->later.data = serve->starting.data = serve;
+    serve->later.data = serve->starting.data = serve->progress.data = serve;
     running->terminate.data = running->interrupt.data = serve;
     uv_timer_start(&serve->tick, on_tick, TICK_MS, TICK_MS);
     uv_signal_start(&running->terminate, on_signal, SIGTERM);
@@ -342,6 +343,7 @@ static void end(struct running *running)
     if (running->handles) {
         uv_close((uv_handle_t *)&serve->tick, NULL);
         uv_close((uv_handle_t *)&serve->later, NULL);
+        uv_close((uv_handle_t *)&serve->progress, NULL);
         uv_close((uv_handle_t *)&serve->starting, NULL);
         uv_close((uv_handle_t *)&running->terminate, NULL);
         uv_close((uv_handle_t *)&running->interrupt, NULL);

@@ -17,9 +17,10 @@ struct serve_options {
     uint16_t port;         /* 0: any free one */
     bool systemd; /* take the socket from systemd if there is one, tell it about readiness */
     double sample_rate_hz;
-    uint64_t memory_max_bytes; /* of all limits together; 0: this machine's memory */
-    unsigned replicas_max;     /* of all apps together */
-    int64_t retention_ns;      /* of events, metrics and sessions */
+    uint64_t memory_max_bytes;    /* of all limits together; 0: this machine's memory */
+    unsigned replicas_max;        /* of all apps together */
+    int64_t retention_ns;         /* of events, metrics and sessions */
+    int64_t progress_deadline_ns; /* for a new revision to become ready */
     struct template_options template;
 };
 

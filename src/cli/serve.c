@@ -16,9 +16,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Azure's is ten minutes, which is for pulling images and for nodes that are added. */
+#define PROGRESS_DEADLINE (2 * 60 * NS_PER_S)
+
 struct serve_arguments {
     const char *state, *socket, *port, *backoff, *sample_rate, *max_memory, *max_replicas,
-        *retention;
+        *retention, *progress_deadline;
     bool systemd, tcp, any_size;
 };
 
@@ -86,6 +89,10 @@ static int parse(const struct serve_arguments *arguments, struct serve_options *
         r = size_parse(arguments->max_memory, &options->memory_max_bytes, err);
     if (r == 0 && arguments->retention)
         r = duration_parse(arguments->retention, &options->retention_ns, err);
+    if (r == 0 && arguments->progress_deadline)
+        r = duration_parse(arguments->progress_deadline, &options->progress_deadline_ns, err);
+    if (r == 0 && options->progress_deadline_ns < NS_PER_S)
+        r = error_usage(err, "--progress-deadline is 1s or more");
     if (r == 0)
         r = backoff_parse(arguments->backoff ? arguments->backoff : "kubernetes",
                           &options->template.backoff, err);
@@ -107,6 +114,7 @@ static int run_serve(const struct invocation *invocation, struct error *err)
     struct serve_options options = {
         .memory_max_bytes = memory_of_machine(),
         .retention_ns = INT64_C(7) * 24 * 3600 * NS_PER_S,
+        .progress_deadline_ns = PROGRESS_DEADLINE,
     };
     int r = parse(arguments, &options, err);
     if (r == 0 && arguments->state)
@@ -145,6 +153,8 @@ static const struct option_spec OPTIONS[] = {
            "take the socket that systemd made, if any, and tell it when serve is ready"),
     OPTION("backoff", OPTION_TEXT, backoff, "kubernetes|fast|FIRST,MAX", "kubernetes",
            "waits between restarts"),
+    OPTION("progress-deadline", OPTION_TEXT, progress_deadline, "TIME", "2m",
+           "for a new revision to become ready, before its operation fails"),
     OPTION("sample-rate", OPTION_TEXT, sample_rate, "RATE", "1/s", "how often memory is read"),
     OPTION("max-memory", OPTION_TEXT, max_memory, "SIZE", "this machine's memory",
            "what the limits of all replicas may add up to"),

@@ -18,18 +18,23 @@
 #define TCP_LISTEN   0x0A /* include/net/tcp_states.h */
 #define MEMBERS_MAX  4096
 
+/* A line of /proc/net/tcp: sl local:port remote:port st tx:rx tr:when retrnsmt uid timeout inode */
+static bool parse_line(const char *line, unsigned *ret_port, uint64_t *ret_inode)
+{
+    unsigned state = 0;
+    int fields = sscanf(line, " %*u: %*[0-9A-Fa-f]:%x %*s %x %*s %*s %*s %*u %*u %" SCNu64,
+                        ret_port, &state, ret_inode);
+    return fields == 3 && state == TCP_LISTEN && *ret_inode != 0;
+}
+
 unsigned listener_parse(const char *text, uint16_t port, uint64_t *ret_inodes, unsigned max)
 {
     unsigned count = 0;
     for (const char *line = text; line && count < max; line = strchr(line, '\n')) {
         line += *line == '\n';
         unsigned local_port = 0;
-        unsigned state = 0;
         uint64_t inode = 0;
-        /* sl local:port remote:port st tx:rx tr:when retrnsmt uid timeout inode */
-        int fields = sscanf(line, " %*u: %*[0-9A-Fa-f]:%x %*s %x %*s %*s %*s %*u %*u %" SCNu64,
-                            &local_port, &state, &inode);
-        if (fields == 3 && local_port == port && state == TCP_LISTEN && inode != 0)
+        if (parse_line(line, &local_port, &inode) && local_port == port)
             ret_inodes[count++] = inode;
     }
     return count;
@@ -92,4 +97,35 @@ enum listener listener_of_port(uint16_t port, const struct cgroup *cgroup)
         readable = readable && held == 0;
     }
     return readable ? LISTENER_OTHER : LISTENER_UNKNOWN;
+}
+
+static bool is_among(uint16_t port, const uint16_t *ports, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (ports[i] == port)
+            return true;
+    }
+    return false;
+}
+
+unsigned listener_ports(const struct cgroup *cgroup, uint16_t *ret_ports, unsigned max)
+{
+    static const char *const files[] = {"/proc/net/tcp", "/proc/net/tcp6"};
+    unsigned count = 0;
+    for (size_t i = 0; i < 2; i++) {
+        struct error ignored;
+        AUTO_BUFFER text = {0};
+        if (file_read_all(AT_FDCWD, files[i], PROC_NET_MAX, &text, &ignored) < 0)
+            continue;
+        for (const char *line = buffer_text(&text); line && count < max;
+             line = strchr(line, '\n')) {
+            line += *line == '\n';
+            unsigned port = 0;
+            uint64_t inode = 0;
+            if (parse_line(line, &port, &inode) && !is_among((uint16_t)port, ret_ports, count) &&
+                listener_of_port((uint16_t)port, cgroup) == LISTENER_OURS)
+                ret_ports[count++] = (uint16_t)port;
+        }
+    }
+    return count;
 }

@@ -17,6 +17,10 @@ enum listener {
  * descriptors of the cgroup's processes. */
 enum listener listener_of_port(uint16_t port, const struct cgroup *cgroup);
 
+/* The ports on which processes in the cgroup listen: writes at most `max` and returns how many. It
+ * looks at every port that is listened to on this machine, so it is not for every probe. */
+unsigned listener_ports(const struct cgroup *cgroup, uint16_t *ret_ports, unsigned max);
+
 /* Ask the kernel over netlink for the inodes of the sockets that listen on `port`, IPv4 and IPv6:
  * writes at most `max` and returns how many, or -errno (-ENOENT: a kernel without inet_diag). */
 int listener_diag(uint16_t port, uint64_t *ret_inodes, unsigned max);

@@ -94,6 +94,12 @@ void replica_stamp_heap(struct replica *replica, unsigned cycle);
 /* A way into the container that runs now. -ESRCH: none does. */
 int replica_open_entrance(const struct replica *replica, struct entrance **ret, struct error *err);
 
+/* What its probes were last told to have failed with in this lifetime, in the system log's words;
+ * "" for nothing. Borrowed. */
+const char *replica_probe_failure(const struct replica *replica);
+/* The ports on which its processes listen: writes at most `max` and returns how many. */
+unsigned replica_listening_ports(const struct replica *replica, uint16_t *ret_ports, unsigned max);
+
 const char *replica_name(const struct replica *replica);
 uint32_t replica_lifetime_id(const struct replica *replica); /* 0: none is alive */
 enum replica_state replica_state(const struct replica *replica);

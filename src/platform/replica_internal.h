@@ -32,7 +32,9 @@ struct replica {
     struct heap_recording *heap; /* NULL: no profile */
     uv_timer_t heap_timer;       /* while there is one */
     struct probe *startup, *readiness, *liveness;
-    char probe_failure[96]; /* the reason that was told last */
+    char probe_failure[160]; /* what was told last, and of how many like it */
+    unsigned probe_count, probe_count_told;
+    int64_t probe_told_ns;
     unsigned startup_failures, readiness_failures, liveness_failures;
     unsigned readiness_successes; /* in a row, while it is not ready */
     int64_t grace_end_ns;         /* of a stop: then SIGKILL */

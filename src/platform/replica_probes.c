@@ -12,6 +12,7 @@
 /* The readiness probe's period once the container has been ready, unless its own is longer: often
  * enough to notice a closed port, rarely enough not to be traffic. */
 #define READINESS_PERIOD_NS (250 * NS_PER_MS)
+#define PROBE_REPEAT_NS     NS_PER_S
 
 static int64_t watchful_period_ns(const struct probe_spec *readiness)
 {
@@ -62,19 +63,43 @@ static void end_for_probe(struct replica *replica, enum platform_kill reason, co
     replica_end_container(replica, reason);
 }
 
+/* Repeats are counted, not listed: twenty a second would bury the log. A new reason is news, and so
+ * is that a count has doubled, at most once a second. */
 static void record_probe_failure(struct replica *replica, const char *stage, unsigned failures,
                                  int status, const char *text)
 {
-    char reason[sizeof(replica->probe_failure)];
+    char told[sizeof(replica->probe_failure)];
+    int64_t now_ns = clock_monotonic_ns();
     if (status != 0)
-        snprintf(reason, sizeof(reason), " with status code: %d", status);
+        snprintf(told, sizeof(told), "Probe of %s failed with status code: %d", stage, status);
     else
-        snprintf(reason, sizeof(reason), ": %s", text);
-    /* Repeats are counted, not listed: twenty a second would bury the log. A new reason is news. */
-    if (failures != 1 && strcmp(reason, replica->probe_failure) == 0)
-        return;
-    snprintf(replica->probe_failure, sizeof(replica->probe_failure), "%s", reason);
-    EVENT(replica, "Warning", "ProbeFailed", NULL, "Probe of %s failed%s", stage, reason);
+        snprintf(told, sizeof(told), "Probe of %s failed: %s", stage, text);
+    if (failures == 1 || strcmp(told, replica->probe_failure) != 0) {
+        replica->probe_count = 1;
+    } else {
+        replica->probe_count++;
+        if (replica->probe_count < 2 * replica->probe_count_told ||
+            now_ns < replica->probe_told_ns + PROBE_REPEAT_NS)
+            return;
+    }
+    snprintf(replica->probe_failure, sizeof(replica->probe_failure), "%s", told);
+    replica->probe_count_told = replica->probe_count;
+    replica->probe_told_ns = now_ns;
+    struct error ignored;
+    event_add_count(&replica->subject, "Warning", "ProbeFailed", replica->probe_count, &ignored,
+                    told);
+}
+
+const char *replica_probe_failure(const struct replica *replica)
+{
+    return replica->probe_failure;
+}
+
+unsigned replica_listening_ports(const struct replica *replica, uint16_t *ret_ports, unsigned max)
+{
+    return replica->sandbox && replica->state == REPLICA_RUNNING
+               ? listener_ports(sandbox_cgroup(replica->sandbox), ret_ports, max)
+               : 0;
 }
 
 static void on_readiness(void *context, bool ok, int status, const char *text)
