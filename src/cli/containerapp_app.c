@@ -100,11 +100,9 @@ static int apply_ingress(const struct az_arguments *arguments, json_t *configura
                            "argument --ingress: '%.40s' is not a valid value (external, "
                            "internal)",
                            arguments->ingress);
-    if (arguments->ingress && !arguments->target_port)
-        return error_usage(err, "Usage error: --ingress needs --target-port");
     if (!arguments->target_port)
         return 0;
-    bool external = !arguments->ingress || strcasecmp(arguments->ingress, "internal") != 0;
+    bool external = strcasecmp(arguments->ingress, "internal") != 0;
     json_object_set_new(configuration, "ingress",
                         json_pack("{s:b, s:i, s:s, s:b}", "external", external, "targetPort",
                                   (int)port, "transport",
@@ -206,6 +204,17 @@ static int fill(const struct az_arguments *arguments, json_t *body, struct error
     return r;
 }
 
+/* az's validators, which look before the file of --yaml is read. An ingress is published, so that
+ * it is not one by default. */
+static int check_pair(const struct az_arguments *arguments, struct error *err)
+{
+    if (arguments->target_port && !arguments->ingress)
+        return error_set(err, EINVAL, "Usage error: must specify --ingress with --target-port");
+    if (arguments->ingress && !arguments->target_port)
+        return error_set(err, EINVAL, "Usage error: must specify --target-port with --ingress");
+    return 0;
+}
+
 int containerapp_create(const struct invocation *invocation, struct error *err)
 {
     const struct az_arguments *arguments = invocation->arguments;
@@ -213,6 +222,8 @@ int containerapp_create(const struct invocation *invocation, struct error *err)
     int r = containerapp_require(invocation, err);
     if (r == 0 && !arguments->yaml)
         r = az_require(invocation, arguments->environment, "--environment", err);
+    if (r == 0)
+        r = check_pair(arguments, err);
     if (r == 0)
         r = load_yaml(arguments, &body, err);
     if (r == 0)

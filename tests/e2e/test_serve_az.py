@@ -139,6 +139,15 @@ def test_values_that_are_none(serve, verb, option, value, words):
     refused(serve, 2, words, "containerapp", *verb.split(), "-n", "valued", "-g", "rg", *more, option, value)
 
 
+@pytest.mark.parametrize(("given", "words"), [
+    (("--target-port", "8080"), "Usage error: must specify --ingress with --target-port"),
+    (("--ingress", "external"), "Usage error: must specify --target-port with --ingress")])
+def test_an_ingress_is_asked_for_by_both(serve, given, words):
+    refused(serve, 1, words, "containerapp", "create", "-n", "half", "-g", "rg", "--environment", "env", "--image", "host",
+            "--command", "true", *given)
+    assert serve.ask("GET", f"{APPS}/half")[0] == 404
+
+
 @pytest.mark.parametrize("name", ["\u00fcn\u00ef", "a" * 300, "", "Upper", "a_b", "../rg"])
 def test_names_that_no_app_can_have(serve, name):
     refused(serve, 1, "(ContainerAppInvalidName)", "containerapp", "create", "-n", name, "-g", "rg", "--environment", "env",
