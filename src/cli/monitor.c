@@ -160,6 +160,70 @@ static void put_filter(struct buffer *query, const struct az_arguments *argument
         put_text(query, "$filter", buffer_text(&filter));
 }
 
+/* --- its table: az's, a row for each point -----------------------------------------------------
+ */
+
+/* "2026-11-22T13:01:00Z" as "2026-11-22 13:01:00". */
+static json_t *table_time(const json_t *point)
+{
+    const char *text = json_string_value(json_object_get(point, "timeStamp"));
+    if (!text || strlen(text) < 19)
+        return json_string(text ? text : "");
+    return json_sprintf("%.10s %.8s", text, text + 11);
+}
+
+static const char *localized(const json_t *of)
+{
+    const char *name =
+        json_string_value(json_object_get(json_object_get(of, "name"), "localizedValue"));
+    return name ? name : "";
+}
+
+static void put_rows(json_t *rows, const char *metric, const json_t *series)
+{
+    size_t i = 0, k = 0;
+    const json_t *point = NULL, *dimension = NULL;
+    const char *key = NULL;
+    json_t *value = NULL;
+    json_array_foreach(json_object_get(series, "data"), i, point)
+    {
+        json_t *row = json_pack("{s:o, s:s}", "Timestamp", table_time(point), "Name", metric);
+        json_array_foreach(json_object_get(series, "metadatavalues"), k, dimension)
+        {
+            json_object_set(row, localized(dimension), json_object_get(dimension, "value"));
+        }
+        json_object_foreach((json_t *)point, key, value)
+        {
+            if (strcmp(key, "timeStamp") != 0)
+                json_object_set(row, key, value);
+        }
+        json_array_append_new(rows, row);
+    }
+}
+
+static json_t *metrics_rows(const json_t *answer)
+{
+    json_t *rows = json_array();
+    size_t i = 0, k = 0;
+    const json_t *metric = NULL, *series = NULL;
+    json_array_foreach(json_object_get(answer, "value"), i, metric)
+    {
+        json_array_foreach(json_object_get(metric, "timeseries"), k, series)
+        {
+            put_rows(rows, localized(metric), series);
+        }
+    }
+    return rows;
+}
+
+static int print_metrics(const struct az_arguments *arguments, json_t *answer, struct error *err)
+{
+    bool table = arguments->output && strcmp(arguments->output, "table") == 0;
+    return az_print(arguments,
+                    table && !arguments->query ? metrics_rows(answer) : json_incref(answer), NULL,
+                    err);
+}
+
 static int metrics_list(const struct invocation *invocation, struct error *err)
 {
     const struct az_arguments *arguments = invocation->arguments;
@@ -180,7 +244,7 @@ static int metrics_list(const struct invocation *invocation, struct error *err)
         r = put_timespan(&path, arguments, err);
     if (r == 0)
         r = az_ask(arguments, "GET", buffer_text(&path), NULL, &answer, err);
-    return r == 0 ? az_print(arguments, json_incref(answer.body), NULL, err) : az_failed(err);
+    return r == 0 ? print_metrics(arguments, answer.body, err) : az_failed(err);
 }
 
 static const struct option_spec METRICS[] = {

@@ -223,3 +223,28 @@ def test_dimensions_of_the_verb(serve):
                     "value[0].timeseries[].metadatavalues[].name.value", "-o", "tsv")
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["revisionName", "podName"] * 2
+
+
+def test_as_a_table(serve):
+    """az's: a row for each point, with the dimensions that split the series between the name and the values."""
+    def table(*words):
+        done = serve.az("monitor", "metrics", "list", "--resource", "measured", "-g", "rg", "-o", "table", *words)
+        assert done.returncode == 0, done.stderr
+        return [line.split() for line in done.stdout.splitlines()]
+
+    until(lambda: any("average" in point for point in data(body_of(serve, interval="PT1M"))), "something has been measured")
+    end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(minutes=1)
+    span = (f"{end - datetime.timedelta(minutes=5):%Y-%m-%dT%H:%M:00Z}", f"{end:%Y-%m-%dT%H:%M:00Z}")
+    head, rule, *rows = table("--metrics", "WorkingSetBytes", "--start-time", span[0], "--end-time", span[1])
+    assert head == ["Timestamp", "Name", "Average"]
+    assert set("".join(rule)) == {"-"}
+    assert len(rows) == len(data(body_of(serve, timespan="/".join(span))))
+    name = body_of(serve)["value"][0]["name"]["localizedValue"].split()
+    value = 2 + len(name)
+    assert all(row[2:value] == name for row in rows)
+    assert all(datetime.datetime.strptime(" ".join(row[:2]), "%Y-%m-%d %H:%M:%S") for row in rows)
+    assert any(len(row) > value and float(row[value]) > 0 for row in rows)
+    head, _, *rows = table("--metrics", "WorkingSetBytes", "--aggregation", "Maximum", "Average", "--dimension", "podName")
+    assert head[:3] == ["Timestamp", "Name", "PodName"] and set(head[3:]) == {"Average", "Maximum"}
+    assert len({row[value] for row in rows}) == 2
+    assert table("--metrics", "WorkingSetBytes", "--query", "value[].{Unit: unit}") == [["Unit"], ["-----"], ["Bytes"]]
