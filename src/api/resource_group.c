@@ -10,6 +10,11 @@
 #include <string.h>
 #include <strings.h>
 
+#define TAG_NAME_MAX     512 /* as ARM's */
+#define TAG_VALUE_MAX    256
+#define GROUP_NAME_MAX   90
+#define GROUP_NAME_SIGNS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._()"
+
 /* --- stored documents ------------------------------------------------------------------------ */
 
 static void lower(char *text)
@@ -83,13 +88,80 @@ void refuse_group(struct request *request, struct reply *reply)
                     "Resource group '%s' could not be found.", request->params[0]);
 }
 
+/* What $filter asks for: "tagName eq 'K'", "tagName eq 'K' and tagValue eq 'V'". */
+struct tag_filter {
+    char name[TAG_NAME_MAX + 1], value[TAG_VALUE_MAX + 1];
+    bool has_value;
+};
+
+static bool take_word(const char **at, const char *word)
+{
+    size_t length = strlen(word);
+    *at += strspn(*at, " ");
+    if (strncasecmp(*at, word, length) != 0)
+        return false;
+    *at += length;
+    return true;
+}
+
+static bool take_text(const char **at, char *ret, size_t size)
+{
+    const char *end = take_word(at, "'") ? strchr(*at, '\'') : NULL;
+    if (!end || (size_t)(end - *at) >= size)
+        return false;
+    snprintf(ret, size, "%.*s", (int)(end - *at), *at);
+    *at = end + 1;
+    *at += strspn(*at, " ");
+    return true;
+}
+
+static bool parse_filter(const char *text, struct tag_filter *ret)
+{
+    *ret = (struct tag_filter){.has_value = false};
+    if (!take_word(&text, "tagName") || !take_word(&text, "eq") ||
+        !take_text(&text, ret->name, sizeof(ret->name)))
+        return false;
+    if (text[0] == '\0')
+        return true;
+    ret->has_value = true;
+    return take_word(&text, "and") && take_word(&text, "tagValue") && take_word(&text, "eq") &&
+           take_text(&text, ret->value, sizeof(ret->value)) && text[0] == '\0';
+}
+
+/* Names of tags are compared without regard to case, values are not. */
+static bool has_tag(const json_t *group, const struct tag_filter *filter)
+{
+    const char *name = NULL;
+    json_t *value = NULL;
+    json_object_foreach(json_object_get(group, "tags"), name, value)
+    {
+        const char *text = json_string_value(value);
+        if (strcasecmp(name, filter->name) == 0)
+            return !filter->has_value || (text && strcmp(text, filter->value) == 0);
+    }
+    return false;
+}
+
 /* Those that are going are shown until they are gone. */
 void groups_list(struct request *request, struct reply *reply)
 {
+    struct tag_filter wanted;
+    const char *filter = request_query(request, "$filter");
+    if (filter && !parse_filter(filter, &wanted)) {
+        reply_error(reply, MHD_HTTP_BAD_REQUEST, "InvalidFilterInQueryString",
+                    "The filter '%.100s' is not supported here: groups are filtered by \"tagName "
+                    "eq 'NAME'\" and \"tagName eq 'NAME' and tagValue eq 'VALUE'\".",
+                    filter);
+        return;
+    }
     json_t *list = document_list(request->serve, "group", "");
     for (const struct operation *o = request->serve->operations; o; o = o->next) {
         if (o->group && o->status == OPERATION_RUNNING)
             json_array_append(list, o->group);
+    }
+    for (size_t i = json_array_size(list); filter && i > 0; i--) {
+        if (!has_tag(json_array_get(list, i - 1), &wanted))
+            json_array_remove(list, i - 1);
     }
     reply_list(request, reply, list);
 }
@@ -127,11 +199,90 @@ static json_t *word_or(const json_t *body, const char *key, const char *fallback
     return json_is_string(given) ? json_incref(given) : json_string(fallback);
 }
 
+void refuse_group_name(struct reply *reply, const char *name)
+{
+    size_t length = strlen(name);
+    char signs[2] = {name[strspn(name, GROUP_NAME_SIGNS)], '\0'};
+    if (length > GROUP_NAME_MAX)
+        reply_error(reply, MHD_HTTP_BAD_REQUEST, "InvalidResourceGroup",
+                    "The provided resource group name '%.100s' has %zu characters. It may have %d "
+                    "at most.",
+                    name, length, GROUP_NAME_MAX);
+    else
+        reply_error(reply, MHD_HTTP_BAD_REQUEST, "InvalidResourceGroup",
+                    "The provided resource group name '%.100s' has these invalid characters: "
+                    "'%s'. The name can only be a letter, digit, '-', '.', '(', ')' or '_', and "
+                    "'.' neither its first nor its last character.",
+                    name, (signs[0] & 0x80) || signs[0] == '\0' ? "." : signs);
+}
+
+/* "West Europe" is "westeurope". */
+static bool same_location(const char *a, const char *b)
+{
+    for (; *a || *b; a++, b++) {
+        a += strspn(a, " ");
+        b += strspn(b, " ");
+        if (tolower((unsigned char)*a) != tolower((unsigned char)*b))
+            return false;
+        if (*a == '\0')
+            return true;
+    }
+    return true;
+}
+
+/* False: it is answered. */
+static bool check_group(struct request *request, const json_t *before, struct reply *reply)
+{
+    const char *name = request->params[0];
+    const char *given = json_string_value(json_object_get(request->body, "location"));
+    const char *own = json_string_value(json_object_get(before, "location"));
+    if (strlen(name) > GROUP_NAME_MAX || name[strlen(name) - 1] == '.')
+        refuse_group_name(reply, name);
+    else if (!given || given[0] == '\0')
+        reply_error(reply, MHD_HTTP_BAD_REQUEST, "LocationRequired",
+                    "The location property is required for this definition.");
+    else if (own && !same_location(given, own))
+        reply_error(reply, MHD_HTTP_CONFLICT, "InvalidResourceGroupLocation",
+                    "Invalid resource group location '%.100s'. The Resource group already exists "
+                    "in location '%.100s'.",
+                    given, own);
+    else
+        return true;
+    return false;
+}
+
+/* One that is there keeps its name and its place. New reference. */
+static json_t *made_group(const struct request *request, const json_t *before)
+{
+    char id[ID_MAX];
+    if (before)
+        return json_deep_copy(before);
+    snprintf(id, sizeof(id), "/subscriptions/%s/resourceGroups/%s", request->subscription,
+             request->params[0]);
+    return json_pack("{s:s, s:O, s:n, s:s, s:{s:s}, s:n, s:s}", "id", id, "location",
+                     json_object_get(request->body, "location"), "managedBy", "name",
+                     request->params[0], "properties", "provisioningState", "Succeeded", "tags",
+                     "type", "Microsoft.Resources/resourceGroups");
+}
+
+/* Takes the reference to `group` over. */
+static void save_group(struct request *request, const char *key, json_t *group, unsigned status,
+                       struct reply *reply)
+{
+    struct error err;
+    json_t *tags = json_object_get(request->body, "tags");
+    json_object_set_new(group, "tags", json_is_object(tags) ? json_incref(tags) : json_null());
+    if (document_save(request->serve, "group", key, group, &err) < 0) {
+        reply_failure(reply, "InternalServerError", &err);
+        json_decref(group);
+    } else {
+        reply_json(reply, status, group);
+    }
+}
+
 void group_put(struct request *request, struct reply *reply)
 {
     char key[160];
-    char id[ID_MAX];
-    struct error err;
     if (!check_resource(request, reply))
         return;
     if (operation_deleting_group(request->serve, request->params[0])) {
@@ -139,21 +290,25 @@ void group_put(struct request *request, struct reply *reply)
         return;
     }
     json_t *before = load_group(request, key);
-    json_t *tags = json_object_get(request->body, "tags");
-    snprintf(id, sizeof(id), "/subscriptions/%s/resourceGroups/%s", request->subscription,
-             request->params[0]);
-    json_t *group = json_pack("{s:s, s:o, s:n, s:s, s:{s:s}, s:o, s:s}", "id", id, "location",
-                              word_or(request->body, "location", "local"), "managedBy", "name",
-                              request->params[0], "properties", "provisioningState", "Succeeded",
-                              "tags", json_is_object(tags) ? json_incref(tags) : json_null(),
-                              "type", "Microsoft.Resources/resourceGroups");
-    if (document_save(request->serve, "group", key, group, &err) < 0) {
-        reply_failure(reply, "InternalServerError", &err);
-        json_decref(group);
-    } else {
-        reply_json(reply, before ? MHD_HTTP_OK : MHD_HTTP_CREATED, group);
-    }
+    if (check_group(request, before, reply))
+        save_group(request, key, made_group(request, before),
+                   before ? MHD_HTTP_OK : MHD_HTTP_CREATED, reply);
     json_decref(before);
+}
+
+/* Its tags, which replace those that it has; what else there is cannot be changed. */
+void group_patch(struct request *request, struct reply *reply)
+{
+    char key[160];
+    if (!check_resource(request, reply))
+        return;
+    json_t *group = load_group(request, key);
+    if (!group)
+        refuse_group(request, reply);
+    else if (json_object_get(request->body, "tags"))
+        save_group(request, key, group, MHD_HTTP_OK, reply);
+    else
+        reply_json(reply, MHD_HTTP_OK, group);
 }
 
 static void stop_group(struct serve *serve, const char *group, struct error *err)

@@ -9,6 +9,7 @@ typedef void (*handler)(struct request *request, struct reply *reply);
 void groups_list(struct request *request, struct reply *reply);
 void group_get(struct request *request, struct reply *reply);
 void group_put(struct request *request, struct reply *reply);
+void group_patch(struct request *request, struct reply *reply);
 void group_delete(struct request *request, struct reply *reply);
 
 void environments_list(struct request *request, struct reply *reply);
@@ -55,6 +56,7 @@ bool check_resource(struct request *request, struct reply *reply);
 /* Azure's rule: lower case letters, digits and '-', a letter first, no '-' at the end, no '--'. */
 bool app_name_is_valid(const char *name);
 void refuse_app_name(struct reply *reply, const char *name);
+void refuse_group_name(struct reply *reply, const char *name);
 /* Everything about an app's new properties; `app` is NULL for one that is to be made. Puts the
  * environment's id in its place. False: it is answered. */
 bool app_check(struct request *request, struct app *app, json_t *properties, struct reply *reply);

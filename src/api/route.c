@@ -24,6 +24,7 @@ static const struct route ROUTES[] = {
     {"GET", "resourceGroups", groups_list},
     {"GET", GROUP, group_get},
     {"PUT", GROUP, group_put},
+    {"PATCH", GROUP, group_patch},
     {"DELETE", GROUP, group_delete},
     {"GET", "providers/Microsoft.App/managedEnvironments", environments_list},
     {"GET", ENVS, environments_list},
@@ -150,14 +151,27 @@ static bool check_version(struct request *request, struct reply *reply)
     return true;
 }
 
-/* The name of an app to be made that no app can have. NULL: the path is another one's. */
-static const char *unsound_app(const struct request *request)
+/* The name behind `collection` of what is to be made and can have no such name. NULL: the path is
+ * another one's. */
+static const char *unsound(const struct request *request, const char *collection)
 {
-    static const char collection[] = "/providers/Microsoft.App/containerApps/";
     const char *at = strcasestr(request->path, collection);
-    const char *name = at ? at + sizeof(collection) - 1 : NULL;
+    const char *name = at ? at + strlen(collection) : NULL;
     bool is_put = strcmp(request->method, MHD_HTTP_METHOD_PUT) == 0;
     return name && is_put && !strchr(name, '/') ? name : NULL;
+}
+
+static void refuse_path(struct request *request, struct reply *reply)
+{
+    const char *app = unsound(request, "/providers/Microsoft.App/containerApps/");
+    const char *group = unsound(request, "/resourceGroups/");
+    if (app)
+        refuse_app_name(reply, app);
+    else if (group)
+        refuse_group_name(reply, group);
+    else
+        reply_error(reply, MHD_HTTP_NOT_FOUND, "InvalidResourceType",
+                    "There is nothing at '%.300s'.", request->path);
 }
 
 void route_dispatch(struct request *request, struct reply *reply)
@@ -184,13 +198,9 @@ void route_dispatch(struct request *request, struct reply *reply)
         free(request->params[i]);
     if (reply->status != 0)
         return;
-    const char *name = known ? NULL : unsound_app(request);
-    if (name)
-        refuse_app_name(reply, name);
-    else if (known)
+    if (known)
         reply_error(reply, MHD_HTTP_METHOD_NOT_ALLOWED, "MethodNotAllowed",
                     "'%.20s' is not allowed on this resource", request->method);
     else
-        reply_error(reply, MHD_HTTP_NOT_FOUND, "InvalidResourceType",
-                    "There is nothing at '%.300s'.", request->path);
+        refuse_path(request, reply);
 }

@@ -22,7 +22,7 @@ struct az_collection {
 struct az_arguments {
     const char *name, *group, *environment, *output, *query, *server, *subscription;
     const char *image, *cpu, *memory, *min_replicas, *max_replicas, *target_port, *ingress,
-        *transport, *revision_suffix, *revisions_mode, *yaml, *location, *container_name;
+        *transport, *revision_suffix, *revisions_mode, *yaml, *location, *container_name, *tag;
     const char **command, **args, **env_vars, **set_env_vars, **replace_env_vars, **remove_env_vars,
         **tags, **ids;
     struct az_collection *collection; /* NULL: results are printed */

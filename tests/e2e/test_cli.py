@@ -97,7 +97,7 @@ def test_manual_of_containerapp(oomlab):
     page = (TREE / "docs" / "man" / "oomlab-containerapp.1").read_text(encoding="utf-8")
     assert re.findall(r"^\.It Cm (.+)$", page, re.MULTILINE) == commands
     options = set()
-    others = [["monitor", "metrics", "list"], ["group", "create"], ["rest"]]
+    others = [["monitor", "metrics", "list"], ["group", "create"], ["group", "list"], ["rest"]]
     for words in [["containerapp", *c.split()] for c in commands] + others:
         text = oomlab(*words, "--help").stdout
         options |= set(re.findall(r"^  (?:-\w, |    )--([a-z-]+)", text, re.MULTILINE)) - {"help"}
