@@ -114,8 +114,6 @@ unsigned revision_weight(const struct app_revision *revision)
     struct app *app = revision->app;
     const json_t *traffic =
         json_object_get(json_object_get(app_configuration(app), "ingress"), "traffic");
-    if (!revision->active)
-        return 0;
     if (app_is_single(app) || json_array_size(traffic) == 0)
         return single_target(app) == revision ? 100 : 0;
     json_int_t weight = 0;

@@ -186,7 +186,8 @@ struct app_states {
     unsigned ready, replicas;
 };
 void app_revision_states(const struct app_revision *revision, struct app_states *ret);
-/* Per cent of the requests that go to it. */
+/* Per cent of the requests that go to it: what the traffic says, also when it is not active and
+ * they are lost. */
 unsigned revision_weight(const struct app_revision *revision);
 
 /* --- progress.c: what comes of a new revision ------------------------------------------------- */

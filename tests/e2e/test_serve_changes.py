@@ -112,6 +112,25 @@ def test_single_mode_leaves_one_revision(serve):
     until(lambda: answers(port) == 200, "the one that is left answers")
 
 
+def test_a_deactivated_revision_keeps_its_weight(serve):
+    """Until the traffic is set anew: what is shown of it is what happens to the requests."""
+    port = free_port()
+    create(serve, "kept", service(port, "Multiple", "a"))
+    create(serve, "kept", service(port, "Multiple", "b"))
+    patch(serve, "kept", {"ingress": {"traffic": [{"revisionName": "kept--a", "weight": 100},
+                                                  {"revisionName": "kept--b", "weight": 0}]}})
+    until(lambda: answers(port) == 200, "it answers")
+    assert serve.ask("POST", f"{APPS}/kept/revisions/kept--a/deactivate")[0] == 200
+    assert weights(serve, "kept") == [("kept--a", 100), ("kept--b", 0)]
+    shown = {r["name"]: (r["properties"]["active"], r["properties"]["trafficWeight"])
+             for r in serve.get(f"{APPS}/kept/revisions")["value"]}
+    assert shown == {"kept--a": (False, 100), "kept--b": (True, 0)}
+    until(lambda: answers(port) == 503, "its requests are lost")
+    patch(serve, "kept", {"ingress": {"traffic": [{"latestRevision": True, "weight": 100}]}})
+    until(lambda: answers(port) == 200, "the other one answers")
+    assert {r["properties"]["trafficWeight"] for r in serve.get(f"{APPS}/kept/revisions")["value"]} == {0, 100}
+
+
 def requests(serve, name):
     query = urllib.parse.urlencode({"metricnames": "Requests", "aggregation": "Total", "interval": "FULL"})
     data = serve.get(f"{APPS}/{name}/providers/Microsoft.Insights/metrics?{query}")["value"][0]["timeseries"][0]["data"]
