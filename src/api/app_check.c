@@ -149,10 +149,6 @@ bool app_check(struct request *request, struct app *app, json_t *properties, str
         json_object_get(json_object_get(properties, "template"), "revisionSuffix");
     struct template_options options = request->serve->options->template;
     const json_t *own = json_object_get(properties, "oomlab");
-    json_t *container = template_container(json_object_get(properties, "template"));
-    json_object_del(container, "oomlab");
-    /* Azure's to say: what a client sends back of it is no change. */
-    json_object_del(json_object_get(container, "resources"), "ephemeralStorage");
     options.any_size |= json_is_true(json_object_get(own, "allowAnySize"));
     if (template_check(properties, &options, &code, &err) < 0) {
         reply_failure(reply, code, &err);

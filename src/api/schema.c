@@ -10,7 +10,9 @@
 
 #define PATH_MAX_BYTES 256
 
-enum kind { STRING, INTEGER, NUMBER, BOOLEAN, OBJECT, ARRAY, TEXTS };
+/* ANY: Azure's, and not looked at here, or elsewhere. COMPUTED: ours to say; what a client sends
+ * back of it is taken out. */
+enum kind { STRING, INTEGER, NUMBER, BOOLEAN, OBJECT, ARRAY, TEXTS, ANY, COMPUTED };
 
 struct field {
     const char *name; /* NULL ends the list */
@@ -26,7 +28,10 @@ struct field {
 
 /* clang-format off */
 static const struct field RESOURCE[] = {
-    {"location", STRING}, {"tags", TEXTS}, {"properties", OBJECT}, END};
+    {"location", STRING}, {"tags", TEXTS}, {"properties", OBJECT}, {"id", ANY}, {"name", ANY},
+    {"type", ANY}, {"etag", ANY}, {"systemData", ANY}, {"extendedLocation", ANY},
+    {"identity", ANY}, {"kind", ANY}, {"managedBy", ANY}, {"resourceGroup", ANY}, {"sku", ANY},
+    END};
 
 static const struct field HEADER[] = {{"name", STRING}, {"value", STRING}, END};
 static const struct field ACTION[] = {
@@ -39,17 +44,20 @@ static const struct field PROBE[] = {
     {"tcpSocket", OBJECT, OBJECT, ACTION}, END};
 static const struct field VARIABLE[] = {
     {"name", STRING}, {"value", STRING}, {"secretRef", STRING}, END};
-static const struct field RESOURCES[] = {{"cpu", NUMBER}, {"memory", STRING}, END};
+static const struct field RESOURCES[] = {
+    {"cpu", NUMBER}, {"memory", STRING}, {"gpu", ANY}, {"ephemeralStorage", COMPUTED}, END};
 static const struct field CONTAINER[] = {
     {"name", STRING}, {"image", STRING}, {"command", ARRAY, STRING}, {"args", ARRAY, STRING},
     {"env", ARRAY, OBJECT, VARIABLE}, {"resources", OBJECT, OBJECT, RESOURCES},
-    {"probes", ARRAY, OBJECT, PROBE}, {"volumeMounts", ARRAY, OBJECT}, END};
+    {"probes", ARRAY, OBJECT, PROBE}, {"volumeMounts", ARRAY, OBJECT},
+    {"imageType", ANY}, {"oomlab", COMPUTED}, END};
 static const struct field SCALE[] = {
-    {"minReplicas", INTEGER}, {"maxReplicas", INTEGER}, {"rules", ARRAY, OBJECT}, END};
+    {"minReplicas", INTEGER}, {"maxReplicas", INTEGER}, {"rules", ARRAY, OBJECT},
+    {"cooldownPeriod", ANY}, {"pollingInterval", ANY}, END};
 static const struct field TEMPLATE[] = {
     {"revisionSuffix", STRING}, {"terminationGracePeriodSeconds", INTEGER},
     {"containers", ARRAY, OBJECT, CONTAINER}, {"initContainers", ARRAY, OBJECT, CONTAINER},
-    {"scale", OBJECT, OBJECT, SCALE}, {"volumes", ARRAY, OBJECT}, END};
+    {"scale", OBJECT, OBJECT, SCALE}, {"volumes", ARRAY, OBJECT}, {"serviceBinds", ANY}, END};
 
 static const struct field WEIGHT[] = {
     {"revisionName", STRING}, {"weight", INTEGER}, {"latestRevision", BOOLEAN}, {"label", STRING},
@@ -57,18 +65,30 @@ static const struct field WEIGHT[] = {
 static const struct field INGRESS[] = {
     {"external", BOOLEAN}, {"targetPort", INTEGER}, {"exposedPort", INTEGER},
     {"transport", STRING}, {"allowInsecure", BOOLEAN}, {"traffic", ARRAY, OBJECT, WEIGHT},
-    {"customDomains", ARRAY, OBJECT}, END};
-static const struct field DAPR[] = {{"enabled", BOOLEAN}, END};
+    {"customDomains", ARRAY, OBJECT}, {"fqdn", COMPUTED}, {"ipSecurityRestrictions", ANY},
+    {"stickySessions", ANY}, {"clientCertificateMode", ANY}, {"corsPolicy", ANY},
+    {"additionalPortMappings", ANY}, {"targetPortHttpScheme", ANY}, END};
+static const struct field DAPR[] = {
+    {"enabled", BOOLEAN}, {"appId", ANY}, {"appProtocol", ANY}, {"appPort", ANY},
+    {"httpReadBufferSize", ANY}, {"httpMaxRequestSize", ANY}, {"logLevel", ANY},
+    {"enableApiLogging", ANY}, {"appHealth", ANY}, {"maxConcurrency", ANY}, END};
 static const struct field CONFIGURATION[] = {
     {"activeRevisionsMode", STRING}, {"maxInactiveRevisions", INTEGER},
     {"ingress", OBJECT, OBJECT, INGRESS}, {"secrets", ARRAY, OBJECT},
-    {"registries", ARRAY, OBJECT}, {"dapr", OBJECT, OBJECT, DAPR}, END};
+    {"registries", ARRAY, OBJECT}, {"dapr", OBJECT, OBJECT, DAPR}, {"runtime", ANY},
+    {"service", ANY}, {"identitySettings", ANY}, {"revisionTransitionThreshold", ANY},
+    {"targetLabel", ANY}, {"agentSettings", ANY}, END};
 
 static const struct field OWN[] = {{"allowAnySize", BOOLEAN}, END};
 static const struct field APP[] = {
     {"managedEnvironmentId", STRING}, {"environmentId", STRING}, {"workloadProfileName", STRING},
     {"template", OBJECT, OBJECT, TEMPLATE}, {"configuration", OBJECT, OBJECT, CONFIGURATION},
-    {"oomlab", OBJECT, OBJECT, OWN}, END};
+    {"oomlab", OBJECT, OBJECT, OWN}, {"patchingConfiguration", ANY},
+    {"provisioningState", COMPUTED}, {"runningStatus", COMPUTED}, {"deploymentErrors", COMPUTED},
+    {"latestRevisionName", COMPUTED}, {"latestReadyRevisionName", COMPUTED},
+    {"latestRevisionFqdn", COMPUTED}, {"customDomainVerificationId", COMPUTED},
+    {"outboundIpAddresses", COMPUTED}, {"eventStreamEndpoint", COMPUTED},
+    {"delegatedIdentities", COMPUTED}, END};
 /* clang-format on */
 
 static int refuse(const char *path, enum kind kind, struct error *err)
@@ -81,6 +101,8 @@ static int refuse(const char *path, enum kind kind, struct error *err)
         [OBJECT] = "an object",
         [ARRAY] = "an array",
         [TEXTS] = "an object of strings",
+        [ANY] = "anything",
+        [COMPUTED] = "anything",
     };
     return error_usage(err,
                        "The request content was invalid and could not be deserialized: the JSON "
@@ -104,6 +126,9 @@ static bool has_kind(const json_t *value, enum kind kind)
         return json_is_object(value);
     case ARRAY:
         return json_is_array(value);
+    case ANY:
+    case COMPUTED:
+        return true;
     }
     return false;
 }
@@ -165,9 +190,9 @@ static int check_field(json_t *object, const struct field *field, const char *pa
     /* Of tags and of the ingress null means that there are none any more. */
     bool whole = (field->kind == OBJECT && field->fields != INGRESS) || field->kind == ARRAY;
     snprintf(own, sizeof(own), "%.200s.%s", path, field->name);
-    if (json_is_null(value) && whole)
+    if ((json_is_null(value) && whole) || field->kind == COMPUTED)
         json_object_del(object, field->name);
-    if (!value || json_is_null(value))
+    if (!value || json_is_null(value) || field->kind == ANY || field->kind == COMPUTED)
         return 0;
     if (json_is_string(value) && (field->kind == INTEGER || field->kind == NUMBER)) {
         json_t *number = number_of(json_string_value(value), field->kind);
@@ -184,10 +209,30 @@ static int check_field(json_t *object, const struct field *field, const char *pa
     return field->fields ? check_fields(value, field->fields, own, err) : 0;
 }
 
+/* Taken in silence it would have no effect: "minReplica". */
+static int check_members(const json_t *object, const struct field *fields, const char *path,
+                         struct error *err)
+{
+    const char *name = NULL;
+    json_t *value = NULL;
+    json_object_foreach((json_t *)object, name, value)
+    {
+        const struct field *field = fields;
+        while (field->name && strcmp(field->name, name) != 0)
+            field++;
+        if (!field->name)
+            return error_usage(err,
+                               "The request content was invalid and could not be deserialized: "
+                               "Could not find member '%.60s'. Path: %.180s.%.60s",
+                               name, path, name);
+    }
+    return 0;
+}
+
 static int check_fields(json_t *object, const struct field *fields, const char *path,
                         struct error *err)
 {
-    int r = 0;
+    int r = check_members(object, fields, path, err);
     for (; r == 0 && fields->name; fields++)
         r = check_field(object, fields, path, err);
     return r;

@@ -301,3 +301,27 @@ def test_readiness_takes_as_many_successes_as_it_says(serve, tmp_path):
     serve.operation(headers)
     assert serve.get(f"{APPS}/thrice/revisions/thrice--0000001")["properties"]["healthState"] == "Healthy"
     assert len(hits.read_text()) >= 3
+
+
+@pytest.mark.parametrize("path", ["foo", "propertes", "properties.foo", "properties.configuration.ingres",
+                                  "properties.template.scale.minReplica", f"{CONTAINER}.resource",
+                                  "properties.configuration.ingress.targetport", f"{CONTAINER}.env[0].values"])
+def test_members_that_are_unknown(serve, path):
+    body = put(app_body(COMMAND, port=8000, env=[("A", "1")]), path, None)
+    refuse(serve, "PUT", f"{APPS}/misspelt", body, "InvalidRequestContent", f"Path: $.{path}")
+    assert serve.ask("GET", f"{APPS}/misspelt")[0] == 404
+
+
+def test_what_is_shown_can_be_sent_back(serve, tmp_path):
+    """By az's own way: `show` into a file, and that file to --yaml; nothing of it is a change."""
+    assert serve.ask("PUT", f"{APPS}/again", app_body(COMMAND, port=free_port()))[0] == 201
+    app = ("-n", "again", "-g", "rg")
+    file = tmp_path / "app.yaml"
+    file.write_text(serve.az("containerapp", "show", *app, "-o", "yaml").stdout, encoding="utf-8")
+    before = serve.get(f"{APPS}/again")["properties"]
+    for verb in ("update", "create"):
+        done = serve.az("containerapp", verb, *app, "--yaml", str(file))
+        assert done.returncode == 0, done.stderr
+        after = json.loads(done.stdout)["properties"]
+        assert (after["template"], after["configuration"]) == (before["template"], before["configuration"])
+    assert len(serve.get(f"{APPS}/again/revisions")["value"]) == 1

@@ -58,10 +58,12 @@ static void test_resources(void **state)
     struct error err = {0};
     assert_int_equal(schema_check_resource(NULL, &err), 0);
     assert_taken(schema_check_resource, "{}", "{}");
-    assert_taken(schema_check_resource, "{'location':'x','tags':{'a':'b','c':null},'more':1}",
-                 "{'location':'x','tags':{'a':'b','c':null},'more':1}");
+    assert_taken(schema_check_resource, "{'location':'x','tags':{'a':'b','c':null},'kind':1}",
+                 "{'location':'x','tags':{'a':'b','c':null},'kind':1}");
     assert_taken(schema_check_resource, "{'properties':null,'tags':null}",
                  "{'tags':null}"); /* a PATCH takes them away with it */
+    assert_refused(schema_check_resource, "{'propertes':{}}",
+                   "Could not find member 'propertes'. Path: $.propertes");
     assert_refused(schema_check_resource, "[]", "an object. Path: $");
     assert_refused(schema_check_resource, "'x'", "an object. Path: $");
     assert_refused(schema_check_resource, "null", "an object. Path: $");
@@ -106,6 +108,31 @@ static void test_numbers(void **state)
                    "a whole number");
 }
 
+/* What is misspelt is refused with its path; what clients send back of what they were shown goes.
+ */
+static void test_members(void **state)
+{
+    (void)state;
+    static const char *const unknown[][2] = {
+        {"{'foo':1}", "'foo'. Path: $.properties.foo"},
+        {"{'template':{'scale':{'minReplica':1}}}", "Path: $.properties.template.scale.minReplica"},
+        {"{'configuration':{'ingres':null}}", "Path: $.properties.configuration.ingres"},
+        {"{'template':{'containers':[{'resources':{'Cpu':1}}]}}",
+         "Path: $.properties.template.containers[0].resources.Cpu"},
+        {"{'configuration':{'ingress':{'traffic':[{'percent':1}]}}}",
+         "Path: $.properties.configuration.ingress.traffic[0].percent"},
+    };
+    for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)
+        assert_refused(schema_check_app, unknown[i][0], unknown[i][1]);
+    assert_taken(schema_check_app,
+                 "{'provisioningState':'Failed','runningStatus':5,'outboundIpAddresses':['x'],"
+                 "'configuration':{'ingress':{'fqdn':'x','corsPolicy':null},'runtime':{'java':{}}},"
+                 "'template':{'containers':[{'oomlab':{},'imageType':null,"
+                 "'resources':{'cpu':1,'ephemeralStorage':'4Gi'}}]}}",
+                 "{'configuration':{'ingress':{'corsPolicy':null},'runtime':{'java':{}}},"
+                 "'template':{'containers':[{'imageType':null,'resources':{'cpu':1}}]}}");
+}
+
 static void test_nesting(void **state)
 {
     (void)state;
@@ -127,6 +154,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_resources),
         cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_members),
         cmocka_unit_test(test_nesting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
