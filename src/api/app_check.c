@@ -149,6 +149,7 @@ bool app_check(struct request *request, struct app *app, json_t *properties, str
         json_object_get(json_object_get(properties, "template"), "revisionSuffix");
     struct template_options options = request->serve->options->template;
     const json_t *own = json_object_get(properties, "oomlab");
+    template_fill(properties);
     options.any_size |= json_is_true(json_object_get(own, "allowAnySize"));
     if (template_check(properties, &options, &code, &err) < 0) {
         reply_failure(reply, code, &err);

@@ -81,6 +81,7 @@ json_t *app_json(struct app *app)
                         app->revisions ? json_string(app->revisions->name) : json_null());
     json_object_set_new(properties, "latestReadyRevisionName",
                         ready ? json_string(ready->name) : json_null());
+    template_show(json_object_get(properties, "template"));
     json_object_set_new(properties, "outboundIpAddresses", json_pack("[s]", "127.0.0.1"));
     add_ingress(app, properties);
     if (latest && ingress_port(app) != 0) {

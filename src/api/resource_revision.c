@@ -26,11 +26,13 @@ json_t *revision_json(struct app_revision *revision)
     app_revision_states(revision, &states);
     char own[ID_MAX + REVISION_NAME_MAX + 16];
     snprintf(own, sizeof(own), "%s/revisions/%s", id, revision->name);
+    json_t *template = json_deep_copy(revision->template);
+    template_show(template);
     json_t *properties = json_pack(
-        "{s:b, s:o, s:s, s:s, s:s, s:i, s:i, s:O}", "active", revision->active, "createdTime",
+        "{s:b, s:o, s:s, s:s, s:s, s:i, s:i, s:o}", "active", revision->active, "createdTime",
         time_json(revision->created_ns), "healthState", states.health, "provisioningState",
         states.provisioning, "runningState", states.running, "replicas", (int)states.replicas,
-        "trafficWeight", (int)revision_weight(revision), "template", revision->template);
+        "trafficWeight", (int)revision_weight(revision), "template", template);
     if (revision->failure)
         json_object_set_new(properties, "provisioningError", json_string(revision->failure));
     if (revision->failure)

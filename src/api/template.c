@@ -105,6 +105,57 @@ static int check_size(json_t *template, const struct template_options *options,
                        cpu, memory ? memory : "none");
 }
 
+static void set_default(json_t *object, const char *key, json_t *value)
+{
+    const json_t *given = json_object_get(object, key);
+    if (!given || json_is_null(given))
+        json_object_set_new(object, key, value);
+    else
+        json_decref(value);
+}
+
+void template_fill(json_t *properties)
+{
+    size_t i = 0;
+    json_t *container = NULL;
+    set_default(properties, "configuration", json_object());
+    json_t *configuration = json_object_get(properties, "configuration");
+    json_t *ingress = json_object_get(configuration, "ingress");
+    set_default(configuration, "activeRevisionsMode", json_string("Single"));
+    if (json_is_object(ingress)) {
+        set_default(ingress, "external", json_false());
+        set_default(ingress, "transport", json_string("Auto"));
+        set_default(ingress, "allowInsecure", json_false());
+    }
+    json_array_foreach(json_object_get(json_object_get(properties, "template"), "containers"), i,
+                       container)
+    {
+        if (json_object_size(json_object_get(container, "resources")) == 0)
+            json_object_set_new(container, "resources",
+                                json_pack("{s:f, s:s}", "cpu", 0.5, "memory", "1Gi"));
+    }
+}
+
+void template_show(json_t *template)
+{
+    static const struct {
+        double cpu;
+        const char *storage;
+    } sizes[] = {{0.25, "1Gi"}, {0.5, "2Gi"}, {1, "4Gi"}};
+    size_t i = 0;
+    json_t *container = NULL;
+    json_array_foreach(json_object_get(template, "containers"), i, container)
+    {
+        const char *storage = "8Gi";
+        for (size_t k = sizeof(sizes) / sizeof(sizes[0]); k > 0; k--) {
+            if (cpu_of(container) <= sizes[k - 1].cpu)
+                storage = sizes[k - 1].storage;
+        }
+        json_object_set_new(json_object_get(container, "resources"), "ephemeralStorage",
+                            json_string(storage));
+    }
+}
+
 static int check_words(const json_t *list, const char *name, struct error *err)
 {
     size_t i = 0;

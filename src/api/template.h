@@ -32,6 +32,13 @@ struct template_options {
 int template_check(json_t *properties, const struct template_options *options,
                    const char **ret_code, struct error *err);
 
+/* Put what Azure fills in where nothing is said: the mode, the ingress's transport, the size of a
+ * container. */
+void template_fill(json_t *properties);
+/* And what it computes, for a template that is shown: the ephemeral storage that goes with the CPU.
+ */
+void template_show(json_t *template);
+
 /* Make the template of one replica of the revision "<app>--<suffix>". `port` is where it will
  * listen. Its image must be in `images` when it is one that needs to be unpacked. free it with
  * template_free(). */

@@ -289,7 +289,7 @@ def test_settings_that_ask_for_what_is_there(serve):
     put(body, f"{CONTAINER}.resources.ephemeralStorage", "8Gi")
     status, value, _ = serve.ask("PUT", f"{APPS}/there", body)
     assert status == 200 and value["properties"]["latestRevisionName"] == "there--0000001", value
-    assert "ephemeralStorage" not in value["properties"]["template"]["containers"][0]["resources"]
+    assert value["properties"]["template"]["containers"][0]["resources"]["ephemeralStorage"] == "1Gi"
 
 
 def test_readiness_takes_as_many_successes_as_it_says(serve, tmp_path):
@@ -318,6 +318,7 @@ def test_what_is_shown_can_be_sent_back(serve, tmp_path):
     app = ("-n", "again", "-g", "rg")
     file = tmp_path / "app.yaml"
     file.write_text(serve.az("containerapp", "show", *app, "-o", "yaml").stdout, encoding="utf-8")
+    assert "ephemeralStorage: 1Gi" in file.read_text(encoding="utf-8")
     before = serve.get(f"{APPS}/again")["properties"]
     for verb in ("update", "create"):
         done = serve.az("containerapp", verb, *app, "--yaml", str(file))
@@ -325,3 +326,36 @@ def test_what_is_shown_can_be_sent_back(serve, tmp_path):
         after = json.loads(done.stdout)["properties"]
         assert (after["template"], after["configuration"]) == (before["template"], before["configuration"])
     assert len(serve.get(f"{APPS}/again/revisions")["value"]) == 1
+
+
+@pytest.mark.parametrize(("cpu", "memory", "storage"), [
+    (None, "1Gi", "2Gi"), (0.25, "0.5Gi", "1Gi"), (0.5, "1Gi", "2Gi"), (0.75, "1.5Gi", "4Gi"), (1, "2Gi", "4Gi"),
+    (1.25, "2.5Gi", "8Gi")])
+def test_what_is_filled_in(serve, cpu, memory, storage):
+    body = app_body(COMMAND, cpu=cpu, memory=memory, port=free_port())
+    properties = body["properties"]
+    del properties["configuration"]["activeRevisionsMode"], properties["configuration"]["ingress"]["external"]
+    if cpu is None:
+        del properties["template"]["containers"][0]["resources"]
+    status, made, headers = serve.ask("PUT", f"{APPS}/filled", body)
+    assert status == 201, made
+    try:
+        revision = serve.get(f"{APPS}/filled/revisions/filled--0000001")
+        for shown in (made, revision):
+            resources = shown["properties"]["template"]["containers"][0]["resources"]
+            assert resources == {"cpu": cpu or 0.5, "memory": memory, "ephemeralStorage": storage}
+        configuration = serve.get(f"{APPS}/filled")["properties"]["configuration"]
+        assert configuration["activeRevisionsMode"] == "Single"
+        ingress = configuration["ingress"]
+        assert (ingress["transport"], ingress["allowInsecure"], ingress["external"]) == ("Auto", False, False)
+    finally:
+        _, _, headers = serve.ask("DELETE", f"{APPS}/filled")
+        serve.operation(headers)
+
+
+@pytest.mark.parametrize("configuration", [None, {}])
+def test_the_mode_without_a_configuration(serve, configuration):
+    body = app_body(COMMAND)
+    body["properties"]["configuration"] = configuration
+    assert serve.ask("PUT", f"{APPS}/moded", body)[0] in (200, 201)
+    assert serve.get(f"{APPS}/moded")["properties"]["configuration"] == {"activeRevisionsMode": "Single"}
