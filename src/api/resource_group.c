@@ -157,7 +157,7 @@ void groups_list(struct request *request, struct reply *reply)
     json_t *list = document_list(request->serve, "group", "");
     for (const struct operation *o = request->serve->operations; o; o = o->next) {
         if (o->group && o->status == OPERATION_RUNNING)
-            json_array_append(list, o->group);
+            json_array_append_new(list, json_deep_copy(o->group));
     }
     for (size_t i = json_array_size(list); filter && i > 0; i--) {
         if (!has_tag(json_array_get(list, i - 1), &wanted))
@@ -177,7 +177,7 @@ static json_t *shown_group(struct request *request)
 {
     char key[160];
     const struct operation *going = operation_deleting_group(request->serve, request->params[0]);
-    return going ? json_incref(going->group) : load_group(request, key);
+    return going ? json_deep_copy(going->group) : load_group(request, key);
 }
 
 void group_get(struct request *request, struct reply *reply)
@@ -435,15 +435,19 @@ void environment_put(struct request *request, struct reply *reply)
              "/subscriptions/%s/resourceGroups/%s/providers/Microsoft.App/managedEnvironments/%s",
              request->subscription, request->params[0], request->params[1]);
     json_t *before = document_load(request->serve, "environment", key);
+    const char *own = json_string_value(json_object_get(before, "id"));
+    const char *name = json_string_value(json_object_get(before, "name"));
+    if (own) /* apps have it */
+        snprintf(id, sizeof(id), "%s", own);
     json_t *given = json_object_get(request->body, "properties");
     json_t *properties = json_is_object(given) ? json_deep_copy(given) : json_object();
     json_object_set_new(properties, "provisioningState", json_string("Succeeded"));
     json_object_set_new(properties, "defaultDomain", json_string("localhost"));
     json_object_set_new(properties, "staticIp", json_string("127.0.0.1"));
-    json_t *environment =
-        json_pack("{s:s, s:o, s:s, s:o, s:s}", "id", id, "location",
-                  word_or(request->body, "location", "local"), "name", request->params[1],
-                  "properties", properties, "type", "Microsoft.App/managedEnvironments");
+    json_t *environment = json_pack("{s:s, s:o, s:s, s:o, s:s}", "id", id, "location",
+                                    word_or(request->body, "location", "local"), "name",
+                                    name ? name : request->params[1], "properties", properties,
+                                    "type", "Microsoft.App/managedEnvironments");
     json_t *tags = json_object_get(request->body, "tags");
     if (json_object_size(tags) > 0)
         json_object_set(environment, "tags", tags);

@@ -14,11 +14,12 @@ struct route {
     handler handle;
 };
 
-#define GROUP "resourceGroups/{}"
-#define APPS  GROUP "/providers/Microsoft.App/containerApps"
-#define APP   APPS "/{}"
-#define REV   APP "/revisions/{}"
-#define ENVS  GROUP "/providers/Microsoft.App/managedEnvironments"
+#define SUBSCRIPTIONS "/subscriptions/"
+#define GROUP         "resourceGroups/{}"
+#define APPS          GROUP "/providers/Microsoft.App/containerApps"
+#define APP           APPS "/{}"
+#define REV           APP "/revisions/{}"
+#define ENVS          GROUP "/providers/Microsoft.App/managedEnvironments"
 
 static const struct route ROUTES[] = {
     {"GET", "resourceGroups", groups_list},
@@ -105,11 +106,10 @@ static bool match(const char *pattern, const char *path, struct request *request
 /* The path below the subscription; NULL when it does not begin with one. */
 static const char *below_subscription(struct request *request)
 {
-    static const char prefix[] = "/subscriptions/";
     const char *path = request->path;
-    if (strncasecmp(path, prefix, sizeof(prefix) - 1) != 0)
+    if (strncasecmp(path, SUBSCRIPTIONS, strlen(SUBSCRIPTIONS)) != 0)
         return NULL;
-    path += sizeof(prefix) - 1;
+    path += strlen(SUBSCRIPTIONS);
     size_t length = strcspn(path, "/");
     if (!sound(path, length) || length >= sizeof(request->subscription) || path[length] != '/')
         return NULL;
@@ -174,6 +174,38 @@ static void refuse_path(struct request *request, struct reply *reply)
                     "There is nothing at '%.300s'.", request->path);
 }
 
+static void put_subscription(json_t *object, const char *key, const char *subscription)
+{
+    const char *id = json_string_value(json_object_get(object, key));
+    const char *rest = id && strncmp(id, SUBSCRIPTIONS, strlen(SUBSCRIPTIONS)) == 0
+                           ? strchr(id + strlen(SUBSCRIPTIONS), '/')
+                           : NULL;
+    if (rest)
+        json_object_set_new(object, key, json_sprintf(SUBSCRIPTIONS "%s%s", subscription, rest));
+}
+
+static void put_subscriptions(json_t *resource, const char *subscription)
+{
+    json_t *properties = json_object_get(resource, "properties");
+    put_subscription(resource, "id", subscription);
+    put_subscription(properties, "managedEnvironmentId", subscription);
+    put_subscription(properties, "environmentId", subscription);
+}
+
+/* There is one subscription, whatever it is called: ids have the name under which it was asked. */
+static void name_subscription(const struct request *request, json_t *body)
+{
+    size_t i = 0;
+    json_t *item = NULL;
+    if (request->subscription[0] == '\0')
+        return;
+    put_subscriptions(body, request->subscription);
+    json_array_foreach(json_object_get(body, "value"), i, item)
+    {
+        put_subscriptions(item, request->subscription);
+    }
+}
+
 void route_dispatch(struct request *request, struct reply *reply)
 {
     const char *below = below_subscription(request);
@@ -196,6 +228,7 @@ void route_dispatch(struct request *request, struct reply *reply)
     }
     for (size_t i = 0; i < REQUEST_PARAMS; i++)
         free(request->params[i]);
+    name_subscription(request, reply->body);
     if (reply->status != 0)
         return;
     if (known)

@@ -290,6 +290,13 @@ int containerapp_show(const struct invocation *invocation, struct error *err)
     return r == 0 ? az_print(invocation->arguments, app, TABLE_ONE, err) : az_failed(err);
 }
 
+/* There is one subscription, whatever it is called. */
+static const char *below_subscription(const char *id)
+{
+    const char *group = strcasestr(id, "/resourceGroups/");
+    return group ? group : id;
+}
+
 /* NULL: any; a name, or an id. */
 static bool is_of_environment(const json_t *app, const char *environment)
 {
@@ -297,7 +304,9 @@ static bool is_of_environment(const json_t *app, const char *environment)
     if (!environment)
         return true;
     const char *name = id ? strrchr(id, '/') : NULL;
-    return name && strcasecmp(environment[0] == '/' ? id : name + 1, environment) == 0;
+    if (name && environment[0] == '/')
+        return strcasecmp(below_subscription(id), below_subscription(environment)) == 0;
+    return name && strcasecmp(name + 1, environment) == 0;
 }
 
 int containerapp_list(const struct invocation *invocation, struct error *err)

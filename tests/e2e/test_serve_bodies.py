@@ -359,3 +359,24 @@ def test_the_mode_without_a_configuration(serve, configuration):
     body["properties"]["configuration"] = configuration
     assert serve.ask("PUT", f"{APPS}/moded", body)[0] in (200, 201)
     assert serve.get(f"{APPS}/moded")["properties"]["configuration"] == {"activeRevisionsMode": "Single"}
+
+
+def test_ids_have_the_subscription_that_was_asked(serve):
+    assert serve.ask("PUT", f"{APPS}/named", app_body(COMMAND, env=[("ID", ENVIRONMENT)]))[0] == 201
+    other = "/subscriptions/other-one"
+    for path, items in ((APPS, 1), (f"{APPS}/named", 0), (f"{APPS}/named/revisions", 1), (ENVIRONMENT, 0), (GROUP, 0),
+                        (f"{APPS}/named/revisions/named--0000001/replicas", 1), (ENVIRONMENT.rpartition("/")[0], 1),
+                        (f"{APPS}/named/providers/Microsoft.Insights/metrics", 1)):
+        for place in (path, path.replace("/subscriptions/sub", other)):
+            status, value, _ = serve.ask("GET", f"{place}?api-version=2024-03-01")
+            assert status == 200, value
+            for item in value["value"] if items else [value]:
+                ids = [item["id"], *(item.get("properties", {}).get(key, item["id"])
+                                     for key in ("managedEnvironmentId", "environmentId"))]
+                assert all(each.startswith("/".join(place.split("/")[:3]) + "/") for each in ids), ids
+    shown = serve.ask("GET", f"{APPS.replace('/subscriptions/sub', other)}/named?api-version=2024-03-01")[1]
+    assert shown["properties"]["template"]["containers"][0]["env"] == [{"name": "ID", "value": ENVIRONMENT}]
+    # Made again under another name, it still has its apps.
+    again = f"{ENVIRONMENT.replace('/subscriptions/sub', other)}?api-version=2024-03-01"
+    assert serve.ask("PUT", again, {"location": "local"})[0] == 200
+    assert serve.ask("DELETE", ENVIRONMENT)[0] == 409
