@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/utf8.h"
 
+#include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 size_t utf8_decode(const char *text, uint32_t *ret)
@@ -58,4 +60,25 @@ void utf8_escape(const char *text, bool controls, char *out, size_t size)
         at += length;
     }
     out[used] = '\0';
+}
+
+/* The byte of "\xNN"; 0: it is none. */
+static char escaped_byte(const char *at)
+{
+    if (at[0] != '\\' || at[1] != 'x' || !isxdigit((unsigned char)at[2]) ||
+        !isxdigit((unsigned char)at[3]))
+        return '\0';
+    const char digits[] = {at[2], at[3], '\0'};
+    return (char)strtoul(digits, NULL, 16);
+}
+
+void utf8_unescape(char *text)
+{
+    char *to = text;
+    for (const char *at = text; *at;) {
+        char byte = escaped_byte(at);
+        *to++ = byte ? byte : *at;
+        at += byte ? 4 : 1;
+    }
+    *to = '\0';
 }

@@ -17,4 +17,6 @@ bool utf8_is_harmful(uint32_t point);
  * apart: bytes that are no UTF-8 as \xNN, and a backslash before an x as \x5c; with `controls` so
  * are harmful characters, tabs and newlines. Cut to the room, between characters. */
 void utf8_escape(const char *text, bool controls, char *out, size_t size);
+/* What was written so (with or without `controls`), as it was before. In place. */
+void utf8_unescape(char *text);
 #define UTF8_ESCAPED_MAX(length) (4 * (length) + 1) /* room that is enough */

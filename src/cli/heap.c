@@ -86,6 +86,10 @@ static int load(const char *name, const struct heap_choice *choice, struct heap_
         log_warning("%s: the profile of lifetime %u is missing, which would tell more; this is "
                     "lifetime %u",
                     (*ret)->arm, (*ret)->missing_lifetime, (*ret)->lifetime);
+    if ((*ret)->names_damaged)
+        log_warning("%s: names that were kept with the run are damaged; those come from the "
+                    "programs' files, as far as they are there",
+                    (*ret)->arm);
     sqlite3_stmt *row = NULL;
     *ret_end_ns = 0;
     if ((*ret)->ended_ns != 0 &&

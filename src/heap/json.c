@@ -14,8 +14,7 @@ json_t *heap_number_json(double value)
     return isfinite(value) ? json_real(value) : json_null();
 }
 
-/* Names are any bytes; JSON is UTF-8. */
-static json_t *text(const char *value)
+json_t *heap_text_json(const char *value)
 {
     if (!value)
         return json_null();
@@ -32,13 +31,13 @@ static void add_frame(void *context, const struct heap_frame *frame)
     json_t *frames = context;
     char name[512];
     heap_frame_name(frame, name, sizeof(name));
-    json_array_append_new(frames,
-                          json_pack("{s:o, s:o, s:o, s:o, s:b, s:s}", "function",
-                                    frame->function ? text(frame->function) : json_string(name),
-                                    "file", text(frame->file), "line",
-                                    frame->line > 0 ? json_integer(frame->line) : json_null(),
-                                    "module", text(frame->module), "inlined", frame->inlined,
-                                    "language", frame->python ? "python" : "native"));
+    json_array_append_new(
+        frames, json_pack("{s:o, s:o, s:o, s:o, s:b, s:s}", "function",
+                          frame->function ? heap_text_json(frame->function) : json_string(name),
+                          "file", heap_text_json(frame->file), "line",
+                          frame->line > 0 ? json_integer(frame->line) : json_null(), "module",
+                          heap_text_json(frame->module), "inlined", frame->inlined, "language",
+                          frame->python ? "python" : "native"));
 }
 
 json_t *heap_frames_json(const struct heap_view *view, uint32_t stack)
@@ -80,7 +79,7 @@ json_t *heap_json(const struct heap_view *view, const char *at, size_t top)
     return json_pack(
         "{s:s, s:s, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:f, s:o, s:o, s:o, s:o}",
         "schema", "oomlab.heap/1", "arm", view->arm, "lifetime", (json_int_t)view->lifetime, "at",
-        text(at), "rate_bytes", (json_int_t)header->rate_bytes, "dropped",
+        heap_text_json(at), "rate_bytes", (json_int_t)header->rate_bytes, "dropped",
         (json_int_t)heap_dropped(header), "lost_stacks", (json_int_t)header->lost_stacks, "torn",
         (json_int_t)view->profile->totals->torn, "samples",
         (json_int_t)view->profile->totals->samples, "coverage",

@@ -5,9 +5,11 @@
 
 #include <jansson.h>
 
-/* A stack's frames, innermost first. NULL on failed allocation. */
 /* null: not known. */
 json_t *heap_number_json(double value);
+/* A name, which may be any bytes, as UTF-8 (utf8_escape()); NULL: null. */
+json_t *heap_text_json(const char *value);
+/* A stack's frames, innermost first. NULL on failed allocation. */
 json_t *heap_frames_json(const struct heap_view *view, uint32_t stack);
 /* The object of the contract "oomlab.heap/1" (docs/heap.md), at most `top` stacks (0: all). NULL on
  * failed allocation. `at`: the end as a timestamp; NULL: unknown. */

@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "heap/fold.h"
 #include "heap/json.h"
+#include "heap/names.h"
 
 #include <errno.h>
 #include <math.h>
@@ -91,11 +92,50 @@ static int keep_rows(struct store *store, const struct heap_view *view,
     return r;
 }
 
+static void statement_cleanup(sqlite3_stmt **statement)
+{
+    sqlite3_finalize(*statement);
+}
+
+/* One that has no profile, or a damaged one, has no names. */
+static int keep_names_of(struct store *store, const char *directory, const char *arm,
+                         unsigned lifetime, struct error *err)
+{
+    CLEANUP(view_cleanup) struct heap_view *view = NULL;
+    const struct heap_choice choice = {.arm = arm, .lifetime = lifetime};
+    int r = heap_view_new(store, directory, &choice, &view, err);
+    if (r < 0)
+        return err->kind == ERROR_USAGE ? 0 : r;
+    return heap_names_keep(store, view, err);
+}
+
+/* Of the lifetimes that were not chosen, too: 'oomlab heap --lifetime' shows them later. */
+static int keep_other_names(struct store *store, const char *directory,
+                            const struct heap_view *chosen, struct error *err)
+{
+    CLEANUP(statement_cleanup) sqlite3_stmt *row = NULL;
+    int r = store_prepare(store,
+                          "SELECT DISTINCT idx FROM lifetime WHERE idx <> ?2 AND arm_id ="
+                          " (SELECT arm_id FROM lifetime WHERE id = ?1)",
+                          &row, err);
+    if (r < 0)
+        return r;
+    sqlite3_bind_int64(row, 1, chosen->lifetime_id);
+    sqlite3_bind_int64(row, 2, chosen->lifetime);
+    while (r == 0 && sqlite3_step(row) == SQLITE_ROW)
+        r = keep_names_of(store, directory, chosen->arm, (unsigned)sqlite3_column_int(row, 0), err);
+    return r;
+}
+
 int heap_keep(struct store *store, const char *directory, const struct heap_choice *choice,
               bool by_growth, struct heap_leading *ret, struct error *err)
 {
     CLEANUP(view_cleanup) struct heap_view *view = NULL;
     int r = heap_view_new(store, directory, choice, &view, err);
+    if (r == 0)
+        r = heap_names_keep(store, view, err);
+    if (r == 0)
+        r = keep_other_names(store, directory, view, err);
     if (r < 0 || !heap_lead(view, by_growth, ret))
         return r;
     r = keep_rows(store, view, ret, err);

@@ -37,7 +37,9 @@ struct heap_leading {
 bool heap_lead(const struct heap_view *view, bool by_growth, struct heap_leading *ret);
 
 /* Write the chosen lifetime's profile, its leading stacks and all stacks folded, into the store
- * (the tables heap_profile and heap_stack). 1: kept, and *ret says which stack leads; 0: none
- * leads, and nothing was written. Without a profile: a usage error, as in heap_view_new(). */
+ * (the tables heap_profile and heap_stack), and the names of all stacks of all lifetimes of its arm
+ * (heap_names). 1: kept, and *ret says which stack leads; 0: none
+ * leads, and nothing but names was written. Without a profile: a usage error, as in
+ * heap_view_new(). */
 int heap_keep(struct store *store, const char *directory, const struct heap_choice *choice,
               bool by_growth, struct heap_leading *ret, struct error *err);

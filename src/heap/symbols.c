@@ -2,6 +2,7 @@
 #include "heap/symbols.h"
 
 #include "base/cleanup.h"
+#include "heap/names.h"
 
 #include <dlfcn.h>
 #include <dwarf.h>
@@ -13,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FRAMES_MAX 64
 #define PAGE_BYTES 4096
 
 /* An address that was resolved. */
@@ -34,8 +34,9 @@ struct known_module {
 };
 
 struct heap_symbols {
-    void *addresses; /* tree of struct resolved */
-    void *strings;   /* tree of strings that we own */
+    const struct heap_names *names; /* borrowed */
+    void *addresses;                /* tree of struct resolved */
+    void *strings;                  /* tree of strings that we own */
     struct known_module *modules;
     char *(*demangle)(const char *, char *, size_t *, int *);
     void *cxx_library;
@@ -57,11 +58,12 @@ static void find_demangler(struct heap_symbols *symbols)
     memcpy(&symbols->demangle, &found, sizeof(found));
 }
 
-int heap_symbols_new(struct heap_symbols **ret, struct error *err)
+int heap_symbols_new(const struct heap_names *names, struct heap_symbols **ret, struct error *err)
 {
     struct heap_symbols *symbols = calloc(1, sizeof(*symbols));
     if (!symbols)
         return error_errno(err, ENOMEM, "preparing names");
+    symbols->names = names;
     find_demangler(symbols);
     *ret = symbols;
     return 0;
@@ -251,7 +253,7 @@ static size_t read_inlined(struct heap_symbols *symbols, Dwfl_Module *file, Dwar
         count = dwarf_getscopes_die(&scopes[0], &outer);
     }
     size_t used = 0;
-    for (int i = 0; i < count && used + 1 < FRAMES_MAX; i++) {
+    for (int i = 0; i < count && used + 1 < HEAP_INLINED_MAX; i++) {
         int tag = dwarf_tag(&outer[i]);
         if (tag != DW_TAG_inlined_subroutine && tag != DW_TAG_subprogram)
             continue;
@@ -289,6 +291,24 @@ static size_t name_frames(struct heap_symbols *symbols, const struct known_modul
     return count;
 }
 
+/* Kept names without a line may be from before the program's debug information was installed, which
+ * a build-id proves to be of the same program. */
+static size_t find_frames(struct heap_symbols *symbols, const struct heap_module *module,
+                          uint64_t address, struct heap_frame *frames)
+{
+    size_t kept_count = 0;
+    const struct heap_frame *kept =
+        module ? heap_names_find(symbols->names, module, address, &kept_count) : NULL;
+    if (!kept || (!kept[0].file && module->build_id_bytes > 0)) {
+        const struct known_module *known = module ? find_module(symbols, module) : NULL;
+        size_t count = name_frames(symbols, known, address, frames);
+        if (!kept || frames[0].file)
+            return count;
+    }
+    memcpy(frames, kept, kept_count * sizeof(*frames));
+    return kept_count;
+}
+
 static int compare_resolved(const void *a, const void *b)
 {
     const struct resolved *x = a, *y = b;
@@ -300,9 +320,8 @@ static int compare_resolved(const void *a, const void *b)
 static const struct resolved *remember(struct heap_symbols *symbols,
                                        const struct heap_module *module, uint64_t address)
 {
-    struct heap_frame frames[FRAMES_MAX] = {0};
-    const struct known_module *known = module ? find_module(symbols, module) : NULL;
-    size_t count = name_frames(symbols, known, address, frames);
+    struct heap_frame frames[HEAP_INLINED_MAX] = {0};
+    size_t count = find_frames(symbols, module, address, frames);
     for (size_t i = 0; i < count; i++) {
         frames[i].module = module && module->path[0] ? module->path : NULL;
         frames[i].address = address;

@@ -22,14 +22,20 @@ struct heap_frame {
     bool arena;           /* none: the next one asked for an arena of Python's allocator */
 };
 
-struct heap_symbols;
+/* Frames that one address stands for: more are left out. */
+#define HEAP_INLINED_MAX 64U
 
-int heap_symbols_new(struct heap_symbols **ret, struct error *err);
+struct heap_symbols;
+struct heap_names;
+
+/* `names`: those that were kept with the run (borrowed); NULL: none. */
+int heap_symbols_new(const struct heap_names *names, struct heap_symbols **ret, struct error *err);
 void heap_symbols_free(struct heap_symbols *symbols);
 
 /* The frames that one recorded address stands for, innermost first: the inlined functions, then the
  * one they are inlined into. At least one. `module` NULL: no module. The array belongs to the
- * symbols. A module whose file is gone or is another (by build-id) gives frames without names. */
+ * symbols. Names that were kept come first: they are of the program that ran. Where none are, a
+ * module whose file is gone or is another (by build-id) gives frames without names. */
 const struct heap_frame *heap_symbols_resolve(struct heap_symbols *symbols,
                                               const struct heap_module *module, uint64_t address,
                                               size_t *ret_count);

@@ -6,6 +6,7 @@
 #include "base/utf8.h"
 #include "heap/choose.h"
 #include "heap/growth.h"
+#include "heap/names.h"
 #include "heap/recording.h"
 
 #include <errno.h>
@@ -20,6 +21,7 @@ void heap_view_free(struct heap_view *view)
         return;
     heap_profile_free(view->profile);
     heap_symbols_free(view->symbols);
+    heap_names_free(view->names);
     free(view->rows);
     free(view);
 }
@@ -194,7 +196,9 @@ int heap_view_new(struct store *store, const char *directory, const struct heap_
     snprintf(path, sizeof(path), "%s/" HEAP_FILE_FORMAT, directory, (unsigned)view->lifetime_id);
     r = heap_profile_read(path, &view->profile, err);
     if (r == 0)
-        r = heap_symbols_new(&view->symbols, err);
+        r = heap_names_load(store, &view->names, &view->names_damaged, err);
+    if (r == 0)
+        r = heap_symbols_new(view->names, &view->symbols, err);
     if (r == 0)
         r = make_rows(store, choice, view, err);
     if (r == 0)

@@ -28,6 +28,8 @@ struct heap_row {
 
 struct heap_view {
     struct heap_profile *profile;
+    struct heap_names *names; /* those that were kept with the run */
+    bool names_damaged;       /* some of them could not be read */
     struct heap_symbols *symbols;
     char arm[160]; /* "leak/trigger" */
     unsigned lifetime;

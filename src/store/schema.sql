@@ -335,6 +335,17 @@ CREATE TABLE heap_stack (
   frames TEXT NOT NULL                 -- JSON array, innermost first, as in oomlab.heap/1
 ) STRICT;
 
+-- What the addresses in the files of heap profiles are called. A module may have several rows, one from each lifetime that
+-- was read; one with a build-id is known by that, another by path and size. Texts are UTF-8; other bytes are \xNN.
+
+CREATE TABLE heap_names (
+  id INTEGER PRIMARY KEY,
+  build_id TEXT NOT NULL,              -- hexadecimal; '': none
+  path TEXT NOT NULL,
+  bytes INTEGER NOT NULL,              -- that it was mapped with
+  names TEXT NOT NULL                  -- JSON: [[address, [function, file, line, inlined], ...], ...], innermost first
+) STRICT;
+
 -- Evidence that somebody else recorded (oomlab diagnose).
 
 CREATE TABLE source (                  -- what was read

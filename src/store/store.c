@@ -255,6 +255,9 @@ static const struct {
      " low_ns INTEGER, low_bytes INTEGER, low_row INTEGER, high_ns INTEGER, high_bytes INTEGER,"
      " high_row INTEGER, end_ns INTEGER, end_bytes INTEGER, full_ns INTEGER, full_row INTEGER,"
      " full_anon INTEGER, full_shmem INTEGER, full_file INTEGER, full_kernel INTEGER)"},
+    {9, /* the names of a heap profile's addresses */
+     "CREATE TEMP TABLE heap_names (id INTEGER, build_id TEXT, path TEXT, bytes INTEGER,"
+     " names TEXT)"},
 };
 
 static int complete_old_format(struct store *store, struct error *err)

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -103,6 +104,100 @@ def test_names_give_no_orders_to_the_terminal(oomlab, tmp_path):
     assert shown in text and "\x1b" not in text
     frames = [frame["function"] for frame in profile(oomlab, tmp_path / "run")["stacks"][0]["frames"]]
     assert "keep_\x1b[2J\\x9b\nzy" in frames
+
+
+# --- names after the run --------------------------------------------------------------------------
+
+KEEPS = """
+#include <stdlib.h>
+#include <string.h>
+static char text[SIZE];
+static inline __attribute__((always_inline)) char *copy(void) { return memcpy(malloc(sizeof(text)), text, sizeof(text)); }
+__attribute__((noinline)) char *NAME(void) { char *kept = copy(); __asm__ volatile("" : "+r"(kept)); return kept; }
+int main(void) { memset(text, 1, sizeof(text)); for (;;) if (!NAME()[0]) abort(); }
+"""
+
+
+def frames_of(heap):
+    return [[(frame["function"], frame["file"], frame["line"], frame["inlined"]) for frame in stack["frames"]]
+            for stack in heap["stacks"]]
+
+
+def built_twice(oomlab, tmp_path):
+    """Two builds of one program at one path, each run under the profile."""
+    shown = {}
+    for name in ("before", "after"):
+        program = build(tmp_path, "keeps.c", KEEPS.replace("NAME", f"keep_{name}").replace(
+            "SIZE", "4096" if name == "before" else "5000"), "-g")
+        killed(oomlab, tmp_path / name, program)
+        shown[name] = frames_of(profile(oomlab, tmp_path / name))
+        flat = [frame for stack in shown[name] for frame in stack]
+        assert any(function == "copy" and inlined for function, _, _, inlined in flat), flat
+    return program, shown
+
+
+def test_names_stay_when_the_program_is_rebuilt_or_gone(oomlab, tmp_path):
+    program, shown = built_twice(oomlab, tmp_path)
+    for gone in (False, True):
+        if gone:
+            program.unlink()
+        difference = oomlab("heap", "--diff", tmp_path / "before", tmp_path / "after").stdout
+        assert "keep_before" in difference and "keep_after" in difference and "program+0x" not in difference
+        for name in ("before", "after"):
+            assert frames_of(profile(oomlab, tmp_path / name)) == shown[name]
+            assert f"keep_{name}" in oomlab("heap", tmp_path / name, "--collapsed").stdout
+    oomlab("heap", tmp_path / "before", "--pprof", tmp_path / "out.pb.gz", "--flamegraph", tmp_path / "out.svg")
+    assert b"keep_before" in gzip.decompress((tmp_path / "out.pb.gz").read_bytes())
+    assert "keep_before" in (tmp_path / "out.svg").read_text(encoding="utf-8")
+
+
+def test_damaged_names_come_from_the_files(oomlab, tmp_path):
+    program = build(tmp_path, "keeps.c", KEEPS.replace("NAME", "keep").replace("SIZE", "4096"), "-g")
+    run = tmp_path / "run"
+    killed(oomlab, run, program)
+    shown = frames_of(profile(oomlab, run))
+    known = sqlite3.connect(run / "evidence.db").execute(
+        "SELECT names FROM heap_names WHERE path = ?", (str(program),)).fetchone()[0]
+    entry = json.loads(known)[0]
+    for damaged in ("", "{", "[]", "{}", "[[1]]", '[["1", ["f", null, 1, true]]]', '[[-1, ["f", null, 1, true]]]',
+                    '[[1, ["f", null, -1, true]]]', '[[1, ["f", null, 3000000000, true]]]', '[[1, ["f", 1, 1, true]]]',
+                    '[[1, ["", null, 1, true]]]', '[[1, ["f", null, 1]]]', '[[1, ["f", null, 1, 1]]]',
+                    json.dumps([[entry[0]] + entry[1:2] * 65])):
+        with sqlite3.connect(run / "evidence.db") as evidence:
+            evidence.execute("UPDATE heap_names SET names = ?", (damaged,))
+        said = oomlab("heap", run)
+        assert said.returncode == 0 and "names that were kept with the run are damaged" in said.stderr, damaged
+        assert frames_of(profile(oomlab, run)) == shown
+    with sqlite3.connect(run / "evidence.db") as evidence:
+        evidence.execute("DROP TABLE heap_names")
+        evidence.execute("PRAGMA user_version = 8")  # a run from before they were kept
+    said = oomlab("heap", run)
+    assert said.returncode == 0 and said.stderr == "" and frames_of(profile(oomlab, run)) == shown
+
+
+def test_names_of_every_lifetime_are_kept(oomlab, tmp_path):
+    """Also of one that the report does not tell of, with code that no other lifetime ran."""
+    code = """
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#define KEEP(name) __attribute__((noinline)) char *name(void) { char *kept = memset(malloc(4096), 1, 4096); \\
+    __asm__ volatile("" : "+r"(kept)); return kept; }
+KEEP(keep_first) KEEP(keep_second)
+int main(int count, char **words)
+{
+    int is_first = count > 1 && open(words[1], O_CREAT | O_EXCL | O_WRONLY, 0600) >= 0;
+    for (;;) if (!(is_first ? keep_first() : keep_second())) abort();
+}
+"""
+    run, program = tmp_path / "run", build(tmp_path, "twice.c", code)
+    done = oomlab("run", "--quiet", "--memory", "32Mi", "--arms", "trigger", "--kills", "2", "--ready", "none", "--cycles", "1",
+                  "--per-cycle", "1", "--cooldown", "90s", "--backoff", "fast", "--heap", "--output", run, "--",
+                  program, tmp_path / "was-here")
+    assert done.returncode in (0, 3), done.stderr
+    program.unlink()
+    assert "keep_first" in oomlab("heap", run, "--lifetime", "1").stdout
+    assert "keep_second" in oomlab("heap", run, "--lifetime", "2").stdout
 
 
 # --- where the files go ---------------------------------------------------------------------------

@@ -43,6 +43,23 @@ static void test_escape(void **state)
     }
 }
 
+/* What was shown, with or without controls, is again what it was. */
+static void test_unescape(void **state)
+{
+    char out[UTF8_ESCAPED_MAX(32)];
+    (void)state;
+    for (size_t i = 0; i < sizeof(ESCAPED) / sizeof(ESCAPED[0]); i++) {
+        for (int controls = 0; controls < 2; controls++) {
+            utf8_escape(ESCAPED[i].text, controls, out, sizeof(out));
+            utf8_unescape(out);
+            assert_string_equal(out, ESCAPED[i].text);
+        }
+    }
+    strcpy(out, "a\\x0\\x00\\xg1\\x"); /* not what it writes: left as it is */
+    utf8_unescape(out);
+    assert_string_equal(out, "a\\x0\\x00\\xg1\\x");
+}
+
 static void test_cut_between_characters(void **state)
 {
     char out[8];
@@ -63,6 +80,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_escape),
+        cmocka_unit_test(test_unescape),
         cmocka_unit_test(test_cut_between_characters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -213,13 +213,14 @@ static void test_open_completes_older_formats(void **state)
     store_close(fixture_create(fixture));
     fixture->store = NULL;
     run_sql(fixture->directory, "DROP TABLE heap_stack; DROP TABLE heap_profile;"
-                                "DROP TABLE growth_kind; DROP TABLE caveat;"
+                                "DROP TABLE heap_names; DROP TABLE growth_kind; DROP TABLE caveat;"
                                 "DROP TRIGGER sample_deleted; DROP TABLE sample_block;"
                                 "ALTER TABLE arm DROP COLUMN stop_reason;"
                                 "PRAGMA user_version = 2");
     assert_int_equal(store_open(fixture->directory, &fixture->store, &err), 0);
     assert_int_equal(query_integer(fixture->store, "SELECT count(sentence) FROM heap_profile"), 0);
     assert_int_equal(query_integer(fixture->store, "SELECT count(frames) FROM heap_stack"), 0);
+    assert_int_equal(query_integer(fixture->store, "SELECT count(names) FROM heap_names"), 0);
     assert_int_equal(query_integer(fixture->store, "SELECT count(bytes) FROM growth_kind"), 0);
     assert_int_equal(query_integer(fixture->store, "SELECT count(text) FROM caveat"), 0);
     assert_int_equal(query_integer(fixture->store, "SELECT count(stop_reason) FROM arm"), 0);
