@@ -20,39 +20,48 @@ static int query_failed(struct error *err)
     return error_set(err, EIO, "the run's evidence cannot be read");
 }
 
-/* Killed for memory, the container held most at that moment: the kernel's own peak without files,
- * or the largest sample. The last sample may be from after the kill, when nothing is left, or from
- * long before it.
+static const char LIFETIMES[] =
+    "SELECT l.id, a.scenario || '/' || a.name, a.name, l.idx,"
+    " (SELECT ended_ns FROM lifetime_end e WHERE e.lifetime_id = l.id),"
+    " EXISTS (SELECT 1 FROM lifetime_end e WHERE e.lifetime_id = l.id AND e.cause LIKE 'oom-%')"
+    " FROM lifetime l JOIN arm a ON a.id = l.arm_id ORDER BY l.id";
+
+/* What the profile is about is anonymous memory and shared mappings, which the kernel counts among
+ * the files.
+ *
+ * Killed for memory, the container held most at that moment: the kernel's own peak without files
+ * and the kernel's part, or the largest sample. What files and the kernel had is told by that
+ * sample: the last one may be from after the kill, when nothing or half of it is left, or from long
+ * before it.
  *
  * Otherwise the last sample tells that was taken while the process lived and nobody was ending it:
  * one taken while it was being stopped, or after its end, says what was left of it. Of a stop,
  * RevisionDeactivating is written just before SIGTERM is sent; of a failed probe, the last
  * ProbeFailed is. Without either there is only the moment in which the end was noticed: then it is
  * the larger of the last two samples, since one may have met the address space half taken down. */
-static const char LIFETIMES[] =
-    "WITH life AS (SELECT l.id, l.arm_id, l.idx, e.ended_ns, e.peak_bytes,"
+static const char MEMORY[] =
+    "WITH life AS (SELECT l.id, l.arm_id, e.ended_ns, e.peak_bytes,"
     "  ifnull(e.cause, '') LIKE 'oom-%' AS killed,"
     "  (SELECT max(v.at_ns) FROM event v WHERE v.arm_id = l.arm_id"
     "   AND v.at_ns BETWEEN l.started_ns AND e.ended_ns"
     "   AND ((v.reason = 'RevisionDeactivating' AND e.platform_kill <> 'none'"
     "     AND instr(l.replica, v.revision) = 1)"
     "    OR (v.reason = 'ProbeFailed' AND e.platform_kill IN ('liveness', 'startup')))) AS stop_ns"
-    "  FROM lifetime l LEFT JOIN lifetime_end e ON e.lifetime_id = l.id)"
-    " SELECT l.id, a.scenario || '/' || a.name, a.name, l.idx, l.ended_ns, l.killed,"
-    " CASE WHEN l.killed THEN"
-    "  (SELECT max(anon_bytes) FROM sample s WHERE s.lifetime_id = l.id)"
+    "  FROM lifetime l LEFT JOIN lifetime_end e ON e.lifetime_id = l.id WHERE l.id = ?1),"
+    " held AS (SELECT at_ns, pids, anon_bytes + ifnull(shmem_bytes, 0) AS bytes,"
+    "  ifnull(file_bytes, 0) - ifnull(shmem_bytes, 0) + ifnull(kernel_bytes, 0) AS other"
+    "  FROM sample WHERE lifetime_id = ?1 AND anon_bytes IS NOT NULL),"
+    " most AS (SELECT bytes, other FROM held ORDER BY bytes DESC LIMIT 1)"
+    " SELECT CASE WHEN l.killed THEN (SELECT bytes FROM most)"
     " WHEN l.stop_ns IS NOT NULL THEN"
-    "  (SELECT anon_bytes FROM sample s WHERE s.lifetime_id = l.id AND s.at_ns <= l.stop_ns"
-    "   AND anon_bytes IS NOT NULL ORDER BY at_ns DESC LIMIT 1)"
-    " ELSE (SELECT max(anon_bytes) FROM (SELECT anon_bytes FROM sample s"
-    "  WHERE s.lifetime_id = l.id AND s.at_ns <= ifnull(l.ended_ns, s.at_ns)"
-    "  AND anon_bytes > 0 AND ifnull(pids, 1) > 0 ORDER BY at_ns DESC LIMIT 2)) END,"
-    " CASE WHEN l.killed THEN l.peak_bytes"
-    " - ifnull((SELECT file_bytes FROM sample s WHERE s.lifetime_id = l.id"
-    "  ORDER BY at_ns DESC LIMIT 1), 0) END,"
-    " (SELECT max(n) FROM (SELECT count(*) AS n FROM request r WHERE r.arm_id = a.id"
+    "  (SELECT bytes FROM held WHERE at_ns <= l.stop_ns ORDER BY at_ns DESC LIMIT 1)"
+    " ELSE (SELECT max(bytes) FROM (SELECT bytes FROM held"
+    "  WHERE at_ns <= ifnull(l.ended_ns, at_ns) AND bytes > 0 AND ifnull(pids, 1) > 0"
+    "  ORDER BY at_ns DESC LIMIT 2)) END,"
+    " CASE WHEN l.killed THEN l.peak_bytes - ifnull((SELECT other FROM most), 0) END,"
+    " (SELECT max(n) FROM (SELECT count(*) AS n FROM request r WHERE r.arm_id = l.arm_id"
     "  GROUP BY r.cycle))"
-    " FROM life l JOIN arm a ON a.id = l.arm_id ORDER BY l.id";
+    " FROM life l";
 
 static bool has_profile(const char *directory, int64_t lifetime_id)
 {
@@ -74,10 +83,22 @@ static void take_row(sqlite3_stmt *row, struct heap_view *view)
     snprintf(view->arm, sizeof(view->arm), "%s", (const char *)sqlite3_column_text(row, 1));
     view->lifetime = (unsigned)sqlite3_column_int(row, 3);
     view->ended_ns = sqlite3_column_int64(row, 4);
-    view->memory_bytes = fmax(column_real(row, 6), column_real(row, 7));
+}
+
+static int read_memory(struct store *store, struct heap_view *view, struct error *err)
+{
+    CLEANUP(statement_cleanup) sqlite3_stmt *row = NULL;
+    int r = store_prepare(store, MEMORY, &row, err);
+    if (r < 0)
+        return r;
+    sqlite3_bind_int64(row, 1, view->lifetime_id);
+    if (sqlite3_step(row) != SQLITE_ROW)
+        return query_failed(err);
+    view->memory_bytes = fmax(column_real(row, 0), column_real(row, 1));
     if (!(view->memory_bytes > 0))
         view->memory_bytes = NAN; /* a figure of nothing is none */
-    view->requests_per_cycle = column_real(row, 8);
+    view->requests_per_cycle = column_real(row, 2);
+    return 0;
 }
 
 struct search {
@@ -169,7 +190,7 @@ int heap_choose(struct store *store, const char *directory, const struct heap_ch
     }
     if (r != SQLITE_DONE)
         return query_failed(err);
-    return search.found ? 0 : nothing_found(store, &search, err);
+    return search.found ? read_memory(store, view, err) : nothing_found(store, &search, err);
 }
 
 int64_t heap_requests_until(struct store *store, int64_t lifetime_id, int64_t at_ns,

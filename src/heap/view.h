@@ -37,7 +37,7 @@ struct heap_view {
     int64_t lifetime_id;
     unsigned since_cycle; /* the rows are what was added since it began; 0: what was held */
     int64_t ended_ns;     /* monotonic; 0: unknown */
-    double memory_bytes;  /* anonymous memory of the container at the end; NAN unknown */
+    double memory_bytes;  /* anonymous and shared, of the container at the end; NAN unknown */
     double requests_per_cycle;
     double total_bytes, total_objects; /* of the rows */
     double arena_bytes;                /* of those, in arenas of Python's allocator */

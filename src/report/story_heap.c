@@ -132,7 +132,7 @@ static int put_profile(struct story *story, const json_t *stack, struct error *e
         text_or(stack, "arm", "?"), number_at(stack, "lifetime"),
         figure_bytes(row_real(&rows, 3), total), known ? " of " : "",
         known ? figure_bytes(row_real(&rows, 4), memory) : "",
-        known ? " of anonymous memory that the container had at the end" : "",
+        known ? " of anonymous and shared memory that the container had at the end" : "",
         (long long)row_integer(&rows, 1), figure_bytes(row_real(&rows, 0), rate),
         (long long)row_integer(&rows, 2), row_integer(&rows, 2) == 1 ? "was" : "were",
         cite_row(story, "heap_profile", lifetime, cited));

@@ -310,7 +310,7 @@ CREATE TABLE heap_profile (
   samples INTEGER NOT NULL,            -- live at the end
   dropped INTEGER NOT NULL,
   total_bytes REAL NOT NULL,           -- that the profile saw
-  memory_bytes REAL,                   -- anonymous memory of the container at the end; NULL unknown
+  memory_bytes REAL,                   -- anonymous and shared, of the container at the end; NULL unknown
   stacks INTEGER NOT NULL,             -- in all; heap_stack has the first
   folded TEXT NOT NULL,                -- all stacks: lines of "outer;inner BYTES"
   leading_stack INTEGER NOT NULL REFERENCES heap_stack (id),

@@ -279,6 +279,45 @@ def test_memory_is_that_before_the_stop(oomlab, tmp_path):
     assert "nan" not in text and "inf" not in text
 
 
+# Counts what it touched in a file that outlives it: of its heap, or of a mapping that it shares; with a file read before.
+TOUCHES = """
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+int main(int count, char **words)
+{
+    static char block[65536];
+    int file = open(words[1], O_RDWR), read_file = count > 3 ? open(words[3], O_RDONLY) : -1;
+    volatile long *touched = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    char *shared = words[2][0] == 's' ? mmap(NULL, 1L << 30, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0) : NULL;
+    while (read_file >= 0 && read(read_file, block, sizeof(block)) > 0)
+        ;
+    for (;;) {
+        memset(shared ? shared + *touched : malloc(4096), 1, 4096);
+        *touched += 4096;
+        if (*touched % (1 << 20) == 0)
+            usleep(3000);
+    }
+}
+"""
+
+
+@pytest.mark.parametrize("words", [("malloc",), ("shared",), ("malloc", "file")])
+def test_memory_at_a_kill_is_what_the_program_had(oomlab, tmp_path, words):
+    """Whether of its own or shared; and what the kernel kept of files, which it gave back for it, is no part of it."""
+    program, touched, run = build(tmp_path, "touches.c", TOUCHES), tmp_path / "touched", tmp_path / "run"
+    touched.write_bytes(bytes(4096))
+    (tmp_path / "file").write_bytes(os.urandom(24 << 20))
+    done = oomlab(*sites.run_arguments(run, "48Mi", "--heap"), program, touched, words[0],
+                  *[tmp_path / word for word in words[1:]])
+    assert done.returncode in (0, 3), done.stderr
+    assert sites.check_kill(run)
+    truth = int.from_bytes(touched.read_bytes()[:8], sys.byteorder)
+    assert profile(oomlab, run)["memory_bytes"] == pytest.approx(truth, rel=0.1 if len(words) > 1 else 0.05)
+
+
 def test_memory_that_was_not_touched_is_said_to_be(oomlab, tmp_path):
     run = tmp_path / "run"
     heap = stopped(oomlab, run, build(tmp_path, "holds.c", HOLDS, "-g"), "24", "300")
