@@ -82,6 +82,23 @@ static void print_python(const struct heap_view *view, FILE *out)
                 size_format((uint64_t)view->arena_bytes, arenas));
 }
 
+/* Why the profile does not have all of the memory, where it does not. */
+static void print_gaps(const struct heap_view *view, FILE *out)
+{
+    const struct heap_runtime *runtime = heap_runtime_find(view->profile);
+    char reason[UTF8_ESCAPED_MAX(sizeof(view->unprofiled))];
+    utf8_escape(view->unprofiled, true, reason, sizeof(reason));
+    if (reason[0] != '\0')
+        fprintf(out, "Not all of it was profiled: %s.\n", reason);
+    if (runtime)
+        fprintf(out, "%s\n", runtime->advice);
+    else if (reason[0] == '\0' && heap_view_coverage(view) < 0.5)
+        fprintf(out,
+                "Less than half of the container's memory came through malloc or mmap of a "
+                "profiled process. A runtime with a heap of its own has its own profiler%s.\n",
+                view->python_malloc ? "" : "; for Python objects set PYTHONMALLOC=malloc");
+}
+
 /* What the reader has to know before believing the figures. */
 static void print_quality(const struct heap_view *view, FILE *out)
 {
@@ -101,14 +118,7 @@ static void print_quality(const struct heap_view *view, FILE *out)
         fprintf(out, "; %u torn entries were left out", view->profile->totals->torn);
     fputs(".\n", out);
     print_python(view, out);
-    const struct heap_runtime *runtime = heap_runtime_find(view->profile);
-    if (runtime)
-        fprintf(out, "%s\n", runtime->advice);
-    else if (heap_view_coverage(view) < 0.5)
-        fputs("Less than half of the container's memory came through malloc or mmap of a profiled "
-              "process. A runtime with a heap of its own has its own profiler; for Python objects "
-              "set PYTHONMALLOC=malloc.\n",
-              out);
+    print_gaps(view, out);
 }
 
 static void print_total(const struct heap_view *view, FILE *out)

@@ -58,9 +58,7 @@ static const char MEMORY[] =
     " ELSE (SELECT max(bytes) FROM (SELECT bytes FROM held"
     "  WHERE at_ns <= ifnull(l.ended_ns, at_ns) AND bytes > 0 AND ifnull(pids, 1) > 0"
     "  ORDER BY at_ns DESC LIMIT 2)) END,"
-    " CASE WHEN l.killed THEN l.peak_bytes - ifnull((SELECT other FROM most), 0) END,"
-    " (SELECT max(n) FROM (SELECT count(*) AS n FROM request r WHERE r.arm_id = l.arm_id"
-    "  GROUP BY r.cycle))"
+    " CASE WHEN l.killed THEN l.peak_bytes - ifnull((SELECT other FROM most), 0) END"
     " FROM life l";
 
 static bool has_profile(const char *directory, int64_t lifetime_id)
@@ -97,7 +95,6 @@ static int read_memory(struct store *store, struct heap_view *view, struct error
     view->memory_bytes = fmax(column_real(row, 0), column_real(row, 1));
     if (!(view->memory_bytes > 0))
         view->memory_bytes = NAN; /* a figure of nothing is none */
-    view->requests_per_cycle = column_real(row, 2);
     return 0;
 }
 
@@ -143,7 +140,7 @@ static void note_missing(const struct search *search, sqlite3_stmt *row, struct 
         view->missing_lifetime = (unsigned)sqlite3_column_int(row, 3);
 }
 
-/* Why no arm has a profile, as the run said itself; false: it was not asked for one. */
+/* Why no arm has a profile, as the run said itself; false: it said nothing. */
 static bool find_reason(struct store *store, char *reason, size_t size)
 {
     CLEANUP(statement_cleanup) sqlite3_stmt *row = NULL;
@@ -156,6 +153,31 @@ static bool find_reason(struct store *store, char *reason, size_t size)
         return false;
     snprintf(reason, size, "%s", (const char *)sqlite3_column_text(row, 0));
     return true;
+}
+
+/* What the arm says about its profile. */
+static const char ARM[] =
+    "SELECT (SELECT msg FROM event e WHERE e.arm_id = a.id"
+    "  AND e.reason = '" HEAP_UNPROFILED_EVENT "' ORDER BY e.id LIMIT 1),"
+    " CASE WHEN json_valid(a.env) THEN json_extract(a.env, '$.PYTHONMALLOC') LIKE 'malloc%' END,"
+    " (SELECT max(n) FROM (SELECT count(*) AS n FROM request r WHERE r.arm_id = a.id"
+    "  GROUP BY r.cycle))"
+    " FROM arm a WHERE a.id = (SELECT arm_id FROM lifetime WHERE id = ?1)";
+
+static int read_arm(struct store *store, struct heap_view *view, struct error *err)
+{
+    CLEANUP(statement_cleanup) sqlite3_stmt *row = NULL;
+    int r = store_prepare(store, ARM, &row, err);
+    if (r < 0)
+        return r;
+    sqlite3_bind_int64(row, 1, view->lifetime_id);
+    if (sqlite3_step(row) != SQLITE_ROW)
+        return query_failed(err);
+    const char *reason = (const char *)sqlite3_column_text(row, 0);
+    snprintf(view->unprofiled, sizeof(view->unprofiled), "%s", reason ? reason : "");
+    view->python_malloc = sqlite3_column_int(row, 1) != 0;
+    view->requests_per_cycle = column_real(row, 2);
+    return 0;
 }
 
 static int nothing_found(struct store *store, const struct search *search, struct error *err)
@@ -190,7 +212,10 @@ int heap_choose(struct store *store, const char *directory, const struct heap_ch
     }
     if (r != SQLITE_DONE)
         return query_failed(err);
-    return search.found ? read_memory(store, view, err) : nothing_found(store, &search, err);
+    if (!search.found)
+        return nothing_found(store, &search, err);
+    r = read_memory(store, view, err);
+    return r < 0 ? r : read_arm(store, view, err);
 }
 
 int64_t heap_requests_until(struct store *store, int64_t lifetime_id, int64_t at_ns,

@@ -7,7 +7,7 @@
 /* The reason of the event that says why an arm has no profile. */
 #define HEAP_UNPROFILED_EVENT "HeapProfileMissing"
 
-/* Fill in the view's arm, lifetime, end and memory. */
+/* Fill in the view's arm and what the run says of it, lifetime, end and memory. */
 int heap_choose(struct store *store, const char *directory, const struct heap_choice *choice,
                 struct heap_view *view, struct error *err);
 /* Requests that the lifetime had answered by then; -errno. */

@@ -77,7 +77,8 @@ json_t *heap_json(const struct heap_view *view, const char *at, size_t top)
     for (size_t i = 0; i < view->row_count && (top == 0 || i < top); i++)
         json_array_append_new(stacks, row_json(view, &view->rows[i]));
     return json_pack(
-        "{s:s, s:s, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:f, s:o, s:o, s:o, s:o}",
+        "{s:s, s:s, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:f, s:o, s:o, s:o, s:o, "
+        "s:o}",
         "schema", "oomlab.heap/1", "arm", view->arm, "lifetime", (json_int_t)view->lifetime, "at",
         heap_text_json(at), "rate_bytes", (json_int_t)header->rate_bytes, "dropped",
         (json_int_t)heap_dropped(header), "lost_stacks", (json_int_t)header->lost_stacks, "torn",
@@ -87,5 +88,6 @@ json_t *heap_json(const struct heap_view *view, const char *at, size_t top)
         heap_number_json(view->memory_bytes), "total_bytes", heap_number_json(view->total_bytes),
         "arena_bytes", view->arena_bytes, "python", python_json(header), "since_cycle",
         view->since_cycle ? json_integer(view->since_cycle) : json_null(), "runtime",
-        runtime ? json_string(runtime->name) : json_null(), "stacks", stacks);
+        runtime ? json_string(runtime->name) : json_null(), "unprofiled",
+        heap_text_json(view->unprofiled[0] != '\0' ? view->unprofiled : NULL), "stacks", stacks);
 }

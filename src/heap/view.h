@@ -33,6 +33,9 @@ struct heap_view {
     struct heap_symbols *symbols;
     char arm[160]; /* "leak/trigger" */
     unsigned lifetime;
+    char unprofiled[1024]; /* what of the arm could not be profiled, and why: a clause; "": nothing
+                            */
+    bool python_malloc;    /* the arm's environment has PYTHONMALLOC=malloc already */
     unsigned missing_lifetime; /* one that was to be chosen before this, but has no file; 0: none */
     int64_t lifetime_id;
     unsigned since_cycle; /* the rows are what was added since it began; 0: what was held */

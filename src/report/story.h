@@ -86,7 +86,7 @@ void story_measurement(struct story *story);
 /* Parts of sections: what the requests met, and what else happened (nothing: no heading). */
 void story_requests(const struct story *story);
 int story_events(struct story *story, struct error *err);
-/* Which code kept the memory; without a heap profile: nothing. */
+/* Which code kept the memory; without a heap profile: why, where one was asked for, or nothing. */
 int story_heap(struct story *story, struct error *err);
 void story_analysis(struct story *story);
 void story_conclusion(struct story *story);

@@ -148,14 +148,44 @@ static int put_profile(struct story *story, const json_t *stack, struct error *e
     return put_table(story, (int64_t)lifetime, err);
 }
 
+static void begin_section(struct story *story, bool *begun)
+{
+    if (!*begun)
+        document_subsection(story->document, "Which code kept the memory");
+    *begun = true;
+}
+
+/* What could not be profiled in each arm, and why: its event says so. */
+static int put_gaps(struct story *story, bool *begun, struct error *err)
+{
+    AUTO_ROWS rows = {0};
+    int r = rows_query(&rows, story->store,
+                       "SELECT a.scenario || '/' || a.name, e.msg, EXISTS (SELECT 1 FROM"
+                       " heap_profile p JOIN lifetime l ON l.id = p.lifetime_id"
+                       " WHERE l.arm_id = a.id) FROM event e JOIN arm a ON a.id = e.arm_id"
+                       " WHERE e.reason = 'HeapProfileMissing' ORDER BY e.id",
+                       0, err);
+    while (r >= 0 && (r = rows_next(&rows, err)) == 1) {
+        AUTO_FREE char *arm = row_text(&rows, 0);
+        AUTO_FREE char *reason = row_text(&rows, 1);
+        begin_section(story, begun);
+        document_item(story->document, "`%s`: %s: %s.", arm ? arm : "?",
+                      row_integer(&rows, 2) ? "not all of it was profiled"
+                                            : "there is no heap profile",
+                      reason ? reason : "?");
+    }
+    return r;
+}
+
 int story_heap(struct story *story, struct error *err)
 {
     const json_t *stack = shown_stack(story);
+    bool begun = false;
     size_t index;
     json_t *arm;
-    if (!stack)
-        return 0;
-    document_subsection(story->document, "Which code kept the memory");
+    if (stack)
+        begin_section(story, &begun);
     json_array_foreach((json_t *)story->arms, index, arm) lead_item(story, arm);
-    return put_profile(story, stack, err);
+    int r = put_gaps(story, &begun, err);
+    return r < 0 || !stack ? r : put_profile(story, stack, err);
 }

@@ -394,6 +394,48 @@ def test_a_runtimes_own_tool_is_pointed_to(oomlab, tmp_path, program, option, na
         assert tool in (run / report).read_text(encoding="utf-8").replace("\\", ""), report
 
 
+# --- programs that cannot be profiled -------------------------------------------------------------
+
+def reports(run):
+    return {name: (run / name).read_text(encoding="utf-8").replace("\\", "") for name in ("report.md", "report.html")}
+
+
+def test_what_a_shell_executes_and_cannot_be_profiled_is_said_everywhere(oomlab, tmp_path):
+    program, run = build(tmp_path, "holds.c", HOLDS, "-static"), tmp_path / "run"
+    heap = stopped(oomlab, run, "/bin/sh", "-c", f"exec '{program}' 24 0")
+    assert heap["total_bytes"] == 0 and heap["coverage"] == 0
+    assert str(program) in heap["unprofiled"] and "is statically linked" in heap["unprofiled"]
+    text = oomlab("heap", run).stdout
+    assert f"Not all of it was profiled: {heap['unprofiled']}.\n" in text and "PYTHONMALLOC" not in text, text
+    for report in reports(run).values():
+        assert "Which code kept the memory" in report and "is statically linked" in report
+
+
+def test_the_report_says_why_there_is_no_profile(oomlab, tmp_path):
+    run = tmp_path / "run"
+    done = oomlab(*sites.run_arguments(run, "40Mi", "--heap"), build(tmp_path, "copies.c", COPIES, "-static"))
+    assert done.returncode in (0, 3), done.stderr
+    for report in reports(run).values():
+        assert "Which code kept the memory" in report and "there is no heap profile: " in report
+        assert "is statically linked" in report
+    done = oomlab(*sites.run_arguments(tmp_path / "other", "40Mi"), build(tmp_path, "copies.c", COPIES, "-static"))
+    assert done.returncode in (0, 3), done.stderr
+    assert not any("Which code kept the memory" in report for report in reports(tmp_path / "other").values())
+
+
+@pytest.mark.parametrize("options, said", [((), True), (("--env", "PYTHONMALLOC=malloc"), False)])
+def test_pythons_variable_is_not_advised_where_it_is_set(oomlab, tmp_path, options, said):
+    """The program's own .bss is in no profile."""
+    code = HOLDS.replace("static void *held;", "static void *held; static char fixed[40 << 20];").replace(
+        "memset(held, 1, touched);", "memset(held, 1, touched); memset(fixed, count, sizeof(fixed));")
+    run, program = tmp_path / "run", build(tmp_path, "holds.c", code, "-fno-builtin-memset")
+    done = oomlab("run", "--quiet", "--memory", "64Mi", "--arms", "trigger", "--ready", "tcp", "--rate", "50/s", "--cycles",
+                  "1", "--per-cycle", "10", "--cooldown", "200ms", "--heap", *options, "--output", run, "--", program, "4", "0")
+    assert done.returncode in (0, 3), done.stderr
+    text = oomlab("heap", run).stdout
+    assert "Less than half of the container's memory" in text and ("PYTHONMALLOC" in text) is said, text
+
+
 # --- since a cycle --------------------------------------------------------------------------------
 
 def of_one_size(heap):
