@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/heap_print.h"
 
+#include "base/plural.h"
 #include "base/size.h"
 #include "base/utf8.h"
 #include "heap/json.h"
@@ -41,9 +42,8 @@ static void print_frame(void *context, const struct heap_frame *frame)
 static void print_row(const struct heap_view *view, const struct heap_row *row, size_t number,
                       FILE *out)
 {
-    static const char *const what[] = {[HEAP_KIND_MALLOC] = "objects",
-                                       [HEAP_KIND_MMAP] = "mappings",
-                                       [HEAP_KIND_ARENA] = "arenas"};
+    static const char *const what[] = {
+        [HEAP_KIND_MALLOC] = "object", [HEAP_KIND_MMAP] = "mapping", [HEAP_KIND_ARENA] = "arena"};
     char bytes[SIZE_TEXT_MAX + 2], low[SIZE_TEXT_MAX + 2], high[SIZE_TEXT_MAX + 2];
     fprintf(out, "\n%3zu.  %s", number, signed_size(row->bytes, false, bytes));
     if (isfinite(row->low_bytes))
@@ -51,7 +51,7 @@ static void print_row(const struct heap_view *view, const struct heap_row *row, 
                 signed_size(row->high_bytes, false, high));
     if (isfinite(row->share))
         fprintf(out, "  %.1f %% of the container", 100 * row->share);
-    fprintf(out, "  %.0f %s\n", row->objects, what[row->kind]);
+    fprintf(out, "  %.0f %s%s\n", row->objects, what[row->kind], plural(round(row->objects)));
     if (isfinite(row->bytes_per_request)) {
         fprintf(out, "      growth %s per request",
                 signed_size(row->bytes_per_request, true, bytes));
@@ -73,7 +73,8 @@ static void print_python(const struct heap_view *view, FILE *out)
                 "the interpreter's frames of C.\n",
                 heap_python_version(header->python_unknown, version));
     if (header->lost_codes > 0)
-        fprintf(out, "%u frames of Python found no room for their names.\n", header->lost_codes);
+        fprintf(out, "%u frame%s of Python found no room for %s.\n", header->lost_codes,
+                plural(header->lost_codes), header->lost_codes == 1 ? "its name" : "their names");
     if (view->arena_bytes > ARENAS_NOTABLE * view->total_bytes)
         fprintf(out,
                 "%s are arenas, in which Python keeps objects of 512 bytes and less: the line that "
@@ -99,23 +100,31 @@ static void print_gaps(const struct heap_view *view, FILE *out)
                 view->python_malloc ? "" : "; for Python objects set PYTHONMALLOC=malloc");
 }
 
+/* "; 2 samples were dropped"; of none: nothing. */
+static void put_lost(uint64_t count, const char *what, const char *how, FILE *out)
+{
+    if (count > 0)
+        fprintf(out, "; %llu %s%s %s %s", (unsigned long long)count, what, plural((double)count),
+                count == 1 ? "was" : "were", how);
+}
+
 /* What the reader has to know before believing the figures. */
 static void print_quality(const struct heap_view *view, FILE *out)
 {
     const struct heap_header *header = &view->profile->map->header;
+    const struct heap_totals *totals = view->profile->totals;
     uint64_t dropped = heap_dropped(header);
     char rate[SIZE_TEXT_MAX];
-    fprintf(out, "One sample in %s, %u samples live at the end",
-            size_format(header->rate_bytes, rate), view->profile->totals->samples);
+    fprintf(out, "One sample in %s, %u sample%s live at the end",
+            size_format(header->rate_bytes, rate), totals->samples, plural(totals->samples));
     if (header->rate_raised > 0)
-        fprintf(out, "; the table filled up, so the mean was doubled %llu times",
-                (unsigned long long)header->rate_raised);
-    if (dropped > 0)
-        fprintf(out, "; %llu samples were dropped", (unsigned long long)dropped);
-    if (header->lost_stacks > 0)
-        fprintf(out, "; %llu stacks were lost", (unsigned long long)header->lost_stacks);
-    if (view->profile->totals->torn > 0)
-        fprintf(out, "; %u torn entries were left out", view->profile->totals->torn);
+        fprintf(out, "; the table filled up, so the mean was doubled %llu time%s",
+                (unsigned long long)header->rate_raised, plural((double)header->rate_raised));
+    put_lost(dropped, "sample", "dropped", out);
+    put_lost(header->lost_stacks, "stack", "lost", out);
+    if (totals->torn > 0)
+        fprintf(out, "; %u torn %s left out", totals->torn,
+                totals->torn == 1 ? "entry was" : "entries were");
     fputs(".\n", out);
     print_python(view, out);
     print_gaps(view, out);
@@ -147,7 +156,8 @@ void heap_print(const struct heap_view *view, size_t top, FILE *out)
     for (size_t i = 0; i < shown; i++)
         print_row(view, &view->rows[i], i + 1, out);
     if (shown < view->row_count)
-        fprintf(out, "\n%zu more stacks; --top 0 shows all.\n", view->row_count - shown);
+        fprintf(out, "\n%zu more stack%s; --top 0 shows all.\n", view->row_count - shown,
+                plural((double)(view->row_count - shown)));
 }
 
 static double half_width(const struct heap_difference *difference)

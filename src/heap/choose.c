@@ -140,16 +140,20 @@ static void note_missing(const struct search *search, sqlite3_stmt *row, struct 
         view->missing_lifetime = (unsigned)sqlite3_column_int(row, 3);
 }
 
-/* Why no arm has a profile, as the run said itself; false: it said nothing. */
-static bool find_reason(struct store *store, char *reason, size_t size)
+/* Why the arm, or without a name any, has no profile, as the run said itself; false: it did not. */
+static bool find_reason(struct store *store, const char *arm, char *reason, size_t size)
 {
     CLEANUP(statement_cleanup) sqlite3_stmt *row = NULL;
     struct error ignored;
     if (store_prepare(store,
-                      "SELECT msg FROM event WHERE reason = '" HEAP_UNPROFILED_EVENT
-                      "' ORDER BY id LIMIT 1",
-                      &row, &ignored) < 0 ||
-        sqlite3_step(row) != SQLITE_ROW)
+                      "SELECT e.msg FROM event e LEFT JOIN arm a ON a.id = e.arm_id"
+                      " WHERE e.reason = '" HEAP_UNPROFILED_EVENT "'"
+                      " AND (?1 IS NULL OR ?1 IN (a.name, a.scenario || '/' || a.name))"
+                      " ORDER BY e.id LIMIT 1",
+                      &row, &ignored) < 0)
+        return false;
+    sqlite3_bind_text(row, 1, arm, -1, SQLITE_STATIC);
+    if (sqlite3_step(row) != SQLITE_ROW)
         return false;
     snprintf(reason, size, "%s", (const char *)sqlite3_column_text(row, 0));
     return true;
@@ -180,17 +184,60 @@ static int read_arm(struct store *store, struct heap_view *view, struct error *e
     return 0;
 }
 
+/* Whether a query about the run says yes; what cannot be asked is no. */
+static bool is_so(struct store *store, const char *sql, const char *name)
+{
+    CLEANUP(statement_cleanup) sqlite3_stmt *row = NULL;
+    struct error ignored;
+    if (store_prepare(store, sql, &row, &ignored) < 0)
+        return false;
+    if (name)
+        sqlite3_bind_text(row, 1, name, -1, SQLITE_STATIC);
+    return sqlite3_step(row) == SQLITE_ROW && sqlite3_column_int(row, 0) != 0;
+}
+
+/* The plan knows, also of a run whose oomlab was killed. */
+static bool was_asked_for(struct store *store)
+{
+    return is_so(store, "SELECT json_extract(lab_json, '$.heap') FROM run", NULL);
+}
+
+static int no_such_arm(struct store *store, const char *name, struct error *err)
+{
+    static const char RAN[] =
+        "SELECT EXISTS (SELECT 1 FROM arm WHERE ?1 IN (name, scenario || '/' || name))";
+    static const char PLANNED[] =
+        "SELECT EXISTS (SELECT 1 FROM run, json_each(lab_json, '$.scenarios') s,"
+        " json_each(s.value, '$.arms') a WHERE ?1 IN (json_extract(a.value, '$.name'),"
+        " json_extract(s.value, '$.name') || '/' || json_extract(a.value, '$.name')))";
+    char reason[1024];
+    if (find_reason(store, name, reason, sizeof(reason)))
+        return error_usage(err, "the arm '%s' has no heap profile: %s", name, reason);
+    if (is_so(store, RAN, name))
+        return error_usage(err,
+                           "the arm '%s' has no heap profile: oomlab ended before it was kept, or "
+                           "its file was removed",
+                           name);
+    if (is_so(store, PLANNED, name))
+        return error_usage(err, "the arm '%s' has no heap profile: it was planned, but did not run",
+                           name);
+    return error_usage(err, "no profile of an arm '%s'; the names are as in 'oomlab show'", name);
+}
+
 static int nothing_found(struct store *store, const struct search *search, struct error *err)
 {
     const struct heap_choice *choice = search->choice;
     char reason[1024];
-    if (search->profiles == 0 && find_reason(store, reason, sizeof(reason)))
+    if (search->profiles == 0 && !was_asked_for(store))
+        return error_usage(err, "the run has no heap profile; record one with 'oomlab run --heap'");
+    if (choice->arm && search->arm[0] == '\0')
+        return no_such_arm(store, choice->arm, err);
+    if (search->profiles == 0 && find_reason(store, NULL, reason, sizeof(reason)))
         return error_usage(err, "the run has no heap profile: %s", reason);
     if (search->profiles == 0)
-        return error_usage(err, "the run has no heap profile; record one with 'oomlab run --heap'");
-    if (search->arm[0] == '\0')
-        return error_usage(err, "no profile of an arm '%s'; the names are as in 'oomlab show'",
-                           choice->arm);
+        return error_usage(err,
+                           "the run has no heap profile; it was recorded with --heap, but "
+                           "oomlab ended before a profile was kept, or its files were removed");
     return error_usage(err, "%s has no profile of lifetime %u", search->arm, choice->lifetime);
 }
 

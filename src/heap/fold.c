@@ -4,7 +4,6 @@
 #include "base/flamegraph.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,13 +38,15 @@ int heap_fold(const struct heap_view *view, struct buffer *out, struct error *er
     bool failed = false;
     for (size_t i = 0; i < view->row_count; i++) {
         struct names names = {.count = 0};
+        if (view->rows[i].bytes < 0.5)
+            continue; /* a flame of no width; less than before has none either */
         heap_view_frames(view, view->rows[i].stack, add_name, &names);
         failed |= names.failed;
         for (size_t j = names.count; j-- > 0;) {
             buffer_printf(out, "%s%c", names.names[j] ? names.names[j] : "", j > 0 ? ';' : ' ');
             free(names.names[j]);
         }
-        buffer_printf(out, "%.0f\n", fmax(view->rows[i].bytes, 0));
+        buffer_printf(out, "%.0f\n", view->rows[i].bytes);
     }
     return failed || out->failed ? error_errno(err, ENOMEM, "folding the stacks") : 0;
 }

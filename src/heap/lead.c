@@ -259,9 +259,9 @@ static void say_base(const struct heap_view *view, const struct heap_leading *le
 {
     double coverage = heap_view_coverage(view);
     char bound[64] = "";
-    if (!leading->growth)
-        snprintf(bound, sizeof(bound), ", so at least %.0f %% of all of it",
-                 floor(100 * coverage * leading->share));
+    double least = floor(100 * coverage * leading->share);
+    if (!leading->growth && least >= 1)
+        snprintf(bound, sizeof(bound), ", so at least %.0f %% of all of it", least);
     if (!isfinite(coverage))
         snprintf(text, size, " that the heap profile saw");
     else if (coverage < COVERAGE_NOTHING)

@@ -144,6 +144,12 @@ static void fill_row(const struct heap_view *view, const struct heap_profile_sta
     row->share = row->bytes / view->memory_bytes;
 }
 
+/* What is the same as it was; sums of samples in another order differ by a hair. */
+static bool is_nothing(const struct heap_row *row)
+{
+    return fabs(row->bytes) < 0.5 && fabs(row->objects) < 0.5;
+}
+
 static int make_rows(struct store *store, const struct heap_choice *choice, struct heap_view *view,
                      struct error *err)
 {
@@ -164,8 +170,11 @@ static int make_rows(struct store *store, const struct heap_choice *choice, stru
     for (uint32_t stack = 0; stack < HEAP_STACKS; stack++) {
         if (view->profile->totals->stacks[stack].samples == 0)
             continue;
-        struct heap_row *row = &view->rows[view->row_count++];
+        struct heap_row *row = &view->rows[view->row_count];
         fill_row(view, since, stack, row);
+        if (since && is_nothing(row))
+            continue;
+        view->row_count++;
         row->bytes_per_request = slope(view, &moments, stack);
         row->bytes_per_cycle = row->bytes_per_request * view->requests_per_cycle;
         view->total_bytes += row->bytes;

@@ -356,6 +356,20 @@ def test_a_profile_of_almost_nothing_is_said_to_be_one(oomlab, tmp_path):
     assert "at least" not in sentence and "0 % of the container" not in sentence, sentence
 
 
+def test_no_bound_of_nothing_is_given(oomlab, tmp_path):
+    """Eight places of 128 KiB beside 48 MiB of .bss: the leading one has an eighth of 2 %."""
+    places = [f"__attribute__((noinline)) void *place{i}(void) {{ void *new = memset(malloc(1 << 17), 1, 1 << 17); "
+              f"__asm__ volatile(\"\" : \"+r\"(new)); return new; }}" for i in range(8)]
+    code = HOLDS.replace("static void *held;", "static void *held; static char fixed[48 << 20];" + "\n".join(places)).replace(
+        "memset(held, 1, touched);", "memset(held, 1, touched); memset(fixed, count, sizeof(fixed));" + "".join(
+            f"place{i}();" for i in range(8))).replace("held = hold", "if (touched) held = hold")
+    run = tmp_path / "run"
+    heap = stopped(oomlab, run, build(tmp_path, "holds.c", code, "-fno-builtin-memset"), "0", "0")
+    assert 0.015 < heap["coverage"] < 0.05, heap["coverage"]
+    sentence = result_of(run)["verdict"]["leading_stack"]["sentence"]
+    assert "which covers 2 % of the container's memory, is place" in sentence and "at least" not in sentence, sentence
+
+
 # --- runtimes with a heap of their own ------------------------------------------------------------
 
 NODE = "require('http').createServer((q, s) => s.end('ok')).listen(process.env.PORT)"
@@ -464,6 +478,17 @@ def test_since_is_a_difference(oomlab, tmp_path):
     assert failed.returncode == 2 and "cycle 9 did not begin in it; 1, 2 and 3 did" in failed.stderr
 
 
+def test_what_is_as_it_was_is_no_row(oomlab, tmp_path):
+    """Held before readiness, and not touched since."""
+    run = tmp_path / "run"
+    heap = stopped(oomlab, run, build(tmp_path, "holds.c", HOLDS), "24", "0")
+    since = profile(oomlab, run, "--since", "2")
+    assert "hold" in [frames[0][0] for frames in frames_of(heap)]
+    assert "hold" not in [frames[0][0] for frames in frames_of(since)]
+    assert not re.search(r"hold \d", oomlab("heap", run, "--since", "2", "--collapsed").stdout)
+    assert re.search(r"hold \d{8}\n", oomlab("heap", run, "--collapsed").stdout)
+
+
 # --- what is missing ------------------------------------------------------------------------------
 
 def test_a_missing_lifetime_is_said(oomlab, tmp_path):
@@ -478,3 +503,61 @@ def test_a_missing_lifetime_is_said(oomlab, tmp_path):
     assert "lifetime 1: " in shown.stdout and "the profile of lifetime 2 is missing" in shown.stderr
     failed = oomlab("heap", run, "--lifetime", "0")
     assert failed.returncode == 2 and "from 1" in failed.stderr
+
+
+def test_a_profile_that_was_asked_for_is_not_advised(oomlab, tmp_path):
+    """A run whose oomlab was killed has the plan and no file."""
+    program = build(tmp_path, "copies.c", COPIES)
+    for name, options, said in (("with", ["--heap"], "it was recorded with --heap, but"),
+                                ("without", [], "record one with 'oomlab run --heap'")):
+        run = tmp_path / name
+        done = oomlab(*sites.run_arguments(run, "40Mi", *options), program)
+        assert done.returncode in (0, 3), done.stderr
+        shutil.rmtree(run / "heap", ignore_errors=True)
+        failed = oomlab("heap", run)
+        assert failed.returncode == 2 and said in failed.stderr, failed.stderr
+        assert ("record one" in failed.stderr) is not bool(options)
+        failed = oomlab("heap", run, "--arm", "trigger")
+        assert failed.returncode == 2 and ("record one" in failed.stderr) is not bool(options)
+
+
+def test_the_reason_is_the_arms_own(oomlab, tmp_path):
+    program, run = build(tmp_path, "copies.c", COPIES), tmp_path / "run"
+    program.rename(tmp_path / "dynamic")
+    static = build(tmp_path, "copies.c", COPIES, "-static")
+    done = oomlab("run", "--quiet", "--memory", "40Mi", "--arms", "trigger,patch", "--kills", "1", "--ready", "none",
+                  "--cycles", "1", "--per-cycle", "1", "--cooldown", "90s", "--heap", "--patch-command", static,
+                  "--output", run, "--", tmp_path / "dynamic")
+    assert done.returncode in (0, 3), done.stderr
+    assert profile(oomlab, run)["unprofiled"] is None
+    failed = oomlab("heap", run, "--arm", "patch")
+    assert failed.returncode == 2 and "the arm 'patch' has no heap profile: " in failed.stderr, failed.stderr
+    assert "is statically linked" in failed.stderr
+    report = reports(run)["report.md"]
+    assert "service/patch`: there is no heap profile: " in report and "service/trigger`: there is no" not in report
+
+
+def test_an_arm_that_did_not_run_is_told_from_none(oomlab, tmp_path):
+    """Without a failure there is nothing to raise the limit for."""
+    run = tmp_path / "run"
+    done = oomlab("run", "--quiet", "--memory", "64Mi", "--arms", "trigger,raise", "--ready", "tcp", "--rate", "50/s", "--cycles",
+                  "2", "--per-cycle", "20", "--gap", "200ms", "--cooldown", "200ms", "--heap", "--output", run, "--",
+                  build(tmp_path, "holds.c", HOLDS), "8", "0")
+    assert done.returncode in (0, 3), done.stderr
+    assert [arm["name"] for arm in result_of(run)["arms"]] == ["trigger"]
+    for name in ("raise", "service/raise"):
+        failed = oomlab("heap", run, "--arm", name)
+        assert failed.returncode == 2 and f"'{name}' has no heap profile: it was planned, but did not run" in failed.stderr
+    failed = oomlab("heap", run, "--arm", "rise")
+    assert failed.returncode == 2 and "no profile of an arm 'rise'; the names are as in" in failed.stderr
+
+
+# --- words ----------------------------------------------------------------------------------------
+
+def test_one_is_singular(oomlab, tmp_path):
+    run = tmp_path / "run"
+    heap = stopped(oomlab, run, build(tmp_path, "holds.c", HOLDS), "24", "0")
+    assert any(round(stack["objects"]) == 1 for stack in heap["stacks"])
+    for top in ("0", str(len(heap["stacks"]) - 1)):
+        text = oomlab("heap", run, "--top", top).stdout
+        assert re.search(r"  1 (object|mapping)\n", text) and not re.search(r"(?<![\d.])1 [a-z]+s\b", text), text
