@@ -86,6 +86,7 @@ static void print_python(const struct heap_view *view, FILE *out)
 /* Why the profile does not have all of the memory, where it does not. */
 static void print_gaps(const struct heap_view *view, FILE *out)
 {
+    const struct heap_header *header = &view->profile->map->header;
     const struct heap_runtime *runtime = heap_runtime_find(view->profile);
     char reason[UTF8_ESCAPED_MAX(sizeof(view->unprofiled))];
     utf8_escape(view->unprofiled, true, reason, sizeof(reason));
@@ -93,11 +94,27 @@ static void print_gaps(const struct heap_view *view, FILE *out)
         fprintf(out, "Not all of it was profiled: %s.\n", reason);
     if (runtime)
         fprintf(out, "%s\n", runtime->advice);
-    else if (reason[0] == '\0' && heap_view_coverage(view) < 0.5)
+    if (header->dropped_process > 0)
+        fprintf(out,
+                "More than %u processes lived at once: what those beyond held is not in the "
+                "profile.\n",
+                HEAP_PROCESSES);
+    else if (!runtime && reason[0] == '\0' && heap_view_coverage(view) < 0.5)
         fprintf(out,
                 "Less than half of the container's memory came through malloc or mmap of a "
                 "profiled process. A runtime with a heap of its own has its own profiler%s.\n",
                 view->python_malloc ? "" : "; for Python objects set PYTHONMALLOC=malloc");
+}
+
+/* Places of which nothing stays are sampled less often, and all are once the table has filled up:
+ * each sample has the mean that it was taken with. */
+static void put_rate(const struct heap_header *header, const struct heap_totals *totals, FILE *out)
+{
+    uint64_t least = totals->samples > 0 ? totals->rate_least : header->rate_bytes;
+    char text[SIZE_TEXT_MAX];
+    fprintf(out, "One sample in %s", size_format(least, text));
+    if (totals->rate_most > least)
+        fprintf(out, " to %s", size_format(totals->rate_most, text));
 }
 
 /* "; 2 samples were dropped"; of none: nothing. */
@@ -114,13 +131,15 @@ static void print_quality(const struct heap_view *view, FILE *out)
     const struct heap_header *header = &view->profile->map->header;
     const struct heap_totals *totals = view->profile->totals;
     uint64_t dropped = heap_dropped(header);
-    char rate[SIZE_TEXT_MAX];
-    fprintf(out, "One sample in %s, %u sample%s live at the end",
-            size_format(header->rate_bytes, rate), totals->samples, plural(totals->samples));
+    put_rate(header, totals, out);
+    fprintf(out, ", %u sample%s live at the end", totals->samples, plural(totals->samples));
     if (header->rate_raised > 0)
         fprintf(out, "; the table filled up, so the mean was doubled %llu time%s",
                 (unsigned long long)header->rate_raised, plural((double)header->rate_raised));
     put_lost(dropped, "sample", "dropped", out);
+    if (header->dropped_process > 0)
+        fprintf(out, ", %llu of them of processes that found no room",
+                (unsigned long long)header->dropped_process);
     put_lost(header->lost_stacks, "stack", "lost", out);
     if (totals->torn > 0)
         fprintf(out, "; %u torn %s left out", totals->torn,

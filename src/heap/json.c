@@ -73,21 +73,23 @@ json_t *heap_json(const struct heap_view *view, const char *at, size_t top)
 {
     const struct heap_header *header = &view->profile->map->header;
     const struct heap_runtime *runtime = heap_runtime_find(view->profile);
+    const struct heap_totals *totals = view->profile->totals;
     json_t *stacks = json_array();
     for (size_t i = 0; i < view->row_count && (top == 0 || i < top); i++)
         json_array_append_new(stacks, row_json(view, &view->rows[i]));
     return json_pack(
         "{s:s, s:s, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:f, s:o, s:o, s:o, s:o, "
-        "s:o}",
+        "s:o, s:[I, I], s:I}",
         "schema", "oomlab.heap/1", "arm", view->arm, "lifetime", (json_int_t)view->lifetime, "at",
         heap_text_json(at), "rate_bytes", (json_int_t)header->rate_bytes, "dropped",
         (json_int_t)heap_dropped(header), "lost_stacks", (json_int_t)header->lost_stacks, "torn",
-        (json_int_t)view->profile->totals->torn, "samples",
-        (json_int_t)view->profile->totals->samples, "coverage",
+        (json_int_t)totals->torn, "samples", (json_int_t)totals->samples, "coverage",
         heap_number_json(heap_view_coverage(view)), "memory_bytes",
         heap_number_json(view->memory_bytes), "total_bytes", heap_number_json(view->total_bytes),
         "arena_bytes", view->arena_bytes, "python", python_json(header), "since_cycle",
         view->since_cycle ? json_integer(view->since_cycle) : json_null(), "runtime",
         runtime ? json_string(runtime->name) : json_null(), "unprofiled",
-        heap_text_json(view->unprofiled[0] != '\0' ? view->unprofiled : NULL), "stacks", stacks);
+        heap_text_json(view->unprofiled[0] != '\0' ? view->unprofiled : NULL), "stacks", stacks,
+        "sample_rates_bytes", (json_int_t)totals->rate_least, (json_int_t)totals->rate_most,
+        "dropped_process", (json_int_t)header->dropped_process);
 }

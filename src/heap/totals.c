@@ -70,6 +70,10 @@ static void add(struct heap_totals *totals, const struct heap_sample *sample)
     totals->bytes += bytes;
     totals->objects += 1 / p;
     totals->variance += variance;
+    if (totals->samples == 0 || sample->rate_bytes < totals->rate_least)
+        totals->rate_least = sample->rate_bytes;
+    if (sample->rate_bytes > totals->rate_most)
+        totals->rate_most = sample->rate_bytes;
     totals->samples++;
 }
 

@@ -23,6 +23,7 @@ struct heap_total {
 struct heap_totals {
     struct heap_total stacks[HEAP_STACKS]; /* by index; 0: the samples whose stack was lost */
     double bytes, objects, variance;
+    uint64_t rate_least, rate_most; /* the means that the samples were taken with; 0: none */
     uint32_t samples, torn;
 };
 

@@ -127,7 +127,9 @@ static int put_profile(struct story *story, const json_t *stack, struct error *e
     bool known = isfinite(row_real(&rows, 4));
     document_paragraph(
         story->document,
-        "The profile of `%s`, process %.0f, explains %s%s%s%s, from %lld samples of one in %s; "
+        "The profile of `%s`, process %.0f, explains %s%s%s%s, from %lld samples of one in %s "
+        "where "
+        "memory stays; "
         "%lld %s dropped.%s",
         text_or(stack, "arm", "?"), number_at(stack, "lifetime"),
         figure_bytes(row_real(&rows, 3), total), known ? " of " : "",

@@ -191,8 +191,8 @@ int main(int count, char **words)
 }
 """
     run, program = tmp_path / "run", build(tmp_path, "twice.c", code)
-    done = oomlab("run", "--quiet", "--memory", "32Mi", "--arms", "trigger", "--kills", "2", "--ready", "none", "--cycles", "1",
-                  "--per-cycle", "1", "--cooldown", "90s", "--backoff", "fast", "--heap", "--output", run, "--",
+    done = oomlab("run", "--quiet", "--memory", "32Mi", "--arms", "trigger", "--kills", "2", "--ready", "none", "--cycles",
+                  "1", "--per-cycle", "1", "--cooldown", "90s", "--backoff", "fast", "--heap", "--output", run, "--",
                   program, tmp_path / "was-here")
     assert done.returncode in (0, 3), done.stderr
     program.unlink()
@@ -444,10 +444,39 @@ def test_pythons_variable_is_not_advised_where_it_is_set(oomlab, tmp_path, optio
         "memset(held, 1, touched);", "memset(held, 1, touched); memset(fixed, count, sizeof(fixed));")
     run, program = tmp_path / "run", build(tmp_path, "holds.c", code, "-fno-builtin-memset")
     done = oomlab("run", "--quiet", "--memory", "64Mi", "--arms", "trigger", "--ready", "tcp", "--rate", "50/s", "--cycles",
-                  "1", "--per-cycle", "10", "--cooldown", "200ms", "--heap", *options, "--output", run, "--", program, "4", "0")
+                  "1", "--per-cycle", "10", "--cooldown", "200ms", "--heap", *options, "--output", run, "--",
+                  program, "4", "0")
     assert done.returncode in (0, 3), done.stderr
     text = oomlab("heap", run).stdout
     assert "Less than half of the container's memory" in text and ("PYTHONMALLOC" in text) is said, text
+
+
+def test_processes_without_room_are_said_to_be(oomlab, tmp_path):
+    """300 children that live at once, each with half a MiB, where 255 have room."""
+    code = HOLDS.replace("held = hold(touched", """
+    int ready[2];
+    (void)!pipe(ready);
+    for (int i = 0; i < 300; i++) {
+        if (fork() == 0) {
+            for (int k = 0; k < 8; k++)
+                memset(hold(1 << 16), 1, 1 << 16);
+            (void)!write(ready[1], "r", 1);
+            for (;;)
+                pause();
+        }
+    }
+    for (int i = 0; i < 300; i++)
+        (void)!read(ready[0], request, 1);
+    held = hold(touched""")
+    run = tmp_path / "run"
+    done = oomlab("run", "--quiet", "--memory", "384Mi", "--arms", "trigger", "--ready", "tcp", "--rate", "50/s", "--cycles",
+                  "1", "--per-cycle", "10", "--cooldown", "200ms", "--heap", "--output", run, "--",
+                  build(tmp_path, "holds.c", code), "1", "0")
+    assert done.returncode in (0, 3), done.stderr
+    heap, text = profile(oomlab, run), oomlab("heap", run).stdout
+    assert 45 <= heap["dropped_process"] <= heap["dropped"], heap["dropped_process"]
+    assert f"{heap['dropped_process']} of them of processes that found no room" in text
+    assert "More than 255 processes lived at once" in text and "PYTHONMALLOC" not in text
 
 
 # --- since a cycle --------------------------------------------------------------------------------
@@ -540,8 +569,8 @@ def test_the_reason_is_the_arms_own(oomlab, tmp_path):
 def test_an_arm_that_did_not_run_is_told_from_none(oomlab, tmp_path):
     """Without a failure there is nothing to raise the limit for."""
     run = tmp_path / "run"
-    done = oomlab("run", "--quiet", "--memory", "64Mi", "--arms", "trigger,raise", "--ready", "tcp", "--rate", "50/s", "--cycles",
-                  "2", "--per-cycle", "20", "--gap", "200ms", "--cooldown", "200ms", "--heap", "--output", run, "--",
+    done = oomlab("run", "--quiet", "--memory", "64Mi", "--arms", "trigger,raise", "--ready", "tcp", "--rate", "50/s",
+                  "--cycles", "2", "--per-cycle", "20", "--gap", "200ms", "--cooldown", "200ms", "--heap", "--output", run, "--",
                   build(tmp_path, "holds.c", HOLDS), "8", "0")
     assert done.returncode in (0, 3), done.stderr
     assert [arm["name"] for arm in result_of(run)["arms"]] == ["trigger"]
@@ -550,6 +579,35 @@ def test_an_arm_that_did_not_run_is_told_from_none(oomlab, tmp_path):
         assert failed.returncode == 2 and f"'{name}' has no heap profile: it was planned, but did not run" in failed.stderr
     failed = oomlab("heap", run, "--arm", "rise")
     assert failed.returncode == 2 and "no profile of an arm 'rise'; the names are as in" in failed.stderr
+
+
+# --- how it was sampled ---------------------------------------------------------------------------
+
+def test_the_range_of_the_means_is_shown(oomlab, tmp_path):
+    """Nearly all of the first place's objects go, so that it is sampled less; those that stay say so."""
+    code = """
+#include <stdlib.h>
+#include <string.h>
+static void *kept[3000];
+__attribute__((noinline)) char *make(size_t size)
+{ char *new = memset(malloc(size), 1, size); __asm__ volatile("" : "+r"(new)); return new; }
+int main(void)
+{
+    for (int i = 0; i < 400000; i++)
+        free(make(8192));
+    for (int i = 0; i < 3000; i++)
+        kept[i] = make(8192);
+    for (;;)
+        if (!make(4096))
+            abort();
+}
+"""
+    run = tmp_path / "run"
+    killed(oomlab, run, build(tmp_path, "means.c", code))
+    heap, text = profile(oomlab, run), oomlab("heap", run).stdout
+    least, most = heap["sample_rates_bytes"]
+    assert least == heap["rate_bytes"] == 4096 and most > least
+    assert re.match(r"[^\n]*\nOne sample in 4.0 KiB to \d+.0 KiB, ", text), text
 
 
 # --- words ----------------------------------------------------------------------------------------

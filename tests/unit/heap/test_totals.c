@@ -65,6 +65,21 @@ static double uniform(struct fixture *fixture)
     return (double)(fixture->random >> 11) * 0x1p-53;
 }
 
+static void test_range_of_means(void **state)
+{
+    struct fixture *fixture = *state;
+    heap_totals_sum(fixture->map, &fixture->totals);
+    assert_int_equal(fixture->totals.rate_least, 0);
+    assert_int_equal(fixture->totals.rate_most, 0);
+    put(fixture, 1, 100, 5);
+    put(fixture, 1, 100, 5)->rate_bytes = RATE / 4;
+    put(fixture, 1, 100, 5)->rate_bytes = 2 * RATE;
+    put(fixture, 2, 100, 5)->rate_bytes = 4 * RATE; /* of a process that is not there */
+    heap_totals_sum(fixture->map, &fixture->totals);
+    assert_int_equal(fixture->totals.rate_least, RATE / 4);
+    assert_int_equal(fixture->totals.rate_most, 2 * RATE);
+}
+
 static void test_weight_of_one(void **state)
 {
     struct fixture *fixture = *state;
@@ -181,6 +196,7 @@ static void test_whose_samples_count(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_range_of_means, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_weight_of_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_unbiased_and_covered, set_up, tear_down),
         cmocka_unit_test(test_interval_of_a_certain_sum),

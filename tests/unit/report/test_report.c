@@ -348,7 +348,7 @@ static void test_which_code_kept_it(void **state)
     assert_contains(markdown, "- `service/trigger`, process 1: 94 % of the growth is "
                               "cache\\_put\\<img src=x> at store.c:88");
     assert_contains(markdown, "explains 100.0 MiB of 200.0 MiB of anonymous and shared memory");
-    assert_contains(markdown, "1600 samples of one in 64.0 KiB; 1 was dropped.");
+    assert_contains(markdown, "1600 samples of one in 64.0 KiB where memory stays; 1 was dropped.");
     assert_contains(markdown,
                     "| `cache_put<img src=x>` at store.c:88 | `handle_order` | malloc | "
                     "+3.0 MiB | +180.0 MiB | 100.0 MiB (90.0 MiB to 110.0 MiB) | 50.0 % |");
