@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -34,7 +35,7 @@ EXPORT void _Exit(int status) __attribute__((noreturn));
 enum attachment attachment;
 struct heap_map *map;
 static struct identity *identity;
-static char own_name[sizeof(((struct heap_process *)0)->name)];
+static struct heap_process own; /* what a slot of this program says; its pid is the identity's */
 
 uint32_t attach_slot_now(void)
 {
@@ -100,11 +101,26 @@ static int32_t own_pid(void)
     return pid != 0 ? pid : (int32_t)syscall(SYS_getpid);
 }
 
+/* "pid:[4026531836]". 0: there is no /proc. */
+static uint64_t pid_namespace(void)
+{
+    char text[32];
+    uint64_t inode = 0;
+    long n = syscall(SYS_readlink, "/proc/self/ns/pid", text, sizeof(text));
+    for (long i = 0; i < n; i++) {
+        if (text[i] >= '0' && text[i] <= '9')
+            inode = inode * 10 + (uint64_t)(text[i] - '0');
+    }
+    return inode;
+}
+
 static void find_identity(void)
 {
     identity->pid = (int32_t)syscall(SYS_getpid);
-    syscall(SYS_prctl, PR_GET_NAME, own_name, 0, 0, 0);
-    own_name[sizeof(own_name) - 1] = '\0';
+    syscall(SYS_prctl, PR_GET_NAME, own.name, 0, 0, 0);
+    own.name[sizeof(own.name) - 1] = '\0';
+    own.image = heap_image(getauxval(AT_RANDOM), getauxval(AT_BASE));
+    own.pid_namespace = pid_namespace();
 }
 
 static uint32_t claim(void)
@@ -115,7 +131,9 @@ static uint32_t claim(void)
             continue;
         struct heap_process *process = &map->processes[slot];
         process->pid = own_pid();
-        memcpy(process->name, own_name, sizeof(own_name));
+        process->image = own.image;
+        process->pid_namespace = own.pid_namespace;
+        memcpy(process->name, own.name, sizeof(own.name));
         __atomic_store_n(&process->state, HEAP_PROCESS_LIVE, __ATOMIC_RELEASE);
         return slot;
     }
@@ -147,15 +165,21 @@ uint32_t attach_slot(void)
     return none;
 }
 
+/* Two programs may have the same pid, each in a pid namespace of its own. */
+static bool is_own_pid(const struct heap_process *process)
+{
+    bool known = process->pid_namespace != 0 && own.pid_namespace != 0;
+    return process->pid == own_pid() && (!known || process->pid_namespace == own.pid_namespace);
+}
+
 /* What ran under this pid before has been replaced by us: its memory is gone. */
 static void mark_replaced(void)
 {
-    int32_t pid = own_pid();
     uint64_t replaced[4] = {0};
     bool any = false;
     for (uint32_t slot = 1; slot <= HEAP_PROCESSES; slot++) {
         uint32_t state = load_state(slot);
-        if (state < HEAP_PROCESS_LIVE || map->processes[slot].pid != pid ||
+        if (state < HEAP_PROCESS_LIVE || !is_own_pid(&map->processes[slot]) ||
             !change_state(slot, state, HEAP_PROCESS_REPLACED))
             continue;
         replaced[slot / 64] |= UINT64_C(1) << (slot % 64);

@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 #define HEAP_MAGIC   UINT64_C(0x3170616568626c6f) /* "olbheap1" */
-#define HEAP_VERSION 4
+#define HEAP_VERSION 5
 
 /* Where the container finds it: its /dev/shm is a private tmpfs. */
 #define HEAP_FILE_NAME ".oomlab-heap"
@@ -125,9 +125,11 @@ enum heap_process_state {
 };
 
 struct heap_process {
-    uint32_t state; /* enum heap_process_state, written last */
-    int32_t pid;    /* as the container sees it */
-    char name[16];  /* as /proc/PID/comm had it when the program was loaded */
+    uint32_t state;         /* enum heap_process_state, written last */
+    int32_t pid;            /* as its pid namespace has it */
+    uint64_t image;         /* heap_image() of the program that it runs */
+    uint64_t pid_namespace; /* its inode, as of the program's start; 0: unknown */
+    char name[16];          /* as /proc/PID/comm had it when the program was loaded */
 };
 
 /* Written by the owner before the container runs, except where it says recorder. */
@@ -181,6 +183,15 @@ _Static_assert(sizeof(struct heap_stack) == 16, "four stacks to a cache line");
 static inline uint64_t heap_dropped(const struct heap_header *header)
 {
     return header->dropped_table + header->dropped_bit + header->dropped_process;
+}
+
+/* Tells programs that a process runs one after the other apart, by two values of the auxiliary
+ * vector, which forked children inherit: where AT_RANDOM's bytes lie on the stack that execve()
+ * made, and AT_BASE, where the loader lies. The kernel chooses both at random; where it may not, a
+ * program without a loader still has no AT_BASE. */
+static inline uint64_t heap_image(uint64_t random_address, uint64_t loader_address)
+{
+    return random_address ^ loader_address << 16;
 }
 
 /* The bucket where a key belongs. */

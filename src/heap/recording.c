@@ -13,6 +13,7 @@
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -23,13 +24,19 @@
 #define RATE_MAX_BYTES  (UINT64_C(512) << 10)
 #define RATE_LIMIT_PART 16384
 
+/* What a look found of a process that holds nothing any more. */
+struct ended {
+    int32_t pid;
+    uint32_t state; /* enum heap_process_state that it should have; HEAP_PROCESS_FREE: it lives */
+};
+
 struct heap_recording {
     struct heap_map *map; /* the container may write it, and cut its file off */
     struct heap_guard *guard;
     struct heap_totals *totals; /* room for summing up */
     struct buffer stamps;       /* struct heap_stamp and its entries, one after the other */
     unsigned stamp_count;
-    int32_t seen_gone[HEAP_PROCESSES + 1]; /* by slot: the process that was gone at the last look */
+    struct ended seen[HEAP_PROCESSES + 1]; /* by slot: what the last look found */
 };
 
 uint64_t heap_default_rate(uint64_t limit_bytes)
@@ -222,6 +229,55 @@ static int open_proc(pid_t main_pid)
     return steal_fd(&fd);
 }
 
+/* Of another program than the one that filled in the slot, because it was executed since. Without
+ * the right to read it, or when the process has no memory any more, nothing is known. */
+static bool is_replaced(int proc_fd, const struct heap_process *process)
+{
+    char path[32];
+    uint64_t entries[128][2];
+    uint64_t random_address = 0, loader_address = 0;
+    snprintf(path, sizeof(path), "%d/auxv", (int)process->pid);
+    AUTO_CLOSE int fd = openat(proc_fd, path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd < 0 ? -1 : read(fd, entries, sizeof(entries));
+    if (length < (ssize_t)sizeof(entries[0]))
+        return false;
+    for (size_t i = 0; i < (size_t)length / sizeof(entries[0]); i++) {
+        if (entries[i][0] == AT_RANDOM)
+            random_address = entries[i][1];
+        else if (entries[i][0] == AT_BASE)
+            loader_address = entries[i][1];
+    }
+    return heap_image(random_address, loader_address) != process->image;
+}
+
+/* 0: unknown. */
+static uint64_t pid_namespace(int proc_fd, int32_t pid)
+{
+    char path[32];
+    struct stat status;
+    snprintf(path, sizeof(path), "%d/ns/pid", (int)pid);
+    return fstatat(proc_fd, path, &status, 0) == 0 ? status.st_ino : 0;
+}
+
+/* A process in a pid namespace below the container's has a pid that is another process's here, or
+ * nobody's. */
+static bool is_elsewhere(const struct heap_process *process, uint64_t main_namespace)
+{
+    return process->pid_namespace != 0 && main_namespace != 0 &&
+           process->pid_namespace != main_namespace;
+}
+
+/* The state that a slot should have; HEAP_PROCESS_FREE: the one that it has. */
+static uint32_t look(int proc_fd, const struct heap_process *process, uint64_t main_namespace)
+{
+    if (__atomic_load_n(&process->state, __ATOMIC_ACQUIRE) != HEAP_PROCESS_LIVE ||
+        process->pid < HEAP_MAIN_PID || is_elsewhere(process, main_namespace))
+        return HEAP_PROCESS_FREE;
+    if (process->pid != HEAP_MAIN_PID && is_gone(proc_fd, process->pid))
+        return HEAP_PROCESS_EXITED;
+    return is_replaced(proc_fd, process) ? HEAP_PROCESS_REPLACED : HEAP_PROCESS_FREE;
+}
+
 /* Twice in a row, with the main process alive both times: when the kernel kills all processes at
  * once, what they held is what the profile is about. */
 void heap_recording_reap(struct heap_recording *recording, pid_t main_pid)
@@ -229,22 +285,24 @@ void heap_recording_reap(struct heap_recording *recording, pid_t main_pid)
     AUTO_CLOSE int proc_fd = open_proc(main_pid);
     if (proc_fd < 0)
         return;
-    bool gone[HEAP_PROCESSES + 1] = {false};
+    uint64_t main_namespace = pid_namespace(proc_fd, HEAP_MAIN_PID);
+    struct ended now[HEAP_PROCESSES + 1] = {0};
     for (uint32_t slot = 1; slot <= HEAP_PROCESSES; slot++) {
         const struct heap_process *process = &recording->map->processes[slot];
-        uint32_t state = __atomic_load_n(&process->state, __ATOMIC_ACQUIRE);
-        gone[slot] = state == HEAP_PROCESS_LIVE && process->pid > HEAP_MAIN_PID &&
-                     is_gone(proc_fd, process->pid);
+        now[slot].pid = process->pid;
+        now[slot].state = look(proc_fd, process, main_namespace);
     }
     if (is_gone(proc_fd, HEAP_MAIN_PID))
         return;
     for (uint32_t slot = 1; slot <= HEAP_PROCESSES; slot++) {
         struct heap_process *process = &recording->map->processes[slot];
         uint32_t live = HEAP_PROCESS_LIVE;
-        if (gone[slot] && recording->seen_gone[slot] == process->pid)
-            __atomic_compare_exchange_n(&process->state, &live, HEAP_PROCESS_EXITED, false,
+        if (now[slot].state != HEAP_PROCESS_FREE && now[slot].pid == process->pid &&
+            recording->seen[slot].pid == process->pid &&
+            recording->seen[slot].state != HEAP_PROCESS_FREE)
+            __atomic_compare_exchange_n(&process->state, &live, now[slot].state, false,
                                         __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
-        recording->seen_gone[slot] = gone[slot] ? process->pid : 0;
+        recording->seen[slot] = now[slot];
     }
 }
 

@@ -36,8 +36,9 @@ void heap_recording_free(struct heap_recording *recording);
 int heap_recording_stamp(struct heap_recording *recording, int64_t at_ns, unsigned cycle,
                          struct error *err);
 /* Call it several times a second while the container runs: what a process held that has been gone
- * for two calls, killed or crashed, counts no more. `main_pid`: of the container's main process, as
- * this process sees it. Without a /proc in the container nothing is known and nothing changes. */
+ * for two calls, killed or crashed, or runs another program now, counts no more. `main_pid`: of the
+ * container's main process, as this process sees it. Without a /proc in the container, or the right
+ * to read a process's auxiliary vector, nothing is known and nothing changes. */
 void heap_recording_reap(struct heap_recording *recording, pid_t main_pid);
 /* False: the container overwrote the map, or cut its file off, and what it said is lost. */
 bool heap_recording_is_intact(const struct heap_recording *recording);

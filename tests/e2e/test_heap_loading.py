@@ -276,3 +276,80 @@ def test_a_container_may_spoil_its_profile_and_nothing_else(oomlab, tmp_path, ha
     assert json.loads((directory / "result.json").read_text(encoding="utf-8"))["arms"][0]["lifetimes"]
     asked = oomlab("heap", directory)
     assert asked.returncode == 2 and "the container overwrote its heap profile" in asked.stderr
+
+
+# --- programs that others replace -------------------------------------------------------------------
+
+# The pauses are the program's own: it works on for longer than two looks at its processes take.
+IMAGES = """
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+static void *volatile kept;
+__attribute__((noinline)) static void before(void)
+{
+    for (int i = 0; i < 320; i++)
+        kept = memset(malloc(1 << 16), 1, 1 << 16);
+}
+__attribute__((noinline)) static void after(void) { kept = memset(malloc(1 << 16), 1, 1 << 16); }
+static void leak(void)
+{
+    for (int i = 0; i < 30; i++)
+        usleep(100000);
+    for (;;)
+        after();
+}
+static void leak_in_namespace(const char *program)
+{
+    if (fork() == 0)
+        execlp("unshare", "unshare", "--user", "--map-root-user", "--fork", "--pid", program, "leak", NULL);
+    wait(NULL);
+    _exit(1);
+}
+int main(int count, char **words)
+{
+    const char *how = words[1], *other = words[count - 1];
+    char *nothing[] = {NULL};
+    if (strcmp(how, "leak") == 0)
+        leak();
+    if (strcmp(how, "pause") == 0)
+        return pause();
+    if (strcmp(how, "fork") != 0 && strcmp(how, "child") != 0)
+        before();
+    if (strcmp(how, "exec") == 0)
+        execl(other, other, "leak", NULL);
+    if (strcmp(how, "clear") == 0)
+        execle(words[0], words[0], "leak", NULL, nothing);
+    if (strcmp(how, "vfork") == 0 && vfork() == 0)
+        execl(other, other, "pause", NULL);
+    if (strcmp(how, "nested") == 0)
+        leak_in_namespace(words[0]);
+    if ((strcmp(how, "fork") == 0 || strcmp(how, "child") == 0) && fork() == 0) {
+        before();
+        if (strcmp(how, "child") == 0)
+            execl(other, other, "pause", NULL);
+        pause();
+    }
+    leak();
+}
+"""
+
+
+@pytest.mark.parametrize("how, addresses, held", [
+    ("exec", "random", set()), ("exec", "fixed", set()), ("clear", "random", set()), ("child", "random", {"after"}),
+    ("fork", "random", {"before", "after"}), ("vfork", "random", {"before", "after"}), ("nested", "random", {"before", "after"}),
+])
+def test_what_was_replaced_by_a_program_without_the_recorder_holds_nothing(oomlab, tmp_path, how, addresses, held):
+    """In a nested pid namespace it has the main process's pid, and replaces nothing."""
+    program = compile_program(tmp_path, IMAGES, "-O1", "-g", name="images")
+    other = compile_program(tmp_path, IMAGES, "-O1", "-g", "-static", name="other")
+    run(oomlab, tmp_path / "run", *(["setarch", "-R"] if addresses == "fixed" else []), program, how, other, memory="64Mi")
+    _, heap = functions(oomlab, tmp_path / "run")
+    sums = {}
+    for stack in heap["stacks"]:
+        for name in {"before", "after"} & {frame["function"] for frame in stack["frames"]}:
+            sums[name] = sums.get(name, 0) + stack["bytes"]
+    assert set(sums) == held, heap
+    assert sums.get("before", 20 << 20) == pytest.approx(20 << 20, rel=0.15)
