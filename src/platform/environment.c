@@ -10,12 +10,17 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { BASE_VARIABLES = 2, PLATFORM_VARIABLES = 5, HEAP_VARIABLES = 2 };
+enum { BASE_VARIABLES = 2, PLATFORM_VARIABLES = 5, HEAP_VARIABLES = 3 };
 
 /* As container engines set it. */
 #define IMAGE_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 #define PRELOAD "LD_PRELOAD="
+
+/* AddressSanitizer wants to come first, and ends the program when it does not. Behind the recorder
+ * it works as ever: it is the allocator that stands there. */
+#define SANITIZER         "ASAN_OPTIONS="
+#define SANITIZER_OPTIONS "verify_asan_link_order=0"
 
 static size_t list_length(char *const *list)
 {
@@ -80,17 +85,25 @@ static int put_base(char **env, size_t *count, const struct revision_template *t
     return 0;
 }
 
-/* The recorder stands before what is preloaded already, so that an allocator among it is behind. */
+/* Put `first` before the list that the variable `name` ("NAME=") has already. */
+static int put_first(char **env, size_t *count, const char *name, const char *first)
+{
+    AUTO_BUFFER list = {0};
+    buffer_printf(&list, "%s%s", name, first);
+    for (size_t i = 0; i < *count; i++) {
+        const char *others = env[i] + strlen(name);
+        if (strncmp(env[i], name, strlen(name)) == 0 && *others)
+            buffer_printf(&list, ":%s", others);
+    }
+    return list.failed ? -1 : put(env, count, buffer_text(&list));
+}
+
+/* The recorder stands before what is preloaded already, so that an allocator among it is behind;
+ * the user's options stand behind ours, so that they hold. */
 static int put_recorder(char **env, size_t *count, const char *library)
 {
-    AUTO_BUFFER preload = {0};
-    buffer_printf(&preload, PRELOAD "%s", library);
-    for (size_t i = 0; i < *count; i++) {
-        const char *others = env[i] + strlen(PRELOAD);
-        if (strncmp(env[i], PRELOAD, strlen(PRELOAD)) == 0 && *others)
-            buffer_printf(&preload, ":%s", others);
-    }
-    if (preload.failed || put(env, count, buffer_text(&preload)) < 0)
+    if (put_first(env, count, PRELOAD, library) < 0 ||
+        put_first(env, count, SANITIZER, SANITIZER_OPTIONS) < 0)
         return -1;
     return put(env, count, HEAP_VARIABLE "=" HEAP_FILE_PATH);
 }

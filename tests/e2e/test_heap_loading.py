@@ -257,6 +257,54 @@ def test_a_program_that_changed_its_root_is_known_by_its_path(oomlab, tmp_path):
     assert heap["stacks"][0]["frames"][0]["module"] == str(program)
 
 
+# --- AddressSanitizer, whose allocator wants to come first -----------------------------------------------------------
+
+SANITIZED = """
+#include <stdlib.h>
+#include <string.h>
+static void *volatile kept;
+__attribute__((noinline)) static void keep(void) { kept = memset(malloc(10000), 1, 10000); }
+int main(int count, char **words)
+{
+    for (int i = 0; i < 1000 || strcmp(words[1], "fill") == 0; i++)
+        keep();
+    if (strcmp(words[1], "leak") == 0)
+        return 0;
+    free(kept);
+    return *(char *volatile)kept;
+}
+"""
+
+
+def compile_sanitized(directory):
+    program = compile_program(directory, SANITIZED, "-O1", "-g", "-fsanitize=address")
+    if "libasan" not in subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout:
+        pytest.skip("the compiler links AddressSanitizer statically")
+    return program
+
+
+@pytest.mark.parametrize("how", ["directly", "by a shell"])
+def test_a_program_with_address_sanitizer_is_profiled(oomlab, tmp_path, how):
+    program = compile_sanitized(tmp_path)
+    command = [program, "fill"] if how == "directly" else ["/bin/sh", "-c", f"exec '{program}' fill"]
+    done, arm = run(oomlab, tmp_path / "run", *command, memory="64Mi")
+    assert arm["oom_kills"] == 1 and "without a heap profile" not in done.stderr, done.stderr
+    names, heap = functions(oomlab, tmp_path / "run")
+    assert {"keep", "main"} <= names and heap["total_bytes"] > 30 << 20
+
+
+@pytest.mark.parametrize("fault, said", [
+    ("leak", "9990000 byte(s) leaked in 999 allocation(s)"), ("freed", "AddressSanitizer: heap-use-after-free"),
+])
+def test_address_sanitizer_says_what_it_says_without_the_recorder(tmp_path, fault, said):
+    program = compile_sanitized(tmp_path)
+    recorder = Recorder(tmp_path)
+    results = [subprocess.run([program, fault], env={**plain_env(), **more}, capture_output=True, text=True, check=False)
+               for more in ({}, {**recorder.env, "ASAN_OPTIONS": "verify_asan_link_order=0"})]
+    assert [(done.returncode, done.stdout, said in done.stderr) for done in results] == [(results[0].returncode, "", True)] * 2
+    assert results[0].returncode != 0 and recorder.header()["taken"] > 500
+
+
 # --- a container that lays hands on the profile ---------------------------------------------------
 
 

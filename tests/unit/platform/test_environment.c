@@ -74,6 +74,36 @@ static void test_another_root_gets_nothing_of_this_machine(void **state)
     environment_free(env);
 }
 
+static void test_what_the_recorder_needs_stands_before_what_is_there(void **state)
+{
+    (void)state;
+    setenv("LD_PRELOAD", "/lib/libother.so", 1);
+    unsetenv("ASAN_OPTIONS");
+    char options[] = "ASAN_OPTIONS=detect_leaks=0";
+    char *own[] = {options, NULL};
+    struct revision_template template = {.app = "ca-app", .port = 8080, .env = own};
+    template.heap.library = "/lib/liboomlab-heap.so";
+
+    char **env = environment_new(&template, "ca-app--r", "ca-app--r-1");
+    assert_non_null(env);
+    assert_string_equal(value_of(env, "LD_PRELOAD"), "/lib/liboomlab-heap.so:/lib/libother.so");
+    assert_string_equal(value_of(env, "ASAN_OPTIONS"), "verify_asan_link_order=0:detect_leaks=0");
+    environment_free(env);
+
+    template.env = NULL;
+    env = environment_new(&template, "ca-app--r", "ca-app--r-1");
+    assert_non_null(env);
+    assert_string_equal(value_of(env, "ASAN_OPTIONS"), "verify_asan_link_order=0");
+    environment_free(env);
+
+    template.heap.library = NULL;
+    env = environment_new(&template, "ca-app--r", "ca-app--r-1");
+    assert_non_null(env);
+    assert_null(value_of(env, "ASAN_OPTIONS"));
+    environment_free(env);
+    unsetenv("LD_PRELOAD");
+}
+
 static void test_template_may_replace_the_port(void **state)
 {
     (void)state;
@@ -91,6 +121,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_later_layers_replace_earlier_ones),
         cmocka_unit_test(test_another_root_gets_nothing_of_this_machine),
+        cmocka_unit_test(test_what_the_recorder_needs_stands_before_what_is_there),
         cmocka_unit_test(test_template_may_replace_the_port),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
