@@ -24,15 +24,6 @@ __attribute__((noinline)) void *hooks_consider(void *pointer, size_t size, const
     return pointer;
 }
 
-/* After a successful allocation. */
-static inline void *counted(void *pointer, size_t size, const void *caller)
-{
-    if (!count_down(size))
-        return pointer;
-    put_back(size);
-    return hooks_consider(pointer, size, caller);
-}
-
 void *malloc(size_t size)
 {
     if (!count_down(size))
@@ -103,7 +94,7 @@ static __attribute__((noinline)) void *realloc_watched(void *pointer, size_t siz
     if (was_sample)
         site_freed(old.sample.site);
     if (moved)
-        counted(moved, size, caller);
+        hooks_counted(moved, size, caller);
     table_moved(&old);
     return moved;
 }
@@ -138,30 +129,30 @@ int posix_memalign(void **ret, size_t alignment, size_t size)
 {
     int r = real.posix_memalign(ret, alignment, size);
     if (r == 0 && *ret)
-        counted(*ret, size, CALLER);
+        hooks_counted(*ret, size, CALLER);
     return r;
 }
 
 void *aligned_alloc(size_t alignment, size_t size)
 {
     void *pointer = real.aligned_alloc(alignment, size);
-    return pointer ? counted(pointer, size, CALLER) : NULL;
+    return pointer ? hooks_counted(pointer, size, CALLER) : NULL;
 }
 
 void *memalign(size_t alignment, size_t size)
 {
     void *pointer = real.memalign(alignment, size);
-    return pointer ? counted(pointer, size, CALLER) : NULL;
+    return pointer ? hooks_counted(pointer, size, CALLER) : NULL;
 }
 
 void *valloc(size_t size)
 {
     void *pointer = real.valloc(size);
-    return pointer ? counted(pointer, size, CALLER) : NULL;
+    return pointer ? hooks_counted(pointer, size, CALLER) : NULL;
 }
 
 void *pvalloc(size_t size)
 {
     void *pointer = real.pvalloc(size);
-    return pointer ? counted(pointer, size, CALLER) : NULL;
+    return pointer ? hooks_counted(pointer, whole_pages(size), CALLER) : NULL;
 }

@@ -24,7 +24,24 @@ static inline void put_back(size_t size)
     thread.countdown += size;
 }
 
+#define PAGE_BYTES 4096U
+
+static inline size_t whole_pages(size_t bytes)
+{
+    return (bytes + PAGE_BYTES - 1) & ~(size_t)(PAGE_BYTES - 1);
+}
+
 /* The countdown did not cover it: perhaps a sample. Returns `pointer`, which may be NULL. */
 HIDDEN void *hooks_consider(void *pointer, size_t size, const void *caller);
+
+/* After a successful allocation. */
+static inline void *hooks_counted(void *pointer, size_t size, const void *caller)
+{
+    if (!count_down(size))
+        return pointer;
+    put_back(size);
+    return hooks_consider(pointer, size, caller);
+}
+
 /* The filter knows it: before it is freed. */
 HIDDEN void hooks_forget(void *pointer);

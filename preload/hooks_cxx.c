@@ -153,6 +153,16 @@ static void *new_by_malloc(enum number number, size_t size, uintptr_t alignment)
 
 /* --- the operators ---------------------------------------------------------------------------- */
 
+/* Some allocators' aligned forms (jemalloc's) ask aligned_alloc(), which is ours: then the
+ * countdown is another one afterwards, and the object is counted. */
+static void *new_aligned(enum number number, size_t size, uintptr_t second, uintptr_t third,
+                         const void *caller)
+{
+    uint64_t before = thread.countdown;
+    void *pointer = new_of(number)(size, second, third);
+    return pointer && thread.countdown == before ? hooks_counted(pointer, size, caller) : pointer;
+}
+
 static __attribute__((noinline)) void *
 new_counted(enum number number, size_t size, uintptr_t second, uintptr_t third, const void *caller)
 {
@@ -166,6 +176,8 @@ new_counted(enum number number, size_t size, uintptr_t second, uintptr_t third, 
     case MODE_COUNT:
         break;
     }
+    if (FORMS[number] & NEW_ALIGNED)
+        return new_aligned(number, size, second, third, caller);
     if (!count_down(size))
         return new_of(number)(size, second, third);
     put_back(size);

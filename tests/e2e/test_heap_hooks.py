@@ -71,6 +71,13 @@ def test_resizing_that_fails_leaves_the_sample(tmp_path, resizing):
     assert 1000000 <= found["bytes"] < 1050000, found
 
 
+def is_about(found, truth):
+    """By chance one in 500 million is beyond 6 standard deviations."""
+    spread = 6 * found["variance"] ** 0.5
+    assert abs(found["bytes"] - truth) <= spread + 8192, (found, truth)
+    assert spread < 0.5 * truth
+
+
 # --- C++'s operators ----------------------------------------------------------------------------------
 
 ALLOCATORS = {"jemalloc": "libjemalloc.so.2", "tcmalloc": "libtcmalloc.so.4", "mimalloc": "libmimalloc.so.2"}
@@ -117,6 +124,22 @@ def test_every_form_of_new_and_delete(tmp_path, operators, allocator, how):
     status, printed = without_recorder([program, "failing"], behind)
     assert (status, printed) == ((-signal.SIGABRT, "") if allocator == "mimalloc" else (-signal.SIGKILL, "1 3 1\n"))
     assert recorded(tmp_path, [program, "failing"], behind, status=status)[1] == printed
+
+
+@pytest.mark.parametrize("form", range(8))
+@pytest.mark.parametrize("allocator, how", HOW)
+def test_each_form_of_new_counts_once(tmp_path, operators, allocator, how, form):
+    """At a rate where what is counted twice has twice the chance, not the same sample."""
+    library = library_of(allocator)
+    program = operators(library if how == "linked" else None)
+    found, printed = recorded(tmp_path, [program, f"form{form}"], [library] if library and how == "preloaded" else [],
+                              rate=524288)
+    is_about(found, int(printed))
+
+
+def test_pvalloc_counts_whole_pages(tmp_path):
+    found, printed = recorded(tmp_path, [compiled(tmp_path, "pages.c")], rate=1024)
+    is_about(found, int(printed))
 
 
 def test_a_plugin_in_cxx_of_a_program_in_c(tmp_path):

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every form of operator new and delete, in a program that knows what it keeps and then kills itself: operators
-// leak|freed|failing. leak prints the bytes that it holds. Links against whatever allocator it is given.
+// leak|freed|failing|form0 to form7. leak and form print the bytes that they hold. Links against whatever allocator it is given.
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
@@ -101,7 +101,11 @@ static void failing()
 int main(int count, char **words)
 {
     const char *what = count == 2 ? words[1] : "";
-    if (strcmp(what, "failing") == 0) {
+    if (strncmp(what, "form", 4) == 0) {
+        for (int i = 0; i < 4000; i++)
+            sink = MAKES[what[4] - '0']();
+        printf("%zu\n", 4000 * SIZE);
+    } else if (strcmp(what, "failing") == 0) {
         failing();
     } else {
         pthread_t threads[4];
