@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Mappings that the program makes itself: anonymous, private, writable and not merely reserved.
- * Those of the allocator are its objects' memory, which is counted already. Also dlclose(), after
- * which addresses may mean other code. */
+/* Mappings that the program makes itself: anonymous, private or shared, writable and not merely
+ * reserved. Those of the allocator are its objects' memory, which is counted already. Also dlclose(),
+ * after which addresses may mean other code. */
+#include "preload/hooks.h"
 #include "preload/python_walk.h"
 
 #include <stdarg.h>
 #include <sys/mman.h>
-
-#define PAGE_BYTES 4096U
 
 EXPORT void *mmap(void *address, size_t length, int protection, int flags, int fd, off_t offset);
 EXPORT void *mmap64(void *address, size_t length, int protection, int flags, int fd, off_t offset);
@@ -20,11 +19,6 @@ uintptr_t allocator_start, allocator_end;
 static bool is_allocator(const void *caller)
 {
     return (uintptr_t)caller - allocator_start < allocator_end - allocator_start;
-}
-
-static size_t whole_pages(size_t bytes)
-{
-    return (bytes + PAGE_BYTES - 1) & ~(size_t)(PAGE_BYTES - 1);
 }
 
 static void count(void *pointer, size_t length, const void *caller)
@@ -43,8 +37,7 @@ static void *map_counted(void *address, size_t length, int protection, int flags
                          off_t offset, const void *caller)
 {
     void *pointer = real.mmap(address, length, protection, flags, fd, offset);
-    const int anonymous = MAP_ANONYMOUS | MAP_PRIVATE;
-    if (pointer != MAP_FAILED && (flags & (anonymous | MAP_NORESERVE)) == anonymous &&
+    if (pointer != MAP_FAILED && (flags & (MAP_ANONYMOUS | MAP_NORESERVE)) == MAP_ANONYMOUS &&
         (protection & PROT_WRITE) && !is_allocator(caller))
         count(pointer, length, caller);
     return pointer;
@@ -192,6 +185,8 @@ void *mremap(void *address, size_t old_length, size_t length, int flags, ...)
     va_start(arguments, flags);
     void *fixed = flags & MREMAP_FIXED ? va_arg(arguments, void *) : NULL;
     va_end(arguments);
+    if (old_length == 0) /* the same shared memory at one more address */
+        return real.mremap(address, old_length, length, flags, fixed);
     struct cuts cuts;
     begin_cuts(&cuts, address, old_length);
     void *moved = real.mremap(address, old_length, length, flags, fixed);

@@ -153,10 +153,11 @@ def test_a_plugin_in_cxx_of_a_program_in_c(tmp_path):
 # --- mappings -----------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("rate", [1024, 16384])
-@pytest.mark.parametrize("what", ["cut", "several", "grown"])
-def test_mappings_in_part(tmp_path, what, rate):
-    """Nearly all sampled, and a part of them: by chance one in 500 million is beyond 6 standard deviations."""
-    found, printed = recorded(tmp_path, [compiled(tmp_path, "mappings.c"), what], rate=rate)
-    spread = 6 * found["variance"] ** 0.5
-    assert abs(found["bytes"] - int(printed)) <= spread + 8192, (found, printed)
-    assert spread < 0.5 * int(printed)
+@pytest.mark.parametrize("sharing, what", [
+    *((sharing, what) for sharing in ("private", "shared") for what in ("cut", "several", "grown", "forked")),
+    ("shared", "again"),
+])
+def test_mappings_in_part(tmp_path, sharing, what, rate):
+    """Nearly all sampled, and a part of them."""
+    found, printed = recorded(tmp_path, [compiled(tmp_path, "mappings.c"), sharing, what], rate=rate)
+    is_about(found, int(printed))

@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* mappings cut|several|grown: maps, unmaps in part, resizes, prints the bytes that it holds, and
- * kills itself. */
+/* mappings private|shared cut|several|grown|forked|again: maps, unmaps in part, resizes, prints the
+ * bytes that it holds, and kills itself. */
 #define _GNU_SOURCE
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define PAGE  4096UL
 #define TIMES 200
 
+static int sharing;
+
 static char *map(size_t bytes)
 {
-    char *pointer = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *pointer = mmap(NULL, bytes, PROT_READ | PROT_WRITE, sharing | MAP_ANONYMOUS, -1, 0);
     if (pointer == MAP_FAILED)
         abort();
     return pointer;
@@ -37,7 +41,7 @@ static size_t several(void)
         abort();
     for (int i = 0; i < 4; i++) {
         if (mmap(room + (size_t)i * 10 * PAGE, 10 * PAGE, PROT_READ | PROT_WRITE,
-                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED)
+                 sharing | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED)
             abort();
     }
     if (munmap(room + 4 * PAGE, 30 * PAGE))
@@ -56,14 +60,45 @@ static size_t grown(void)
     return 16 * PAGE;
 }
 
+/* A child that unmaps what it inherited leaves its parent's alone. */
+static size_t forked(void)
+{
+    char *pointer = map(16 * PAGE);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(munmap(pointer, 16 * PAGE));
+    int status;
+    if (waitpid(child, &status, 0) != child || status != 0)
+        abort();
+    return 16 * PAGE;
+}
+
+/* The same memory at two addresses; the first stays. */
+static size_t again(void)
+{
+    char *pointer = map(16 * PAGE);
+    char *other = mremap(pointer, 0, 16 * PAGE, MREMAP_MAYMOVE);
+    if (other == MAP_FAILED || munmap(other + PAGE, 15 * PAGE))
+        abort();
+    return 16 * PAGE;
+}
+
+static const struct {
+    const char *name;
+    size_t (*run)(void);
+} WAYS[] = {
+    {"cut", cut}, {"several", several}, {"grown", grown}, {"forked", forked}, {"again", again},
+};
+
 int main(int count, char **words)
 {
     size_t held = 0;
-    for (int i = 0; i < TIMES && count == 2; i++) {
-        if (strcmp(words[1], "cut") == 0)
-            held += cut();
-        else
-            held += strcmp(words[1], "several") == 0 ? several() : grown();
+    if (count != 3)
+        return 2;
+    sharing = strcmp(words[1], "shared") == 0 ? MAP_SHARED : MAP_PRIVATE;
+    for (size_t way = 0; way < sizeof(WAYS) / sizeof(WAYS[0]); way++) {
+        for (int i = 0; i < TIMES && strcmp(words[2], WAYS[way].name) == 0; i++)
+            held += WAYS[way].run();
     }
     printf("%zu\n", held);
     fflush(stdout);
