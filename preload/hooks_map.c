@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Mappings that the program makes itself: anonymous, private or shared, writable and not merely
- * reserved. Those of the allocator are its objects' memory, which is counted already. Also dlclose(),
- * after which addresses may mean other code. */
+ * reserved; and what it puts below the program break. Those of the allocator are its objects'
+ * memory, which is counted already. Also dlclose(), after which addresses may mean other code. */
 #include "preload/hooks.h"
 #include "preload/python_walk.h"
 
@@ -12,6 +12,8 @@ EXPORT void *mmap(void *address, size_t length, int protection, int flags, int f
 EXPORT void *mmap64(void *address, size_t length, int protection, int flags, int fd, off_t offset);
 EXPORT int munmap(void *address, size_t length);
 EXPORT void *mremap(void *address, size_t old_length, size_t length, int flags, ...);
+EXPORT void *sbrk(intptr_t increment);
+EXPORT int brk(void *address);
 EXPORT int dlclose(void *handle);
 
 uintptr_t allocator_start, allocator_end;
@@ -198,6 +200,55 @@ void *mremap(void *address, size_t old_length, size_t length, int flags, ...)
         count_moved(&cuts, moved, length, __builtin_return_address(0));
     end_cuts(&cuts);
     return moved;
+}
+
+/* --- the program break, where the program moves it itself: malloc() of the C library has a way of
+ * its own ----------------------------------------------------------------------------------------
+ */
+
+/* Whole pages, as of mappings: those that the break has come to reach into. */
+static void count_growth(uintptr_t from, uintptr_t to, const void *caller)
+{
+    uintptr_t first = whole_pages(from), end = whole_pages(to);
+    if (first < end && !is_allocator(caller))
+        count((void *)first, end - first, caller);
+}
+
+/* Asked for less than nothing, as by brk(NULL), the kernel leaves the break where it was. */
+static void *shrink(intptr_t increment)
+{
+    char *from = real.sbrk(0);
+    uintptr_t to = (uintptr_t)from + (uintptr_t)increment;
+    struct cuts cuts = {.count = 0};
+    if (whole_pages(to) < whole_pages((uintptr_t)from))
+        begin_cuts(&cuts, (void *)whole_pages(to), whole_pages((uintptr_t)from) - whole_pages(to));
+    void *result = real.sbrk(increment);
+    if (result != (void *)-1 && (uintptr_t)real.sbrk(0) == to)
+        end_cuts(&cuts);
+    else
+        undo_cuts(&cuts);
+    return result;
+}
+
+static void *move_break(intptr_t increment, const void *caller)
+{
+    if (increment < 0)
+        return shrink(increment);
+    void *from = real.sbrk(increment);
+    if (from != (void *)-1)
+        count_growth((uintptr_t)from, (uintptr_t)from + (uintptr_t)increment, caller);
+    return from;
+}
+
+void *sbrk(intptr_t increment)
+{
+    return move_break(increment, __builtin_return_address(0));
+}
+
+int brk(void *address)
+{
+    uintptr_t distance = (uintptr_t)address - (uintptr_t)real.sbrk(0);
+    return move_break((intptr_t)distance, __builtin_return_address(0)) == (void *)-1 ? -1 : 0;
 }
 
 int dlclose(void *handle)

@@ -147,6 +147,8 @@ static void *system_mremap(void *address, size_t old_length, size_t length, int 
     return (void *)syscall(SYS_mremap, address, old_length, length, flags, fixed);
 }
 
+extern void *__sbrk(intptr_t increment); /* the C library's own name of it */
+
 static int first_dlclose(void *handle)
 {
     real_resolve();
@@ -172,6 +174,7 @@ struct real real = {
     .mmap = system_mmap,
     .munmap = system_munmap,
     .mremap = system_mremap,
+    .sbrk = __sbrk,
     .dlclose = first_dlclose,
     .exit_now = system_exit,
 };
@@ -196,6 +199,7 @@ static const struct {
     NAME(mmap),
     NAME(munmap),
     NAME(mremap),
+    NAME(sbrk),
     NAME(dlclose),
 #undef NAME
     {"_exit", offsetof(struct real, exit_now)},

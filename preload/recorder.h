@@ -32,6 +32,7 @@ struct real {
     void *(*mmap)(void *, size_t, int, int, int, off_t);
     int (*munmap)(void *, size_t);
     void *(*mremap)(void *, size_t, size_t, int, ...);
+    void *(*sbrk)(intptr_t);
     int (*dlclose)(void *);
     void (*exit_now)(int);
 };

@@ -155,9 +155,18 @@ def test_a_plugin_in_cxx_of_a_program_in_c(tmp_path):
 @pytest.mark.parametrize("rate", [1024, 16384])
 @pytest.mark.parametrize("sharing, what", [
     *((sharing, what) for sharing in ("private", "shared") for what in ("cut", "several", "grown", "forked")),
-    ("shared", "again"),
+    ("shared", "again"), ("private", "broken"),
 ])
 def test_mappings_in_part(tmp_path, sharing, what, rate):
     """Nearly all sampled, and a part of them."""
     found, printed = recorded(tmp_path, [compiled(tmp_path, "mappings.c"), sharing, what], rate=rate)
+    is_about(found, int(printed))
+
+
+@pytest.mark.parametrize("allocator", ["glibc", *ALLOCATORS])
+def test_the_program_break_beside_an_allocator(tmp_path, allocator):
+    """The allocator's own growth, of which some goes by sbrk(), is no mapping of the program's."""
+    library = library_of(allocator)
+    found, printed = recorded(tmp_path, [compiled(tmp_path, "mappings.c"), "private", "broken"], [library] if library else [],
+                              rate=1024)
     is_about(found, int(printed))

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* mappings private|shared cut|several|grown|forked|again: maps, unmaps in part, resizes, prints the
- * bytes that it holds, and kills itself. */
+/* mappings private|shared cut|several|grown|forked|again|broken: maps, unmaps in part, resizes,
+ * prints the bytes that it holds, and kills itself. */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,11 +85,31 @@ static size_t again(void)
     return 16 * PAGE;
 }
 
+/* The program break, by odd sizes and both functions, with malloc() in between. */
+static size_t broken(void)
+{
+    char *from = sbrk(0);
+    if (sbrk(5 * PAGE + 100) != from || sbrk(3000) != from + 5 * PAGE + 100 ||
+        brk(from + 9 * PAGE + 300) != 0 || sbrk(-(intptr_t)PAGE) != from + 9 * PAGE + 300 ||
+        brk(from + 6 * PAGE + 200) != 0)
+        abort();
+    size_t held =
+        ((size_t)from + 6 * PAGE + 200 + PAGE - 1) / PAGE - ((size_t)from + PAGE - 1) / PAGE;
+    /* These change nothing. */
+    errno = 0;
+    if (brk(NULL) != 0 || brk((void *)(SIZE_MAX / 4)) != -1 || errno != ENOMEM ||
+        sbrk(INTPTR_MAX) != (void *)-1 || sbrk(0) != from + 6 * PAGE + 200)
+        abort();
+    free(malloc(100000));
+    return held * PAGE;
+}
+
 static const struct {
     const char *name;
     size_t (*run)(void);
 } WAYS[] = {
-    {"cut", cut}, {"several", several}, {"grown", grown}, {"forked", forked}, {"again", again},
+    {"cut", cut},       {"several", several}, {"grown", grown},
+    {"forked", forked}, {"again", again},     {"broken", broken},
 };
 
 int main(int count, char **words)
