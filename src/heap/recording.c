@@ -6,17 +6,15 @@
 #include "heap/file.h"
 #include "heap/guard.h"
 #include "heap/preload.h"
+#include "heap/proc.h"
 #include "heap/totals.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -24,10 +22,10 @@
 #define RATE_MAX_BYTES  (UINT64_C(512) << 10)
 #define RATE_LIMIT_PART 16384
 
-/* What a look found of a process that holds nothing any more. */
+/* What a look found of a process. */
 struct ended {
     int32_t pid;
-    uint32_t state; /* enum heap_process_state that it should have; HEAP_PROCESS_FREE: it lives */
+    uint32_t state; /* enum heap_process_state that it should have */
 };
 
 struct heap_recording {
@@ -37,6 +35,8 @@ struct heap_recording {
     struct buffer stamps;       /* struct heap_stamp and its entries, one after the other */
     unsigned stamp_count;
     struct ended seen[HEAP_PROCESSES + 1]; /* by slot: what the last look found */
+    bool looked_for[HEAP_MODULES + 1];
+    char *places[HEAP_MODULES + 1]; /* by module: its file, where the loader's name is relative */
 };
 
 uint64_t heap_default_rate(uint64_t limit_bytes)
@@ -161,6 +161,8 @@ void heap_recording_free(struct heap_recording *recording)
     heap_guard_remove(recording->guard);
     if (recording->map)
         munmap(recording->map, sizeof(struct heap_map));
+    for (uint32_t i = 1; i <= HEAP_MODULES; i++)
+        free(recording->places[i]);
     buffer_done(&recording->stamps);
     free(recording->totals);
     free(recording);
@@ -200,106 +202,47 @@ int heap_recording_stamp(struct heap_recording *recording, int64_t at_ns, unsign
     return 0;
 }
 
-/* Behind the name in /proc/PID/stat, which may hold anything. A zombie's memory is gone, too. */
-static bool is_gone(int proc_fd, int32_t pid)
+/* The file of a library that the loader knows by a relative path, of which the outside, or the
+ * program in another working directory, can make nothing. Each is looked for once, while a process
+ * that loaded it runs; the map itself keeps the loader's name, by which the recorder finds it. */
+static void find_places(struct heap_recording *recording, const struct heap_proc *proc)
 {
-    char path[32], text[512];
-    snprintf(path, sizeof(path), "%d/stat", (int)pid);
-    AUTO_CLOSE int fd = openat(proc_fd, path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return errno == ENOENT;
-    ssize_t length = read(fd, text, sizeof(text) - 1);
-    if (length <= 0)
-        return length < 0 && errno == ESRCH;
-    text[length] = '\0';
-    const char *name_end = strrchr(text, ')');
-    return name_end && name_end[1] == ' ' && strchr("ZXx", name_end[2]) != NULL;
-}
-
-/* The main process's own view: the pids in the map are those of its namespace. Where it lies is up
- * to the container, which may have put FIFOs there: only the kernel's own will do. */
-static int open_proc(pid_t main_pid)
-{
-    char path[64];
-    struct statfs kind;
-    snprintf(path, sizeof(path), "/proc/%d/root/proc", (int)main_pid);
-    AUTO_CLOSE int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fstatfs(fd, &kind) < 0 || kind.f_type != PROC_SUPER_MAGIC)
-        return -1;
-    return steal_fd(&fd);
-}
-
-/* Of another program than the one that filled in the slot, because it was executed since. Without
- * the right to read it, or when the process has no memory any more, nothing is known. */
-static bool is_replaced(int proc_fd, const struct heap_process *process)
-{
-    char path[32];
-    uint64_t entries[128][2];
-    uint64_t random_address = 0, loader_address = 0;
-    snprintf(path, sizeof(path), "%d/auxv", (int)process->pid);
-    AUTO_CLOSE int fd = openat(proc_fd, path, O_RDONLY | O_CLOEXEC);
-    ssize_t length = fd < 0 ? -1 : read(fd, entries, sizeof(entries));
-    if (length < (ssize_t)sizeof(entries[0]))
-        return false;
-    for (size_t i = 0; i < (size_t)length / sizeof(entries[0]); i++) {
-        if (entries[i][0] == AT_RANDOM)
-            random_address = entries[i][1];
-        else if (entries[i][0] == AT_BASE)
-            loader_address = entries[i][1];
+    for (uint32_t i = 1; i <= HEAP_MODULES; i++) {
+        const struct heap_module *module = &recording->map->modules[i];
+        if (__atomic_load_n(&module->state, __ATOMIC_ACQUIRE) != HEAP_STATE_COMPLETE ||
+            recording->looked_for[i])
+            continue;
+        recording->looked_for[i] = true;
+        char path[HEAP_PATH_MAX];
+        uint32_t slot = module->process;
+        if (module->path[0] != '\0' && module->path[0] != '/' && slot <= HEAP_PROCESSES &&
+            heap_proc_find_file(proc, &recording->map->processes[slot], module->start, path))
+            recording->places[i] = strdup(path); /* without memory the loader's name has to do */
     }
-    return heap_image(random_address, loader_address) != process->image;
-}
-
-/* 0: unknown. */
-static uint64_t pid_namespace(int proc_fd, int32_t pid)
-{
-    char path[32];
-    struct stat status;
-    snprintf(path, sizeof(path), "%d/ns/pid", (int)pid);
-    return fstatat(proc_fd, path, &status, 0) == 0 ? status.st_ino : 0;
-}
-
-/* A process in a pid namespace below the container's has a pid that is another process's here, or
- * nobody's. */
-static bool is_elsewhere(const struct heap_process *process, uint64_t main_namespace)
-{
-    return process->pid_namespace != 0 && main_namespace != 0 &&
-           process->pid_namespace != main_namespace;
-}
-
-/* The state that a slot should have; HEAP_PROCESS_FREE: the one that it has. */
-static uint32_t look(int proc_fd, const struct heap_process *process, uint64_t main_namespace)
-{
-    if (__atomic_load_n(&process->state, __ATOMIC_ACQUIRE) != HEAP_PROCESS_LIVE ||
-        process->pid < HEAP_MAIN_PID || is_elsewhere(process, main_namespace))
-        return HEAP_PROCESS_FREE;
-    if (process->pid != HEAP_MAIN_PID && is_gone(proc_fd, process->pid))
-        return HEAP_PROCESS_EXITED;
-    return is_replaced(proc_fd, process) ? HEAP_PROCESS_REPLACED : HEAP_PROCESS_FREE;
 }
 
 /* Twice in a row, with the main process alive both times: when the kernel kills all processes at
  * once, what they held is what the profile is about. */
 void heap_recording_reap(struct heap_recording *recording, pid_t main_pid)
 {
-    AUTO_CLOSE int proc_fd = open_proc(main_pid);
-    if (proc_fd < 0)
-        return;
-    uint64_t main_namespace = pid_namespace(proc_fd, HEAP_MAIN_PID);
+    CLEANUP(heap_proc_close) struct heap_proc proc;
     struct ended now[HEAP_PROCESSES + 1] = {0};
+    if (!heap_proc_open(main_pid, &proc))
+        return;
+    find_places(recording, &proc);
     for (uint32_t slot = 1; slot <= HEAP_PROCESSES; slot++) {
         const struct heap_process *process = &recording->map->processes[slot];
         now[slot].pid = process->pid;
-        now[slot].state = look(proc_fd, process, main_namespace);
+        now[slot].state = heap_proc_look(&proc, process);
     }
-    if (is_gone(proc_fd, HEAP_MAIN_PID))
+    if (heap_proc_is_gone(&proc, HEAP_MAIN_PID))
         return;
     for (uint32_t slot = 1; slot <= HEAP_PROCESSES; slot++) {
         struct heap_process *process = &recording->map->processes[slot];
         uint32_t live = HEAP_PROCESS_LIVE;
-        if (now[slot].state != HEAP_PROCESS_FREE && now[slot].pid == process->pid &&
+        if (now[slot].state != HEAP_PROCESS_LIVE && now[slot].pid == process->pid &&
             recording->seen[slot].pid == process->pid &&
-            recording->seen[slot].state != HEAP_PROCESS_FREE)
+            recording->seen[slot].state != HEAP_PROCESS_LIVE)
             __atomic_compare_exchange_n(&process->state, &live, now[slot].state, false,
                                         __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
         recording->seen[slot] = now[slot];
@@ -315,6 +258,15 @@ bool heap_recording_is_intact(const struct heap_recording *recording)
 unsigned heap_recording_attached(const struct heap_recording *recording)
 {
     return __atomic_load_n(&recording->map->header.attached, __ATOMIC_RELAXED);
+}
+
+static void name_places(const struct heap_recording *recording)
+{
+    for (uint32_t i = 1; i <= HEAP_MODULES; i++) {
+        struct heap_module *module = &recording->map->modules[i];
+        if (recording->places[i] && module->path[0] != '/')
+            snprintf(module->path, sizeof(module->path), "%s", recording->places[i]);
+    }
 }
 
 static bool write_parts(gzFile file, const struct heap_recording *recording)
@@ -341,6 +293,7 @@ int heap_recording_save(const struct heap_recording *recording, const char *dire
     gzFile file = gzopen(path, "wb1e");
     if (!file)
         return error_errno(err, errno ? errno : ENOMEM, "making '%s'", path);
+    name_places(recording);
     bool written = write_parts(file, recording);
     written = gzclose(file) == Z_OK && written;
     if (written && !heap_recording_is_intact(recording)) {

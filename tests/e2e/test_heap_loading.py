@@ -169,6 +169,55 @@ def test_a_file_that_was_replaced_gives_no_names(oomlab, tmp_path):
     assert not {"far_keep", "near_keep", "main", "never_called"} & functions(oomlab, tmp_path / "run")[0]
 
 
+# --- libraries by a relative path -----------------------------------------------------------------------
+
+PLUGIN = """
+#include <stdlib.h>
+#include <string.h>
+static void *volatile kept;
+void fill_plugin(int pieces)
+{
+    for (int i = 0; i < pieces; i++)
+        kept = memset(malloc(1 << 16), 1, 1 << 16);
+}
+"""
+# The pause is the program's own: it works on for longer than two looks at it take.
+LOADING = """
+#include <dlfcn.h>
+#include <unistd.h>
+void fill_plugin(int pieces);
+int main(void)
+{
+#ifdef LINKED
+    void (*fill)(int) = fill_plugin;
+#else
+    void *plugin = dlopen("./libplug.so", RTLD_NOW);
+    void (*fill)(int) = plugin ? (void (*)(int))dlsym(plugin, "fill_plugin") : NULL;
+#endif
+    if (!fill || chdir("/"))
+        return 2;
+    fill(64);
+    for (int i = 0; i < 10; i++)
+        usleep(100000);
+    for (;;)
+        fill(1);
+}
+"""
+
+
+@pytest.mark.parametrize("how", ["opened", "linked"])
+def test_names_in_a_library_that_was_loaded_by_a_relative_path(oomlab, tmp_path, how):
+    """By dlopen("./...") or LD_LIBRARY_PATH=., and the program's working directory is another one then."""
+    directory = tmp_path / "with a blank"
+    directory.mkdir()
+    compile_program(directory, PLUGIN, "-O1", "-g", "-shared", "-fPIC", "-o", "libplug.so", name="plugin")
+    compile_program(directory, LOADING, "-O1", "-g", *(["-DLINKED", "-L.", "-lplug"] if how == "linked" else []), name="loading")
+    run(oomlab, tmp_path / "run", "/bin/sh", "-c", f"cd '{directory}' && LD_LIBRARY_PATH=. exec ./loading", memory="64Mi")
+    _, heap = functions(oomlab, tmp_path / "run")
+    frame = heap["stacks"][0]["frames"][0]
+    assert (frame["function"], frame["line"], frame["module"]) == ("fill_plugin", 8, str(directory / "libplug.so")), heap
+
+
 # --- a sandbox that forbids system calls, another root ----------------------------------------------
 
 # What a program needs that allocates and ends, and nothing else: the first other call ends it.

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "heap/proc.h"
+
+#include "base/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+/* Where it lies is up to the container, which may have put FIFOs there: only the kernel's own will
+ * do. */
+bool heap_proc_open(pid_t main_pid, struct heap_proc *ret)
+{
+    char path[64];
+    struct statfs kind;
+    struct stat status;
+    ret->fd = -1;
+    snprintf(path, sizeof(path), "/proc/%d/root/proc", (int)main_pid);
+    AUTO_CLOSE int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fstatfs(fd, &kind) < 0 || kind.f_type != PROC_SUPER_MAGIC)
+        return false;
+    snprintf(path, sizeof(path), "%d/ns/pid", HEAP_MAIN_PID);
+    ret->pid_namespace = fstatat(fd, path, &status, 0) == 0 ? status.st_ino : 0;
+    ret->fd = steal_fd(&fd);
+    return true;
+}
+
+void heap_proc_close(struct heap_proc *proc)
+{
+    close_fd(&proc->fd);
+}
+
+/* Behind the name in /proc/PID/stat, which may hold anything. A zombie's memory is gone, too. */
+bool heap_proc_is_gone(const struct heap_proc *proc, int32_t pid)
+{
+    char path[32], text[512];
+    snprintf(path, sizeof(path), "%d/stat", (int)pid);
+    AUTO_CLOSE int fd = openat(proc->fd, path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT;
+    ssize_t length = read(fd, text, sizeof(text) - 1);
+    if (length <= 0)
+        return length < 0 && errno == ESRCH;
+    text[length] = '\0';
+    const char *name_end = strrchr(text, ')');
+    return name_end && name_end[1] == ' ' && strchr("ZXx", name_end[2]) != NULL;
+}
+
+/* Of another program than the one that filled in the slot, because it was executed since. Without
+ * the right to read it, or when the process has no memory any more, nothing is known. */
+static bool is_replaced(const struct heap_proc *proc, const struct heap_process *process)
+{
+    char path[32];
+    uint64_t entries[128][2];
+    uint64_t random_address = 0, loader_address = 0;
+    snprintf(path, sizeof(path), "%d/auxv", (int)process->pid);
+    AUTO_CLOSE int fd = openat(proc->fd, path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd < 0 ? -1 : read(fd, entries, sizeof(entries));
+    if (length < (ssize_t)sizeof(entries[0]))
+        return false;
+    for (size_t i = 0; i < (size_t)length / sizeof(entries[0]); i++) {
+        if (entries[i][0] == AT_RANDOM)
+            random_address = entries[i][1];
+        else if (entries[i][0] == AT_BASE)
+            loader_address = entries[i][1];
+    }
+    return heap_image(random_address, loader_address) != process->image;
+}
+
+/* A process in a pid namespace below the container's has a pid that is another process's here, or
+ * nobody's. */
+static bool is_elsewhere(const struct heap_proc *proc, const struct heap_process *process)
+{
+    return process->pid_namespace != 0 && proc->pid_namespace != 0 &&
+           process->pid_namespace != proc->pid_namespace;
+}
+
+static bool is_live(const struct heap_process *process)
+{
+    return __atomic_load_n(&process->state, __ATOMIC_ACQUIRE) == HEAP_PROCESS_LIVE;
+}
+
+uint32_t heap_proc_look(const struct heap_proc *proc, const struct heap_process *process)
+{
+    if (!is_live(process) || process->pid < HEAP_MAIN_PID || is_elsewhere(proc, process))
+        return HEAP_PROCESS_LIVE;
+    if (process->pid != HEAP_MAIN_PID && heap_proc_is_gone(proc, process->pid))
+        return HEAP_PROCESS_EXITED;
+    return is_replaced(proc, process) ? HEAP_PROCESS_REPLACED : HEAP_PROCESS_LIVE;
+}
+
+/* "START-END PERMISSIONS OFFSET DEVICE INODE   PATH": the path may contain blanks. */
+static const char *path_at(const char *line, uint64_t start)
+{
+    uint64_t from = 0;
+    int length = 0;
+    if (sscanf(line, "%" SCNx64 "-%*s %*s %*s %*s %*s %n", &from, &length) < 1 || from != start)
+        return NULL;
+    return line + length;
+}
+
+/* A newline in it stands there as "\012", so that no such file is found. */
+static bool take_path(const char *found, char path[static HEAP_PATH_MAX])
+{
+    static const char deleted[] = " (deleted)";
+    size_t length = strcspn(found, "\n"), tail = sizeof(deleted) - 1;
+    if (found[0] != '/' || length >= HEAP_PATH_MAX ||
+        (length > tail && memcmp(found + length - tail, deleted, tail) == 0))
+        return false;
+    memcpy(path, found, length);
+    path[length] = '\0';
+    return true;
+}
+
+bool heap_proc_find_file(const struct heap_proc *proc, const struct heap_process *process,
+                         uint64_t start, char path[static HEAP_PATH_MAX])
+{
+    char name[32];
+    AUTO_FREE char *line = NULL;
+    size_t room = 0;
+    if (!is_live(process) || heap_proc_look(proc, process) != HEAP_PROCESS_LIVE ||
+        is_elsewhere(proc, process))
+        return false;
+    snprintf(name, sizeof(name), "%d/maps", (int)process->pid);
+    AUTO_CLOSE int fd = openat(proc->fd, name, O_RDONLY | O_CLOEXEC);
+    AUTO_FCLOSE FILE *maps = fd < 0 ? NULL : fdopen(fd, "r");
+    if (maps)
+        steal_fd(&fd);
+    while (maps && getline(&line, &room, maps) > 0) {
+        const char *found = path_at(line, start);
+        if (found)
+            return take_path(found, path);
+    }
+    return false;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the container's own /proc says of its processes, whose pids in the heap profile are those of
+ * its pid namespace. */
+#pragma once
+
+#include "preload/layout.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct heap_proc {
+    int fd;                 /* -1: not open */
+    uint64_t pid_namespace; /* its inode; 0: unknown */
+};
+
+/* `main_pid`: of the container's main process, as this process sees it. False: it has no /proc. */
+bool heap_proc_open(pid_t main_pid, struct heap_proc *ret);
+void heap_proc_close(struct heap_proc *proc);
+
+/* There is no such process, or it is a zombie. */
+bool heap_proc_is_gone(const struct heap_proc *proc, int32_t pid);
+
+/* The state that the slot of a live process should have (enum heap_process_state): LIVE also where
+ * that cannot be known; never EXITED for the main process. */
+uint32_t heap_proc_look(const struct heap_proc *proc, const struct heap_process *process);
+
+/* The absolute path of the file that the live process has mapped from `start` on. False: unknown,
+ * deleted since, or too long. */
+bool heap_proc_find_file(const struct heap_proc *proc, const struct heap_process *process,
+                         uint64_t start, char path[static HEAP_PATH_MAX]);
