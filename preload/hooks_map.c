@@ -23,16 +23,20 @@ static bool is_allocator(const void *caller)
     return (uintptr_t)caller - allocator_start < allocator_end - allocator_start;
 }
 
-static void count(void *pointer, size_t length, const void *caller)
+static void count(void *pointer, size_t length, enum heap_kind kind, const void *caller)
 {
     if (attachment == ATTACH_ON)
         extents_add((uintptr_t)pointer, whole_pages(length));
     if (length > thread.countdown)
-        sampler_consider(pointer, length,
-                         python_is_arena(caller, length) ? HEAP_KIND_ARENA : HEAP_KIND_MMAP,
-                         caller);
+        sampler_consider(pointer, length, kind, caller);
     else
         thread.countdown -= length;
+}
+
+static enum heap_kind kind_of(size_t length, int flags, const void *caller)
+{
+    bool is_private = (flags & MAP_TYPE) == MAP_PRIVATE;
+    return is_private && python_is_arena(caller, length) ? HEAP_KIND_ARENA : HEAP_KIND_MMAP;
 }
 
 static void *map_counted(void *address, size_t length, int protection, int flags, int fd,
@@ -41,7 +45,7 @@ static void *map_counted(void *address, size_t length, int protection, int flags
     void *pointer = real.mmap(address, length, protection, flags, fd, offset);
     if (pointer != MAP_FAILED && (flags & (MAP_ANONYMOUS | MAP_NORESERVE)) == MAP_ANONYMOUS &&
         (protection & PROT_WRITE) && !is_allocator(caller))
-        count(pointer, length, caller);
+        count(pointer, length, kind_of(length, flags, caller), caller);
     return pointer;
 }
 
@@ -174,7 +178,7 @@ static void count_moved(const struct cuts *cuts, void *moved, size_t length, con
         return;
     const struct cut *cut = &cuts->of[0];
     if (cut->is_extent) {
-        count(moved, length, caller);
+        count(moved, length, HEAP_KIND_MMAP, caller);
     } else if (cut->bytes > 0) {
         struct heap_sample sample = resized(&cut->moving.sample, length);
         table_add(attach_slot_now(), moved, &sample);
@@ -211,7 +215,7 @@ static void count_growth(uintptr_t from, uintptr_t to, const void *caller)
 {
     uintptr_t first = whole_pages(from), end = whole_pages(to);
     if (first < end && !is_allocator(caller))
-        count((void *)first, end - first, caller);
+        count((void *)first, end - first, HEAP_KIND_MMAP, caller);
 }
 
 /* Asked for less than nothing, as by brk(NULL), the kernel leaves the break where it was. */
