@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import TREE
+from conftest import PYTHON, TREE
 from test_heap_programs import BUILD, RECORDER, Recorder
 
 CHECK_MAP = BUILD / "tests" / "heap" / "check-heap-map"
@@ -161,6 +161,18 @@ def test_mappings_in_part(tmp_path, sharing, what, rate):
     """Nearly all sampled, and a part of them."""
     found, printed = recorded(tmp_path, [compiled(tmp_path, "mappings.c"), sharing, what], rate=rate)
     is_about(found, int(printed))
+
+
+def test_mappings_that_python_makes(tmp_path):
+    """They are shared unless it is told otherwise."""
+    code = ("import mmap, os, signal\n"
+            "kept = [mmap.mmap(-1, 1 << 20) for _ in range(40)] + [mmap.mmap(-1, 10 << 20, flags=mmap.MAP_PRIVATE)]\n"
+            "os.kill(os.getpid(), signal.SIGKILL)")
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    without, _ = recorded(tmp_path / "a", [PYTHON, "-c", code.replace("range(40)", "range(0)").replace("10 <<", "1 <<")])
+    found, _ = recorded(tmp_path / "b", [PYTHON, "-c", code])
+    assert abs(found["bytes"] - without["bytes"] - (49 << 20)) < 2 << 20, (found, without)
 
 
 @pytest.mark.parametrize("allocator", ["glibc", *ALLOCATORS])

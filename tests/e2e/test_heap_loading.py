@@ -211,7 +211,8 @@ def test_names_in_a_library_that_was_loaded_by_a_relative_path(oomlab, tmp_path,
     directory = tmp_path / "with a blank"
     directory.mkdir()
     compile_program(directory, PLUGIN, "-O1", "-g", "-shared", "-fPIC", "-o", "libplug.so", name="plugin")
-    compile_program(directory, LOADING, "-O1", "-g", *(["-DLINKED", "-L.", "-lplug"] if how == "linked" else []), name="loading")
+    linked = ["-DLINKED", "-L.", "-lplug"] if how == "linked" else []
+    compile_program(directory, LOADING, "-O1", "-g", *linked, name="loading")
     run(oomlab, tmp_path / "run", "/bin/sh", "-c", f"cd '{directory}' && LD_LIBRARY_PATH=. exec ./loading", memory="64Mi")
     _, heap = functions(oomlab, tmp_path / "run")
     frame = heap["stacks"][0]["frames"][0]
@@ -436,7 +437,8 @@ int main(int count, char **words)
 
 @pytest.mark.parametrize("how, addresses, held", [
     ("exec", "random", set()), ("exec", "fixed", set()), ("clear", "random", set()), ("child", "random", {"after"}),
-    ("fork", "random", {"before", "after"}), ("vfork", "random", {"before", "after"}), ("nested", "random", {"before", "after"}),
+    ("fork", "random", {"before", "after"}), ("vfork", "random", {"before", "after"}),
+    ("nested", "random", {"before", "after"}),
 ])
 def test_what_was_replaced_by_a_program_without_the_recorder_holds_nothing(oomlab, tmp_path, how, addresses, held):
     """In a nested pid namespace it has the main process's pid, and replaces nothing."""
