@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What an arm says that was not killed for memory: the lifetime observed longest decides. */
 #include "analysis/rate.h"
+#include "analysis/sizing.h"
 #include "analysis/statistics.h"
 #include "analysis/verdict_parts.h"
 #include "analysis/words.h"
@@ -45,6 +46,9 @@
 #define LATE_FLOOR_MIN 6
 #define LATE_SHARE     0.1 /* of the limit */
 #define LATE_BYTES     (8 * MIB_BYTES)
+/* Among so many requests one comes, with a probability of 95 %, that does what one in twenty does:
+ * ln 0.05 / ln 0.95. */
+#define LEVEL_REQUESTS_MIN 59
 /* Page cache that grew by the larger of these is worth a word. */
 #define PAGE_CACHE_SHARE 0.1
 #define PAGE_CACHE_BYTES (8 * MIB_BYTES)
@@ -58,6 +62,7 @@ struct survival {
     double scatter; /* of the floor about its line */
     double cache_growth;
     unsigned cycles, growing_cycles; /* after the first */
+    unsigned noticed_cycles;         /* that grew by more than the counters' grain */
     size_t releases;
     bool troughs_rise;
 };
@@ -126,6 +131,7 @@ static void count_cycles(const struct profile *profile, double drift, struct sur
         for (size_t k = 0; k < together; k++)
             growth += profile->cycle_growth[i + k];
         survival->growing_cycles += growth > 0.5 * per_cycle * (double)together && per_cycle > 0;
+        survival->noticed_cycles += growth > RATE_COUNTER_BYTES;
     }
 }
 
@@ -178,9 +184,13 @@ static double cycle_confidence(const struct survival *survival, unsigned agree)
                             : verdict_succession(1, 1);
 }
 
+/* A cycle that added no more than the counters are wrong by does not speak against a level. */
 static double cycles_without_growth(const struct survival *survival)
 {
-    return cycle_confidence(survival, survival->cycles - survival->growing_cycles);
+    unsigned growing = survival->growing_cycles < survival->noticed_cycles
+                           ? survival->growing_cycles
+                           : survival->noticed_cycles;
+    return cycle_confidence(survival, survival->cycles - growing);
 }
 
 /* Page cache grew, and more than twice as much as all that the process may have kept. */
@@ -273,11 +283,16 @@ static void judge_growing(const struct view *view, const struct survival *surviv
                     beyond.text, RISING_TROUGHS);
 }
 
+static const struct estimate *rate_told(const struct view *view)
+{
+    return view_by_requests(view) ? &view->request_rate : &view->second_rate;
+}
+
 /* What so short a look could not have seen: the upper end of the rate's interval. */
 static void say_horizon(const struct view *view, struct verdict *verdict)
 {
     bool by_requests = view_by_requests(view);
-    const struct estimate *rate = by_requests ? &view->request_rate : &view->second_rate;
+    const struct estimate *rate = rate_told(view);
     char seconds[DURATION_TEXT_MAX];
     double end = profile_end(view->longest, false);
     if (!(rate->high > 0) || !(end > 0))
@@ -290,6 +305,25 @@ static void say_horizon(const struct view *view, struct verdict *verdict)
     else
         verdict_say(verdict->summary, " Growth of up to %s per second would not have shown in %s.",
                     bytes_words(rate->high).text, seconds);
+}
+
+/* "Stable" says that the limit holds, and not only for as long as was watched: what both intervals,
+ * the rate's and the drift's, still allow must not fill the rest of the limit within as long again.
+ */
+static void consider_room(const struct view *view, struct verdict *verdict)
+{
+    double watched = profile_end(view->longest, view_by_requests(view));
+    double allowed = fmin(rate_told(view)->high * watched, verdict->drift_bytes.high);
+    double room = view->arm->limit_bytes - sizing_need(verdict);
+    if (!(view->arm->limit_bytes > 0) || !(allowed >= room))
+        return;
+    verdict_leave_open(verdict, LEVEL_INFERRED);
+    verdict_say(verdict->summary,
+                " That may be up to %s in all, and going on for as long again it would fill the "
+                "%s that are left below the limit.",
+                bytes_words(allowed).text, bytes_words(fmax(0, room)).text);
+    verdict_say(verdict->would_settle,
+                "More cycles of the same requests, which narrow the interval, or a higher limit.");
 }
 
 static void judge_flat(const struct view *view, const struct survival *survival,
@@ -321,6 +355,8 @@ static void judge_flat(const struct view *view, const struct survival *survival,
                     growth_words(drift->value).text, growth_words(drift->low).text,
                     growth_words(drift->high).text);
         say_horizon(view, verdict);
+        if (view->traffic)
+            consider_room(view, verdict);
     }
 }
 
@@ -409,6 +445,23 @@ static void judge_held(const struct view *view, struct verdict *verdict)
                 view->traffic ? "The same requests" : "The same work");
 }
 
+/* A level is a claim about the requests to come, too, and so it takes enough of them. Where nobody
+ * recorded any the curve itself is all there is to judge. */
+static void consider_requests(const struct view *view, struct verdict *verdict)
+{
+    double answered = view->longest->lifetime->requests_completed;
+    if (!view->traffic || !verdict_levels_off(verdict) || answered >= LEVEL_REQUESTS_MIN)
+        return;
+    verdict_leave_open(verdict, LEVEL_INFERRED);
+    verdict_say(verdict->summary,
+                " %.0f request%s too few to call that level: what one in twenty does may not have "
+                "been among them.",
+                answered, answered == 1 ? " is" : "s are");
+    verdict_say(verdict->would_settle,
+                "More cycles of the same requests: at least %d answered by one process.",
+                LEVEL_REQUESTS_MIN);
+}
+
 int verdict_of_survivor(const struct view *view, struct verdict *verdict)
 {
     struct survival survival = {.p_value = NAN, .scatter = NAN};
@@ -436,5 +489,6 @@ int verdict_of_survivor(const struct view *view, struct verdict *verdict)
     } else {
         judge_flat(view, &survival, verdict);
     }
+    consider_requests(view, verdict);
     return 0;
 }

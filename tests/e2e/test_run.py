@@ -516,6 +516,21 @@ def test_same_requests_for_every_arm_and_every_run(oomlab, tmp_path):
     assert len(set(sequences)) == 1
 
 
+def test_ten_requests_are_not_called_level(oomlab, tmp_path):
+    """100 KiB are kept for each: too few of them to show, and so too few to call memory level."""
+    command = script(tmp_path, SERVER + """
+kept = []
+def handle(path):
+    kept.append(bytearray(b"x" * 102400))
+serve()
+""")
+    result = oomlab.result("run", "--memory", "64Mi", "--arms", "trigger", "--cycles", "1", "--per-cycle", "10", "--port", "auto",
+                           *FAST, "--", *command, status=0)
+    assert result["verdict"]["class"] == "inconclusive", result["verdict"]
+    assert "at least 59" in result["verdict"]["would_settle"]
+    assert result["recommendation"]["action"] == "investigate" and not result["recommendation"]["memory_bytes"]
+
+
 def test_a_patch_that_levels_off_shows_small_growth(oomlab):
     """16 KiB a request: too little for a verdict by itself, and none of it in the patched arm."""
     result = oomlab.result(

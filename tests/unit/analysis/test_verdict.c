@@ -746,6 +746,75 @@ static void test_nothing_served_is_not_stable(void **state)
     assert_non_null(strstr(verdict.summary, "answered none"));
 }
 
+/* Flat over few requests is not yet a level: what one in twenty does may not have come. */
+static void test_few_requests_settle_nothing(void **state)
+{
+    (void)state;
+    for (unsigned requests = 57; requests <= 60; requests++) {
+        struct lifetime_series lifetime;
+        struct verdict verdict;
+        struct arm_series arm = flat_arm(&lifetime, CAUSE_RUNNING, 30 * MIB);
+        for (size_t i = 0; i < 100; i++)
+            flat_points[i].requests = (double)i * requests / 99;
+        lifetime.requests_completed = requests;
+        assert_int_equal(verdict_of_arm(&arm, &verdict), 0);
+        check_contract(&verdict);
+        assert_int_equal(verdict.class,
+                         requests < 59 ? VERDICT_INCONCLUSIVE : VERDICT_STABLE); /* 0.95^59 < 5 % */
+        assert_true((strstr(verdict.would_settle, "at least 59") != NULL) == (requests < 59));
+        arm.requests_unknown = true; /* a recorded curve has none to count */
+        for (size_t i = 0; i < 100; i++)
+            flat_points[i].requests = 0;
+        lifetime.requests_completed = 0;
+        assert_int_equal(verdict_of_arm(&arm, &verdict), 0);
+        assert_int_equal(verdict.class, VERDICT_STABLE);
+    }
+}
+
+/* No trend, and yet the interval holds growth that would be over the limit before long: the same
+ * curve is a level one under a limit with room for that. */
+static void test_a_wide_interval_needs_room(void **state)
+{
+    (void)state;
+    static const struct {
+        double limit_mib;
+        enum verdict_class class;
+    } cases[] = {{56, VERDICT_INCONCLUSIVE}, {400, VERDICT_STABLE}};
+    for (size_t k = 0; k < 2; k++) {
+        struct lifetime_series lifetime;
+        struct verdict verdict;
+        struct arm_series arm = flat_arm(&lifetime, CAUSE_RUNNING, 30 * MIB);
+        uint32_t random = 1;
+        for (size_t i = 0; i < 100; i++) {
+            random = random * 1664525 + 1013904223;
+            flat_points[i].working_set += (double)(random >> 16) / 65536 * 24 * MIB;
+        }
+        arm.limit_bytes = cases[k].limit_mib * MIB;
+        assert_int_equal(verdict_of_arm(&arm, &verdict), 0);
+        check_contract(&verdict);
+        assert_int_equal(verdict.class, cases[k].class);
+        assert_true((strstr(verdict.summary, "as long again") != NULL) == (k == 0));
+    }
+}
+
+/* Cycles that each add less than the counters are wrong by all agree with a level. */
+static void test_more_cycles_make_a_level_surer(void **state)
+{
+    (void)state;
+    double before = 0;
+    for (unsigned cycles = 3; cycles <= 12; cycles += 3) {
+        struct sim sim = sim_draw(MODEL_HEALTHY, 5);
+        struct verdict verdict;
+        sim.cycles = cycles;
+        struct arm_series arm = sim_run(&sim);
+        assert_int_equal(verdict_of_arm(&arm, &verdict), 0);
+        assert_int_equal(verdict.class, VERDICT_STABLE);
+        assert_true(verdict.confidence > before);
+        before = verdict.confidence;
+        sim_done(&arm);
+    }
+}
+
 /* Seen on a busy machine: a quarter of a second after the kill the sampler still finds what is
  * left. */
 static void test_tear_down_is_no_release(void **state)
@@ -878,6 +947,9 @@ int main(void)
         cmocka_unit_test(test_killed_by_what_is_in_flight),
         cmocka_unit_test(test_runtimes_own_limit_is_not_the_containers),
         cmocka_unit_test(test_nothing_served_is_not_stable),
+        cmocka_unit_test(test_few_requests_settle_nothing),
+        cmocka_unit_test(test_a_wide_interval_needs_room),
+        cmocka_unit_test(test_more_cycles_make_a_level_surer),
         cmocka_unit_test(test_tear_down_is_no_release),
         cmocka_unit_test(test_ends_are_named),
         cmocka_unit_test(test_children_killed),
