@@ -177,12 +177,19 @@ static enum verdict_class class_of(enum gate_failure failure)
 static void check_no_deaths(struct gate *gate, const struct gate_arm *arm,
                             const struct tally *tally)
 {
-    struct gate_check *check = gate_add(
-        gate, "no-death", tally->deaths == 0 && arm->restarts == 0 && arm->lifetime_count > 0,
-        "0 deaths, 0 restarts");
+    unsigned children = arm->verdict ? arm->verdict->child_kills : 0;
+    struct gate_check *check = gate_add(gate, "no-death",
+                                        tally->deaths == 0 && children == 0 && arm->restarts == 0 &&
+                                            arm->lifetime_count > 0,
+                                        "0 deaths, 0 restarts");
     gate_observed(check, "%u death%s (%u by the OOM killer), %u restart%s in %zu lifetime%s",
                   tally->deaths, plural(tally->deaths), tally->kills, arm->restarts,
                   plural(arm->restarts), arm->lifetime_count, plural((double)arm->lifetime_count));
+    if (children > 0) {
+        size_t used = strlen(check->observed);
+        snprintf(check->observed + used, sizeof(check->observed) - used,
+                 ", %u child process%s killed for memory", children, children == 1 ? "" : "es");
+    }
 }
 
 static void check_ready(struct gate *gate, const struct tally *tally)

@@ -231,8 +231,19 @@ size_t predict_for_limit(const struct arm_series *trigger, const struct verdict 
     return written;
 }
 
+/* The main process may outlive them: the limit did not hold its container all the same. */
+static bool any_child_killed(const struct arm_series *arm)
+{
+    for (size_t i = 0; i < arm->count; i++)
+        if (arm->lifetimes[i].child_kills > 0)
+            return true;
+    return false;
+}
+
 double predict_observed(const struct arm_series *arm, const char *metric)
 {
+    if (strcmp(metric, PREDICT_KILLED) == 0 && any_child_killed(arm))
+        return 1;
     for (size_t i = 0; i < arm->count; i++) {
         const struct lifetime_series *lifetime = &arm->lifetimes[i];
         if (!cause_is_kernel_oom(lifetime->cause))

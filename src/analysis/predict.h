@@ -14,7 +14,8 @@ struct prediction {
 #define PREDICT_REQUESTS "requests-to-kill"
 /* Seconds from a process's start to its kill. */
 #define PREDICT_SECONDS "seconds-to-kill"
-/* 1: the OOM killer ends at least one process of the arm; 0: none. */
+/* 1: the OOM killer ends at least one process of the arm, be it a child of its main process; 0:
+ * none. */
 #define PREDICT_KILLED "killed"
 
 /* At most so many predictions come out of predict_for_limit(). */

@@ -18,16 +18,20 @@ static void advise_beyond(const struct verdict *raised, double limit, struct rec
 {
     double tried = fmax(limit, raised->limit_bytes > 0 ? raised->limit_bytes : raised->peak_bytes);
     advise(ret, ADVISE_RAISE_LIMIT, sizing_after_oom(tried));
+    char children[96] = "";
+    if (raised->kills == 0)
+        snprintf(children, sizeof(children), " (%u of its child processes %s)", raised->child_kills,
+                 raised->child_kills == 1 ? "was" : "were");
     snprintf(
         ret->reason, sizeof(ret->reason),
-        "It needs more than %s: it was killed with %s and with %s as well. No limit that holds "
+        "It needs more than %s: it was killed with %s and with %s as well%s. No limit that holds "
         "was found yet; this is the next size to try, and the kill to look at is the last.",
-        bytes_words(tried).text, limit_words(limit).text, bytes_words(tried).text);
+        bytes_words(tried).text, limit_words(limit).text, bytes_words(tried).text, children);
 }
 
 static void advise_raise(const struct verdict *raised, double limit, struct recommendation *ret)
 {
-    if (raised && raised->kills > 0) {
+    if (raised && verdict_did_not_hold(raised)) {
         advise_beyond(raised, limit, ret);
         return;
     }
@@ -84,7 +88,7 @@ void recommend(const struct verdict *verdict, const struct verdict *raised, doub
     if (verdict->class == VERDICT_LEAK) {
         advise_leak(verdict, raised, ret);
     } else if (demand || (verdict->kills > 0 && verdict->class == VERDICT_BOUNDED_CACHE) ||
-               (verdict->kills > 0 && raised && verdict_levels_off(raised))) {
+               (verdict_did_not_hold(verdict) && raised && verdict_levels_off(raised))) {
         advise_raise(raised, limit_bytes, ret);
     } else if (verdict_levels_off(verdict)) {
         advise_survivor(verdict, limit_bytes, ret);

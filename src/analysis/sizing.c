@@ -123,7 +123,8 @@ size_t size_rules(const struct verdict *verdict, const struct verdict *raised, d
 {
     double need = raised && !(sizing_need(verdict) > sizing_need(raised)) ? sizing_need(raised)
                                                                           : sizing_need(verdict);
-    bool killed = verdict->kills > 0, killed_again = raised && raised->kills > 0;
+    bool killed = verdict_did_not_hold(verdict),
+         killed_again = raised && verdict_did_not_hold(raised);
     double oom_limit = killed_again && raised->limit_bytes > 0 ? raised->limit_bytes : limit_bytes;
     if (verdict->class == VERDICT_LEAK || verdict->class == VERDICT_INCONCLUSIVE || !(need > 0))
         return 0;

@@ -37,6 +37,9 @@ int verdict_of_arm(const struct arm_series *arm, struct verdict *ret);
 /* Its growth is given per request; else per second. */
 bool verdict_by_requests(const struct verdict *verdict);
 
+/* The kernel killed it, or a child process of its container, for memory: its limit did not hold. */
+bool verdict_did_not_hold(const struct verdict *verdict);
+
 /* It was not killed, and what it keeps does not grow on. */
 bool verdict_levels_off(const struct verdict *verdict);
 

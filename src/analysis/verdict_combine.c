@@ -14,6 +14,11 @@ bool verdict_by_requests(const struct verdict *verdict)
     return verdict->driver != DRIVER_TIME && !isnan(verdict->per_request.value);
 }
 
+bool verdict_did_not_hold(const struct verdict *verdict)
+{
+    return verdict->kills + verdict->child_kills > 0;
+}
+
 bool verdict_levels_off(const struct verdict *verdict)
 {
     return verdict->kills == 0 &&
@@ -145,14 +150,44 @@ static void not_killed(const struct verdict *raised, bool leak_refuted, struct v
     }
 }
 
+/* The main process outlived it, and children of its did not: that limit held no more than the
+ * first.
+ */
+static void children_killed_again(const struct verdict *raised, struct verdict *ret)
+{
+    verdict_say(ret->summary, " %s the kernel killed %u of its child processes for memory%s.",
+                with_limit(raised).text, raised->child_kills,
+                ret->class == VERDICT_LEAK ? "" : ": that is not enough either");
+    if (ret->class == VERDICT_LEAK || is_demand(ret))
+        return;
+    open_again(raised, ret);
+    snprintf(ret->would_settle, sizeof(ret->would_settle),
+             "What those children hold, each on its own, and the same work with more than %s.",
+             bytes_words(raised->limit_bytes > 0 ? raised->limit_bytes : raised->peak_bytes).text);
+}
+
+/* Only children were killed at the first limit. */
+static void children_met(const struct verdict *raised, struct verdict *ret)
+{
+    if (ret->class == VERDICT_LEAK || !verdict_levels_off(raised))
+        return;
+    take_class(raised, ret);
+    ret->class = VERDICT_PEAK_DEMAND;
+    verdict_say(ret->summary, " %s none was, and memory levelled off.", with_limit(raised).text);
+}
+
 void verdict_combine(const struct verdict *trigger, const struct verdict *raised,
                      enum prediction_outcome leak, struct verdict *ret)
 {
     *ret = *trigger;
-    if (!raised || trigger->kills == 0)
+    if (!raised || !verdict_did_not_hold(trigger))
         return;
-    if (raised->kills > 0)
+    if (trigger->kills == 0 && !verdict_did_not_hold(raised))
+        children_met(raised, ret);
+    else if (raised->kills > 0)
         killed_again(raised, leak == PREDICTION_HOLDS, ret);
+    else if (raised->child_kills > 0)
+        children_killed_again(raised, ret);
     else
         not_killed(raised, leak == PREDICTION_REFUTED, ret);
 }

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <jansson.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 void scenario_findings_done(struct scenario_findings *findings)
@@ -64,6 +65,19 @@ static int insert_growth(struct store *store, const struct arm_findings *arm, st
     return store_insert(store, "arm_growth", values, NULL, err);
 }
 
+/* The platform knows readiness alone. Where the kernel kills its child processes a container is not
+ * healthy, whatever its main process answers. */
+static int correct_health(struct store *store, struct arm_findings *arm, struct error *err)
+{
+    char *health = arm->data.health_state;
+    if (arm->verdict.child_kills == 0 || strcmp(health, "Healthy") != 0)
+        return 0;
+    snprintf(health, sizeof(arm->data.health_state), "Unhealthy");
+    const struct store_value key = STORE_INT("id", arm->data.arm_id);
+    const struct store_value values[] = {STORE_STR("health_state", health), STORE_END};
+    return store_update(store, "arm", &key, values, err);
+}
+
 int findings_add_arm(struct store *store, struct scenario_findings *findings, enum arm_kind kind,
                      const struct arm_result *result, unsigned *next_evidence, struct error *err)
 {
@@ -79,7 +93,9 @@ int findings_add_arm(struct store *store, struct scenario_findings *findings, en
         growth_by_kind(&arm->data.series, &arm->verdict, &kinds) < 0)
         return error_errno(err, ENOMEM, "judging the arm");
     caveats_of_arm(&arm->data.series, &caveats);
-    r = evidence_of_arm(store, arm, next_evidence, err);
+    r = correct_health(store, arm, err);
+    if (r == 0)
+        r = evidence_of_arm(store, arm, next_evidence, err);
     if (r == 0)
         r = insert_verdict(store, arm, err);
     if (r == 0)

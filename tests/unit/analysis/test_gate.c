@@ -347,6 +347,9 @@ static void test_patch_cures(void **state)
     s->good.verdict = &s->leak;
     assert_string_equal(patch(s), "no-leak-left");
     s->good.verdict = &s->stable;
+    s->stable.child_kills = 1; /* the main process outlived it */
+    assert_string_equal(patch(s), "no-death");
+    s->stable.child_kills = 0;
     s->good_lives[0] = killed(800);
     assert_string_equal(patch(s), "no-death");
 }

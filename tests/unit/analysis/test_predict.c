@@ -255,13 +255,36 @@ static void test_censored(void **state)
     assert_int_equal(settle(2, CAUSE_OOM_CONTAINER_LIMIT, 319, &observed), PREDICTION_REFUTED);
 }
 
+/* "Not killed" is about the container: a child's kill refutes it, be it that the main process
+ * lives.
+ */
+static void test_a_killed_child_is_a_kill(void **state)
+{
+    (void)state;
+    const struct prediction demand = {.hypothesis = "peak-demand", .metric = PREDICT_KILLED};
+    struct lifetime_series lifetime = {
+        .index = 1, .uptime_s = 9, .requests_completed = 40, .cause = CAUSE_RUNNING};
+    const struct arm_series arm = {.limit_bytes = 1, .lifetimes = &lifetime, .count = 1};
+    double observed;
+    assert_int_equal(predict_settle(&demand, 1, 0, &arm, &observed), PREDICTION_HOLDS);
+    lifetime.child_kills = 1282;
+    assert_int_equal(predict_settle(&demand, 1, 0, &arm, &observed), PREDICTION_REFUTED);
+    assert_true(observed == 1);
+    assert_true(isnan(predict_observed(&arm, PREDICT_REQUESTS)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_requests_to_kill), cmocka_unit_test(test_two_kills_and_one),
-        cmocka_unit_test(test_seconds_to_kill),  cmocka_unit_test(test_regular_leak),
-        cmocka_unit_test(test_rivals),           cmocka_unit_test(test_room_for_fewer),
-        cmocka_unit_test(test_observed),         cmocka_unit_test(test_censored),
+        cmocka_unit_test(test_requests_to_kill),
+        cmocka_unit_test(test_two_kills_and_one),
+        cmocka_unit_test(test_a_killed_child_is_a_kill),
+        cmocka_unit_test(test_seconds_to_kill),
+        cmocka_unit_test(test_regular_leak),
+        cmocka_unit_test(test_rivals),
+        cmocka_unit_test(test_room_for_fewer),
+        cmocka_unit_test(test_observed),
+        cmocka_unit_test(test_censored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -107,6 +107,48 @@ static void test_killed_under_both_limits(void **state)
     assert_non_null(strstr(advice.reason, "No limit that holds"));
 }
 
+/* Child processes that were killed under the raised limit: it did not hold either, and no size
+ * below it is a way out. */
+static void test_children_killed_under_the_raised_limit(void **state)
+{
+    (void)state;
+    static const enum verdict_class classes[] = {VERDICT_STARTUP_DEMAND, VERDICT_PEAK_DEMAND};
+    struct verdict again = raised(VERDICT_INCONCLUSIVE, 0, 1024);
+    again.limit_bytes = 1024 * MIB;
+    again.child_kills = 1282;
+    for (size_t i = 0; i < 2; i++) {
+        struct recommendation advice = advise(classes[i], 1, 512, &again);
+        assert_int_equal(advice.action, ADVISE_RAISE_LIMIT);
+        assert_true(advice.memory_bytes > 1024 * MIB);
+        assert_non_null(strstr(advice.reason, "No limit that holds"));
+        assert_non_null(strstr(advice.reason, "1282 of its child processes were"));
+    }
+}
+
+/* Only children were killed: a limit under which none is, and memory is level, is their cure. */
+static void test_children_held_by_the_raised_limit(void **state)
+{
+    (void)state;
+    struct verdict trigger = {.class = VERDICT_INCONCLUSIVE,
+                              .child_kills = 4,
+                              .peak_bytes = 512 * MIB,
+                              .would_settle = "More."};
+    struct verdict held = raised(VERDICT_STABLE, 0, 606), verdict;
+    held.limit_bytes = 1024 * MIB;
+    verdict_combine(&trigger, &held, PREDICTION_UNDECIDED, &verdict);
+    assert_int_equal(verdict.class, VERDICT_PEAK_DEMAND);
+    struct recommendation advice;
+    recommend(&verdict, &held, 512 * MIB, NULL, &advice);
+    assert_int_equal(advice.action, ADVISE_RAISE_LIMIT);
+    assert_true(fabs(advice.memory_bytes - 727.2 * MIB) < 1);
+    held.class = VERDICT_INCONCLUSIVE;
+    held.child_kills = 3;
+    verdict_combine(&trigger, &held, PREDICTION_UNDECIDED, &verdict);
+    assert_int_equal(verdict.class, VERDICT_INCONCLUSIVE);
+    assert_non_null(strstr(verdict.summary, "killed 3 of its child processes"));
+    assert_non_null(strstr(verdict.would_settle, "more than 1.0 GiB"));
+}
+
 static void test_others(void **state)
 {
     (void)state;
@@ -144,6 +186,8 @@ int main(void)
         cmocka_unit_test(test_raise_refutes_a_leak),
         cmocka_unit_test(test_survivors),
         cmocka_unit_test(test_killed_under_both_limits),
+        cmocka_unit_test(test_children_killed_under_the_raised_limit),
+        cmocka_unit_test(test_children_held_by_the_raised_limit),
         cmocka_unit_test(test_others),
         cmocka_unit_test(test_unknown_limit),
         cmocka_unit_test(test_names),
