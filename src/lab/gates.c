@@ -144,7 +144,8 @@ static int gate_failure_arms(struct gates_run *run, enum gate_failure failure, s
     struct gate gate;
     int r = 0;
     if (ran(run, ARM_TRIGGER)) {
-        gate_trigger_reproduces(trigger, failure, wanted_kills(plan, ARM_TRIGGER), &gate);
+        gate_trigger_reproduces(trigger, failure, plan->expect != EXPECT_NOTHING,
+                                wanted_kills(plan, ARM_TRIGGER), &gate);
         r = record(run, &gate, ARM_TRIGGER, err);
     }
     if (r == 0 && ran(run, ARM_RAISE)) {

@@ -175,7 +175,7 @@ static void test_kernel_proven(void **state)
 
 static const char *trigger_leak(struct scene *s)
 {
-    gate_trigger_reproduces(&s->trigger, GATE_FAILS_BY_LEAK, 3, &s->gate);
+    gate_trigger_reproduces(&s->trigger, GATE_FAILS_BY_LEAK, true, 3, &s->gate);
     return failing(&s->gate);
 }
 
@@ -211,10 +211,10 @@ static void test_trigger_of_a_fast_leak(void **state)
         s->trigger_lives[i].ready = true;
     }
     assert_string_equal(trigger_leak(s), "after-sustained-traffic");
-    gate_trigger_reproduces(&s->trigger, GATE_FAILS_IN_SERVICE, 1, &s->gate);
+    gate_trigger_reproduces(&s->trigger, GATE_FAILS_IN_SERVICE, false, 1, &s->gate);
     assert_string_equal(failing(&s->gate), "");
     s->trigger_lives[0].ready = false;
-    gate_trigger_reproduces(&s->trigger, GATE_FAILS_IN_SERVICE, 1, &s->gate);
+    gate_trigger_reproduces(&s->trigger, GATE_FAILS_IN_SERVICE, false, 1, &s->gate);
     assert_string_equal(failing(&s->gate), "in-service");
 }
 
@@ -225,7 +225,7 @@ static void test_trigger_with_too_few_kills(void **state)
     assert_string_equal(trigger_leak(s), "kernel-proven-kills");
     s->trigger.lifetime_count = 0;
     s->trigger.restarts = 0;
-    gate_trigger_reproduces(&s->trigger, GATE_FAILS_BY_LEAK, 0, &s->gate);
+    gate_trigger_reproduces(&s->trigger, GATE_FAILS_BY_LEAK, true, 0, &s->gate);
     assert_false(s->gate.pass); /* no kill reproduces nothing, whatever was wanted */
 }
 
@@ -234,10 +234,10 @@ static void test_trigger_with_another_death(void **state)
     SCENE;
     s->trigger_lives[2] =
         (struct gate_lifetime){.cause = CAUSE_SIGNALLED, .by_signal = true, .code = SIGSEGV};
-    gate_trigger_reproduces(&s->trigger, GATE_FAILS_BY_LEAK, 2, &s->gate);
+    gate_trigger_reproduces(&s->trigger, GATE_FAILS_BY_LEAK, true, 2, &s->gate);
     assert_string_equal(failing(&s->gate), "no-other-deaths");
     s->trigger_lives[2] = (struct gate_lifetime){.cause = CAUSE_KILLED_BY_PLATFORM};
-    gate_trigger_reproduces(&s->trigger, GATE_FAILS_BY_LEAK, 2, &s->gate);
+    gate_trigger_reproduces(&s->trigger, GATE_FAILS_BY_LEAK, true, 2, &s->gate);
     assert_string_equal(failing(&s->gate), ""); /* our own stop at the arm's end */
 }
 
@@ -245,12 +245,12 @@ static void test_trigger_at_start(void **state)
 {
     (void)state;
     struct scene scene, *s = start_scene(&scene);
-    gate_trigger_reproduces(&s->trigger, GATE_FAILS_AT_START, 3, &s->gate);
+    gate_trigger_reproduces(&s->trigger, GATE_FAILS_AT_START, true, 3, &s->gate);
     assert_string_equal(failing(&s->gate), "");
     s->trigger_lives[0].ready = true;
-    gate_trigger_reproduces(&s->trigger, GATE_FAILS_AT_START, 3, &s->gate);
+    gate_trigger_reproduces(&s->trigger, GATE_FAILS_AT_START, true, 3, &s->gate);
     assert_string_equal(failing(&s->gate), "at-start");
-    gate_trigger_reproduces(&s->trigger, GATE_FAILS_BY_LEAK, 3, &s->gate);
+    gate_trigger_reproduces(&s->trigger, GATE_FAILS_BY_LEAK, true, 3, &s->gate);
     assert_string_equal(failing(&s->gate), "after-sustained-traffic,verdict");
 }
 
