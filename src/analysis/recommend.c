@@ -74,7 +74,12 @@ static void advise_leak(const struct verdict *verdict, const struct verdict *rai
     snprintf(ret->reason, sizeof(ret->reason),
              "Memory is kept and never given back%s. %s Find and fix what keeps it.",
              raised && raised->kills > 0 ? "; with more memory it was killed again" : "",
-             lasts[0] ? lasts : "A larger limit only delays the next kill, so no size is given.");
+             lasts[0]                 ? lasts
+             : verdict->runtime_limit ? "Its runtime's own limit ends it, not the container's: a "
+                                        "larger limit of the container changes nothing, and a "
+                                        "larger one of the runtime only delays its next end."
+                                      : "A larger limit only delays the next kill, so no size is "
+                                        "given.");
 }
 
 void recommend(const struct verdict *verdict, const struct verdict *raised, double limit_bytes,

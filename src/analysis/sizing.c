@@ -70,7 +70,7 @@ void forecast_limits(const struct arm_series *arm, const struct verdict *verdict
 {
     double first = arm->limit_bytes > 0 ? arm->limit_bytes : GIB_BYTES;
     *ret = (struct forecasts){.count = 0};
-    if (verdict->class != VERDICT_LEAK)
+    if (verdict->class != VERDICT_LEAK || verdict->runtime_limit)
         return;
     CLEANUP(view_done) struct view view;
     if (view_init(&view, arm) < 0)

@@ -28,7 +28,8 @@ struct forecasts {
 /* For a leak: of the arm's own limit, of twice and of four times that (of 1, 2 and 4 GiB where it
  * has none). With kills each killed lifetime is its own calibration (predict.h); without, the way
  * from the start level to the limit over the growth rate, whose interval is turned over. None for
- * every other class, and where no rate is known. */
+ * every other class, where no rate is known, and where its runtime's own limit ends it: the
+ * container's has no say then. */
 void forecast_limits(const struct arm_series *arm, const struct verdict *verdict,
                      struct forecasts *ret);
 

@@ -136,6 +136,11 @@ static bool idle_is_still(const struct view *view)
            idle->value < MIX_PART_SHARE * view->busy_per_second.slope.value;
 }
 
+static bool runtimes_only(const struct view *view)
+{
+    return view->runtime_deaths == view->memory_deaths;
+}
+
 static void judge_killed_leak(const struct view *view, const struct shapes *shapes,
                               struct verdict *verdict)
 {
@@ -147,7 +152,8 @@ static void judge_killed_leak(const struct view *view, const struct shapes *shap
                                 repeated && no_cache ? LEVEL_CORRELATED : LEVEL_STRONGLY_SUGGESTED),
                    shapes->steady, shapes->lifetimes, 1 - trend->p_value);
     say_kills(shapes, verdict);
-    verdict_say(verdict->summary, "What it keeps grows steadily until it is killed, ");
+    verdict_say(verdict->summary, "What it keeps grows steadily until %s, ",
+                runtimes_only(view) ? "its runtime's own limit ends it" : "it is killed");
     verdict_say_growth(verdict->summary, view);
     verdict_say(verdict->summary, "%s.",
                 mix_of(view, &mix)            ? ""
@@ -190,11 +196,6 @@ static void judge_unanswered(const struct view *view, const struct shapes *shape
         "more than the limit of %s.",
         shapes->lifetimes, plural((double)shapes->lifetimes),
         limit_words(view->arm->limit_bytes).text);
-}
-
-static bool runtimes_only(const struct view *view)
-{
-    return view->runtime_deaths == view->memory_deaths;
 }
 
 static void leave_killed_open(const struct view *view, const struct shapes *shapes,
@@ -383,6 +384,7 @@ int verdict_of_arm(const struct arm_series *arm, struct verdict *ret)
     ret->kills = view.kills;
     ret->watched = view.traffic || readiness_watched(arm);
     ret->child_kills = view.child_kills;
+    ret->runtime_limit = view.memory_deaths > 0 && runtimes_only(&view);
     if (view.memory_deaths > view.runtime_deaths && 2 * view.startup_kills > view.memory_deaths)
         judge_startup(&view, ret);
     else if (view.memory_deaths > 0)

@@ -248,9 +248,10 @@ static int begin_next_arm(struct run *run, size_t index, bool *ret_started, stru
         if (is_pointless(findings, arm->kind)) {
             live_arm_skipped(run->live, index, scenario->next - 1);
             if (!run->lab.options->quiet)
-                log_info("%s/%s  skipped: the trigger was not killed, so there is nothing to "
-                         "compare",
-                         findings->plan->name, arm_kind_name(arm->kind));
+                log_info("%s/%s  skipped: %s", findings->plan->name, arm_kind_name(arm->kind),
+                         findings->arms[ARM_TRIGGER].verdict.runtime_limit
+                             ? "the runtime's own limit ended the trigger, not the container's"
+                             : "the trigger was not killed, so there is nothing to compare");
             continue;
         }
         announce(run, findings->plan, arm);

@@ -149,6 +149,20 @@ static void test_children_held_by_the_raised_limit(void **state)
     assert_non_null(strstr(verdict.would_settle, "more than 1.0 GiB"));
 }
 
+/* The container's limit has no part in it: neither a size of it nor a forecast for one. */
+static void test_a_leak_up_to_the_runtimes_limit(void **state)
+{
+    (void)state;
+    struct verdict verdict = {
+        .class = VERDICT_LEAK, .peak_bytes = 100 * MIB, .runtime_limit = true};
+    struct recommendation advice;
+    recommend(&verdict, NULL, 512 * MIB, NULL, &advice);
+    assert_int_equal(advice.action, ADVISE_FIX_LEAK);
+    assert_true(isnan(advice.memory_bytes));
+    assert_null(strstr(advice.reason, "next kill"));
+    assert_non_null(strstr(advice.reason, "larger limit of the container changes nothing"));
+}
+
 static void test_others(void **state)
 {
     (void)state;
@@ -188,6 +202,7 @@ int main(void)
         cmocka_unit_test(test_killed_under_both_limits),
         cmocka_unit_test(test_children_killed_under_the_raised_limit),
         cmocka_unit_test(test_children_held_by_the_raised_limit),
+        cmocka_unit_test(test_a_leak_up_to_the_runtimes_limit),
         cmocka_unit_test(test_others),
         cmocka_unit_test(test_unknown_limit),
         cmocka_unit_test(test_names),

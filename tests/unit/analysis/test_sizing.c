@@ -108,6 +108,24 @@ static void test_a_leak_that_was_killed(void **state)
     assert_non_null(strstr(advice.reason, "CrashLoopBackOff would disappear"));
 }
 
+/* The same growth up to the runtime's own limit: no limit of the container has a say in its end. */
+static void test_a_leak_up_to_the_runtimes_limit(void **state)
+{
+    (void)state;
+    struct lifetime_series lifetime;
+    struct arm_series arm =
+        line(&lifetime, CAUSE_RUNTIME_OUT_OF_MEMORY, 10 * MIB, 5 * MIB, 110 * MIB);
+    arm.limit_bytes = 400 * MIB;
+    struct verdict verdict;
+    struct forecasts found;
+    assert_int_equal(verdict_of_arm(&arm, &verdict), 0);
+    assert_int_equal(verdict.class, VERDICT_LEAK);
+    assert_true(verdict.runtime_limit);
+    assert_non_null(strstr(verdict.summary, "until its runtime's own limit ends it"));
+    forecast_limits(&arm, &verdict, &found);
+    assert_int_equal(found.count, 0);
+}
+
 /* 20 KiB a second: 100 MiB last for more than an hour. */
 static void test_a_leak_that_outlives_the_back_off(void **state)
 {
@@ -184,6 +202,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_leak_that_was_not_killed),
         cmocka_unit_test(test_a_leak_that_was_killed),
+        cmocka_unit_test(test_a_leak_up_to_the_runtimes_limit),
         cmocka_unit_test(test_a_leak_that_outlives_the_back_off),
         cmocka_unit_test(test_no_forecast_for_what_is_no_leak),
         cmocka_unit_test(test_rules_of_today),
