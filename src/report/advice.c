@@ -103,6 +103,11 @@ static const json_t *find_held(const json_t *result, const json_t *subject,
     return found;
 }
 
+bool advice_was_seen_to_hold(const json_t *result, const json_t *subject)
+{
+    return find_held(result, subject, is_unchanged) != NULL;
+}
+
 /* Where the whole run says leak, or nothing, a single arm that levelled off proves no size. */
 static bool has_size(const json_t *result)
 {

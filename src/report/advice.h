@@ -36,6 +36,9 @@ struct advice {
  * advice_done() also after a failure. */
 int advice_read(struct store *store, const json_t *result, struct advice *ret, struct error *err);
 void advice_done(struct advice *advice);
+/* Whether an arm of the subject's scenario, with the service as it is, took all its traffic and
+ * levelled off: a size that follows from it was seen to hold. */
+bool advice_was_seen_to_hold(const json_t *result, const json_t *subject);
 
 struct advice_target {
     const char *name;

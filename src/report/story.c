@@ -236,19 +236,23 @@ unsigned proven_kills(const json_t *arms)
 
 /* Kills in its container that did not end its main process. A group kill counts each of its victims
  * and takes the main process along, so that nothing can be said of children then. */
+unsigned child_kills_of(const json_t *lifetime)
+{
+    const json_t *count = value_at(lifetime, "end.counters.oom_kill");
+    const json_t *group = value_at(lifetime, "end.counters.oom_group_kill");
+    if (json_array_size(count) != 2 || risen(group) > 0)
+        return 0;
+    return (unsigned)fmax(0, risen(count) - is_kernel_kill(lifetime));
+}
+
 unsigned child_kills(const json_t *arm)
 {
-    double kills = 0;
+    unsigned kills = 0;
     size_t index;
     json_t *lifetime;
-    json_array_foreach(json_object_get(arm, "lifetimes"), index, lifetime)
-    {
-        const json_t *count = value_at(lifetime, "end.counters.oom_kill");
-        const json_t *group = value_at(lifetime, "end.counters.oom_group_kill");
-        if (json_array_size(count) == 2 && risen(group) <= 0)
-            kills += fmax(0, risen(count) - is_kernel_kill(lifetime));
-    }
-    return (unsigned)kills;
+    json_array_foreach(json_object_get(arm, "lifetimes"), index, lifetime) kills +=
+        child_kills_of(lifetime);
+    return kills;
 }
 
 size_t passing_gates(const struct story *story, size_t *ret_all)

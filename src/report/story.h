@@ -55,6 +55,8 @@ bool is_first_of_scenario(const struct story *story, size_t arm_index);
 double total_kills(const struct story *story);
 /* Kills in an arm's containers that did not end the main process. */
 unsigned child_kills(const json_t *arm);
+/* The same of one lifetime. */
+unsigned child_kills_of(const json_t *lifetime);
 /* A kill during which the kernel's own counter went up. */
 bool is_proven_kill(const json_t *lifetime);
 unsigned proven_kills(const json_t *arms);
@@ -72,6 +74,8 @@ const json_t *answer_subject(const struct story *story);
 void answer_append(const struct story *story, struct buffer *out);
 /* Who, which limit, how often, leak or not, what to do. */
 void story_facts(const struct story *story);
+/* A larger limit is advised that nobody saw hold. */
+bool answer_is_a_guess(const struct story *story);
 /* The chart of the first screen, of one arm. */
 int story_front_chart(struct story *story, const json_t *arm, struct error *err);
 void story_front_chart_done(struct story *story);

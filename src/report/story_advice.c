@@ -17,7 +17,7 @@ static enum tone tone_of(const struct story *story)
     return words_class_is_bad(text_at(story->verdict, "class")) ? TONE_BAD : TONE_GOOD;
 }
 
-/* Where the kills were: " in 2 of 4 arms". */
+/* Where the kills of the whole run were: " in 2 of 4 arms", " in 2 arms together". */
 static const char *in_arms(const json_t *arms, char text[static FIGURE_TEXT_MAX])
 {
     size_t index;
@@ -27,7 +27,7 @@ static const char *in_arms(const json_t *arms, char text[static FIGURE_TEXT_MAX]
     json_array_foreach(arms, index, arm) with += number_at(arm, "oom_kills") > 0;
     if (with == 0 || all == 1)
         return "";
-    snprintf(text, FIGURE_TEXT_MAX, with == all ? " in each of %zu arms" : " in %zu of %zu arms",
+    snprintf(text, FIGURE_TEXT_MAX, with == all ? " in %zu arms together" : " in %zu of %zu arms",
              with, all);
     return text;
 }
@@ -184,7 +184,11 @@ void story_solution(struct story *story)
                        words_action(text_at(story->result, "recommendation.action")),
                        text_or(story->result, "recommendation.reason", ""));
     if (isfinite(memory))
-        document_paragraph(document, "Suggested limit: %s.", figure_bytes(memory, size));
+        document_paragraph(document,
+                           answer_is_a_guess(story)
+                               ? "The limit to try next: %s. It was not shown to hold."
+                               : "Suggested limit: %s.",
+                           figure_bytes(memory, size));
     else
         document_paragraph(
             document, "No memory size is suggested%s.",

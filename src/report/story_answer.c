@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The answer in one sentence, and the five questions that a reader has first: who ended it, which
  * limit, how often, leak or not, what to do. */
+#include "report/advice.h"
 #include "report/story.h"
 
+#include "base/plural.h"
 #include "base/size.h"
 #include "report/text.h"
 #include "report/words.h"
@@ -28,6 +30,19 @@ static const struct {
      "Its own language runtime ran out of memory, below its container's %s limit"},
 };
 
+/* Ends that were not for memory: the rest of "It ..." and who made them. */
+static const struct {
+    const char *cause, *sentence, *who;
+} OTHER_ENDS[] = {
+    {"killed-externally", "was killed by SIGKILL from somebody else, not by the kernel",
+     "Somebody else, by SIGKILL; not the kernel, for memory"},
+    {"signalled", "was ended by a signal, not for its memory",
+     "Nobody, for memory: a signal ended it"},
+    {"exited", "exited by itself, not for its memory", "Nobody: it exited by itself"},
+    {"unknown", "ended, and by whom is not known", "Not known: its end was not recorded"},
+};
+#define OTHER_COUNT (sizeof(OTHER_ENDS) / sizeof(OTHER_ENDS[0]))
+
 static bool is_cause(const json_t *lifetime, const char *cause)
 {
     return is_text(lifetime, "end.cause", cause);
@@ -40,6 +55,18 @@ static unsigned count_ends(const json_t *arm, const char *cause)
     json_t *lifetime;
     json_array_foreach(json_object_get(arm, "lifetimes"), index, lifetime) count +=
         is_cause(lifetime, cause);
+    return count;
+}
+
+/* In the whole run: the kernel's kills are counted, of other ends the processes' ends are. */
+static double ends_in_run(const struct story *story, const char *cause)
+{
+    double count = 0;
+    size_t index;
+    json_t *arm;
+    if (strncmp(cause, "oom-", 4) == 0 && strcmp(cause, "oom-userspace-killer") != 0)
+        return total_kills(story);
+    json_array_foreach((json_t *)story->arms, index, arm) count += count_ends(arm, cause);
     return count;
 }
 
@@ -211,20 +238,13 @@ static bool never_ready(const json_t *arm)
     return is_text(arm, "ended_because", "never-ready");
 }
 
-/* An end that was not for memory, as the rest of "It ...". */
-static const char *other_end(const json_t *arm)
+/* The end that was not for memory; OTHER_COUNT when there was none. */
+static size_t other_end(const json_t *arm)
 {
-    static const char *const words[][2] = {
-        {"killed-externally", "was killed by SIGKILL from somebody else, not by the kernel"},
-        {"signalled", "was ended by a signal, not for its memory"},
-        {"exited", "exited by itself, not for its memory"},
-        {"unknown", "ended, and by whom is not known"},
-    };
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-        if (count_ends(arm, words[i][0]) > 0)
-            return words[i][1];
-    }
-    return "was not killed";
+    size_t found = 0;
+    while (found < OTHER_COUNT && count_ends(arm, OTHER_ENDS[found].cause) == 0)
+        found++;
+    return found;
 }
 
 /* What happened that was not its own end for memory, as the rest of "It ...". */
@@ -246,7 +266,8 @@ static void append_other_end(const json_t *arm, const char *limit, struct buffer
         buffer_printf(out, "was restarted by the platform %s, because its startup probe failed",
                       times_text(startup, times));
     else
-        buffer_puts(out, other_end(arm));
+        buffer_puts(out, other_end(arm) < OTHER_COUNT ? OTHER_ENDS[other_end(arm)].sentence
+                                                      : "was not killed");
     if (never_ready(arm))
         buffer_puts(out, ", and never became ready");
 }
@@ -294,17 +315,34 @@ static bool growth_text(const json_t *verdict, char text[static 2 * FIGURE_TEXT_
     return true;
 }
 
+/* Of all its ends for memory the most are by its runtime's own limit. */
+static bool ended_by_its_runtime(const json_t *arm)
+{
+    unsigned count = 0;
+    size_t cause = main_cause(arm, &count);
+    return cause < KILL_CAUSES && strcmp(CAUSES[cause].cause, "runtime-out-of-memory") == 0;
+}
+
+/* Less sure than that the next repeat shows the same, or a deduction from assumptions alone. */
+static bool is_unsure(const struct story *story)
+{
+    const char *level = text_or(story->verdict, "level", "");
+    return number_at(story->verdict, "confidence") <= 0.5 || strcmp(level, "Inferred") == 0 ||
+           strcmp(level, "Not Proven") == 0;
+}
+
 static void append_leak(const struct story *story, const json_t *arm, struct buffer *out)
 {
     char growth[2 * FIGURE_TEXT_MAX];
     const json_t *raise = find_arm(story, text_or(arm, "scenario", ""), "raise");
     double kills = number_at(raise, "oom_kills");
-    if (growth_text(value_at(arm, "verdict"), growth))
-        buffer_printf(out, " It keeps %s", growth);
-    else
-        buffer_puts(out, " It keeps memory that it should release");
+    buffer_puts(out, is_unsure(story) ? " It seems to keep " : " It keeps ");
+    buffer_puts(out, growth_text(value_at(arm, "verdict"), growth)
+                         ? growth
+                         : "memory that it should release");
     append_reference(story, arm, "growth", (double)NAN, out);
-    buffer_puts(out, kills > 0    ? ": more memory only delayed the next kill"
+    buffer_puts(out, ended_by_its_runtime(arm) ? ": a larger limit of the container changes nothing"
+                     : kills > 0               ? ": more memory only delayed the next kill"
                      : kills == 0 ? ": more memory only delays the kill, past the end of this run"
                                   : ": more memory would only delay the next kill");
     if (raise)
@@ -312,17 +350,20 @@ static void append_leak(const struct story *story, const json_t *arm, struct buf
     buffer_puts(out, ".");
 }
 
+#define LEAK_DENIED "It does not leak", "It does not seem to leak"
+
 static void append_class(const struct story *story, const json_t *arm, struct buffer *out)
 {
-    static const char *const words[][2] = {
-        {"startup-demand", "It does not leak: its start needs more than the limit"},
-        {"peak-demand", "It does not leak: its peak needs more than the limit"},
-        {"bounded-cache", "It does not leak: a cache fills and then stays level"},
-        {"reclaimable-cache",
-         "It does not leak: the growth is page cache, which the kernel takes back"},
-        {"stable", "It does not leak: memory stays level under this traffic"},
-        {"not-memory", "Memory is not the cause: a larger limit will not help"},
+    static const char *const words[][4] = {
+        {"startup-demand", LEAK_DENIED, "its start needs more than the limit"},
+        {"peak-demand", LEAK_DENIED, "its peak needs more than the limit"},
+        {"bounded-cache", LEAK_DENIED, "a cache fills and then stays level"},
+        {"reclaimable-cache", LEAK_DENIED, "the growth is page cache, which the kernel takes back"},
+        {"stable", LEAK_DENIED, "memory stays level under this traffic"},
+        {"not-memory", "Memory is not the cause", "Memory does not seem to be the cause",
+         "a larger limit will not help"},
     };
+    bool unsure = is_unsure(story);
     const char *class = text_or(story->verdict, "class", "inconclusive");
     if (strcmp(class, "leak") == 0) {
         append_leak(story, arm, out);
@@ -330,7 +371,7 @@ static void append_class(const struct story *story, const json_t *arm, struct bu
     }
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         if (strcmp(class, words[i][0]) == 0) {
-            buffer_printf(out, " %s", words[i][1]);
+            buffer_printf(out, " %s: %s", words[i][unsure ? 2 : 1], words[i][3]);
             append_reference(story, arm, "growth", (double)NAN, out);
             buffer_puts(out, ".");
             return;
@@ -381,42 +422,128 @@ void answer_append(const struct story *story, struct buffer *out)
     append_cure(story, arm, out);
 }
 
+/* Processes of a container that went on. */
+static void fact_children(const struct story *story, const json_t *arm, const char *limit)
+{
+    unsigned children = child_kills(arm);
+    char cited[CITE_MAX] = "";
+    size_t index;
+    json_t *lifetime;
+    json_array_foreach(json_object_get(arm, "lifetimes"), index, lifetime)
+    {
+        if (cited[0] == '\0' && child_kills_of(lifetime) > 0)
+            cite_end(story, lifetime, cited);
+    }
+    document_fact(story->document, "Who killed it",
+                  "The kernel's OOM killer: child processes, not the main one");
+    document_fact(story->document, "Which limit", "The container's own, %s", limit);
+    document_fact(story->document, "How often", "%u child process%s in `%s/%s`%s", children,
+                  children == 1 ? "" : "es", text_or(arm, "scenario", "?"),
+                  text_or(arm, "name", "?"), cited);
+}
+
+/* `count` in this arm, `in_run` in all, with the first of the ends: NULL without any. */
+static void fact_times(const struct story *story, const json_t *arm, unsigned count, double in_run,
+                       const json_t *first)
+{
+    char cited[CITE_MAX];
+    document_fact(story->document, "How often", "%u %s in `%s/%s`, %.0f in the whole run%s", count,
+                  count == 1 ? "time" : "times", text_or(arm, "scenario", "?"),
+                  text_or(arm, "name", "?"), in_run, first ? cite_end(story, first, cited) : "");
+}
+
+/* Not for memory: by its probes, from outside, by itself. */
+static void fact_other_end(const struct story *story, const json_t *arm, const char *limit)
+{
+    size_t other = other_end(arm);
+    unsigned probes = 0;
+    double in_run = 0;
+    size_t index;
+    json_t *each;
+    json_array_foreach((json_t *)story->arms, index, each)
+    {
+        unsigned restarts =
+            count_restarts(each, "liveness-probe") + count_restarts(each, "startup-probe");
+        probes += each == arm ? restarts : 0;
+        in_run += restarts;
+    }
+    const char *cause = other < OTHER_COUNT ? OTHER_ENDS[other].cause : NULL;
+    document_fact(story->document, "Who killed it", "%s",
+                  probes > 0 ? "The platform, for its probes; nobody for memory"
+                  : cause    ? OTHER_ENDS[other].who
+                             : "Nobody, for memory");
+    document_fact(story->document, "Which limit", "It has %s", limit);
+    if (probes > 0 || !cause)
+        fact_times(story, arm, probes, probes > 0 ? in_run : total_kills(story), NULL);
+    else
+        fact_times(story, arm, count_ends(arm, cause), ends_in_run(story, cause),
+                   first_end(arm, cause));
+}
+
 static void fact_ends(const struct story *story, const json_t *arm)
 {
     char limit[FIGURE_TEXT_MAX];
-    char cited[CITE_MAX];
     unsigned count = 0;
     size_t cause = main_cause(arm, &count);
     AUTO_BUFFER which = {0};
     limit_text(number_at(arm, "memory_limit_bytes"), limit);
-    unsigned children = child_kills(arm);
-    if (cause == KILL_CAUSES && children > 0) {
-        document_fact(story->document, "Who killed it",
-                      "The kernel's OOM killer: child processes, not the main one");
-        document_fact(story->document, "Which limit", "The container's own, %s", limit);
-        document_fact(story->document, "How often", "%u child process%s in `%s/%s`", children,
-                      children == 1 ? "" : "es", text_or(arm, "scenario", "?"),
-                      text_or(arm, "name", "?"));
+    if (cause == KILL_CAUSES && child_kills(arm) > 0) {
+        fact_children(story, arm, limit);
         return;
     }
     if (cause == KILL_CAUSES) {
-        bool platform =
-            count_restarts(arm, "liveness-probe") + count_restarts(arm, "startup-probe");
-        document_fact(story->document, "Who killed it",
-                      platform ? "The platform, for its probes; nobody for memory"
-                               : "Nobody, for memory");
-        document_fact(story->document, "Which limit", "It has %s", limit);
-    } else {
-        const char *rest = strstr(CAUSES[cause].limit, "%s");
-        buffer_append(&which, CAUSES[cause].limit, (size_t)(rest - CAUSES[cause].limit));
-        buffer_printf(&which, "%s%s", limit, rest + 2);
-        document_fact(story->document, "Who killed it", "%s", CAUSES[cause].who);
-        document_fact(story->document, "Which limit", "%s", buffer_text(&which));
+        fact_other_end(story, arm, limit);
+        return;
     }
-    document_fact(story->document, "How often", "%u %s in `%s/%s`, %.0f in the whole run%s", count,
-                  count == 1 ? "time" : "times", text_or(arm, "scenario", "?"),
-                  text_or(arm, "name", "?"), total_kills(story),
-                  count == 0 ? "" : cite_end(story, first_end(arm, CAUSES[cause].cause), cited));
+    const char *rest = strstr(CAUSES[cause].limit, "%s");
+    buffer_append(&which, CAUSES[cause].limit, (size_t)(rest - CAUSES[cause].limit));
+    buffer_printf(&which, "%s%s", limit, rest + 2);
+    document_fact(story->document, "Who killed it", "%s", CAUSES[cause].who);
+    document_fact(story->document, "Which limit", "%s", buffer_text(&which));
+    fact_times(story, arm, count, ends_in_run(story, CAUSES[cause].cause),
+               first_end(arm, CAUSES[cause].cause));
+}
+
+bool answer_is_a_guess(const struct story *story)
+{
+    return is_text(story->result, "recommendation.action", "raise-limit") &&
+           !advice_was_seen_to_hold(story->result, answer_subject(story));
+}
+
+/* "Raise the memory limit: 606.0 MiB", or that this is the next one to try. */
+static void fact_action(const struct story *story)
+{
+    double memory = number_at(story->result, "recommendation.memory_bytes");
+    const char *action = words_action(text_at(story->result, "recommendation.action"));
+    char size[FIGURE_TEXT_MAX];
+    if (!isfinite(memory))
+        document_fact(story->document, "What to do", "*%s*", action);
+    else if (answer_is_a_guess(story))
+        document_fact(story->document, "What to do", "*%s*: try %s next (not shown to hold)",
+                      action, figure_bytes(memory, size));
+    else
+        document_fact(story->document, "What to do", "*%s*: %s", action,
+                      figure_bytes(memory, size));
+}
+
+/* What the rest of a lab showed, of which the answer does not tell: each scenario's first arm. */
+static void fact_other_scenarios(const struct story *story, const json_t *subject)
+{
+    AUTO_BUFFER text = {0};
+    size_t index;
+    json_t *arm;
+    json_array_foreach((json_t *)story->arms, index, arm)
+    {
+        const char *scenario = text_or(arm, "scenario", "?");
+        double kills = number_at(arm, "oom_kills");
+        if (!is_first_of_scenario(story, index) || is_text(subject, "scenario", scenario))
+            continue;
+        buffer_printf(&text, "%s%s/%s: %s, %.0f kill%s", text.length ? "; " : "", scenario,
+                      text_or(arm, "name", "?"), words_class(text_at(arm, "verdict.class")),
+                      fmax(kills, 0), plural(fmax(kills, 0)));
+    }
+    if (text.length > 0)
+        document_fact(story->document, "Other scenarios", "%s", buffer_text(&text));
 }
 
 void story_facts(const struct story *story)
@@ -426,21 +553,21 @@ void story_facts(const struct story *story)
     const json_t *verdict = story->verdict;
     const char *class = text_or(verdict, "class", "inconclusive");
     double confidence = number_at(verdict, "confidence");
-    double memory = number_at(story->result, "recommendation.memory_bytes");
-    char size[FIGURE_TEXT_MAX];
     if (arm)
         fact_ends(story, arm);
     bool leak = strcmp(class, "leak") == 0;
     bool open = strcmp(class, "inconclusive") == 0;
     if (isfinite(confidence))
         document_fact(document, "Leak or not", "*%s* (`%s`): confidence %.0f %%, %s",
-                      leak   ? "Leak"
-                      : open ? "Not settled"
-                             : "No leak",
+                      open                       ? "Not settled"
+                      : leak && is_unsure(story) ? "Probably a leak"
+                      : leak                     ? "Leak"
+                      : is_unsure(story)         ? "Probably no leak"
+                                                 : "No leak",
                       class, 100 * confidence, text_or(verdict, "level", "Not Proven"));
     else
         document_fact(document, "Leak or not", "Not judged");
-    document_fact(document, "What to do", "*%s*%s%s",
-                  words_action(text_at(story->result, "recommendation.action")),
-                  isfinite(memory) ? ": " : "", isfinite(memory) ? figure_bytes(memory, size) : "");
+    fact_action(story);
+    if (arm)
+        fact_other_scenarios(story, arm);
 }

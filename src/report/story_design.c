@@ -155,8 +155,13 @@ void story_hypothesis(struct story *story)
                    "it ends, and the kernel's counter does not move");
     if (json_array_size(story->gates) == 0)
         return;
-    document_paragraph(document, "This lab commits itself to the following, checked by gates under "
-                                 "Conclusion:");
+    document_paragraph(
+        document, "%s",
+        story->service
+            ? "Nothing was expected of this service beforehand. These gates follow from what its "
+              "trigger showed, and were checked when all arms were over (under Conclusion); what "
+              "stands under Prediction was written down before the arm that it is about:"
+            : "This lab commits itself to the following, checked by gates under Conclusion:");
     size_t index;
     json_t *gate;
     json_array_foreach((json_t *)story->gates, index, gate)

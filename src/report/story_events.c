@@ -37,6 +37,17 @@
     "SELECT " ARM ", sum(v.count), min(v.msg), '' FROM event v"                                    \
     " LEFT JOIN arm a ON a.id = v.arm_id WHERE " condition " GROUP BY a.id ORDER BY a.id"
 
+/* How many is the counter's word: what the kernel logs is rate limited, and what the platform tells
+ * is coalesced. Where neither counter nor end is known, the events are all there is. */
+#define CHILD_KILLS                                                                                \
+    "SELECT " ARM ", max(sum(v.count), coalesce((SELECT sum(max(0, e.oom_kill_end"                 \
+    " - e.oom_kill_start - (e.cause IN ('oom-container-limit', 'oom-ancestor-limit', "             \
+    "'oom-host'))))"                                                                               \
+    " FROM lifetime_end e JOIN lifetime l ON l.id = e.lifetime_id WHERE l.arm_id = a.id"           \
+    " AND coalesce(e.oom_group_kill_end - e.oom_group_kill_start, 0) <= 0), 0)), min(v.msg), ''"   \
+    " FROM event v LEFT JOIN arm a ON a.id = v.arm_id WHERE v.reason = 'OOMKilledChild'"           \
+    " GROUP BY a.id ORDER BY a.id"
+
 static int list_finding(struct story *story, const char *sql, unsigned *shown, struct error *err,
                         void (*say)(struct document *document, const char *arm, long long count,
                                     const char *text, const char *more))
@@ -83,9 +94,10 @@ static void say_child(struct document *document, const char *arm, long long coun
 {
     (void)more;
     document_item(document,
-                  "`%s`: a child process was killed for memory while the container went "
-                  "on, %lld time%s; the first: %s. (Observed, table `event`)",
-                  arm, count, plural((double)count), text);
+                  "`%s`: %lld child process%s killed for memory while the container went on; one "
+                  "of the lines about that: %s. (Tables `lifetime_end`, whose counter is complete, "
+                  "and `event`)",
+                  arm, count, count == 1 ? " was" : "es were", text);
 }
 
 static void say_console(struct document *document, const char *arm, long long count,
@@ -127,7 +139,7 @@ int story_events(struct story *story, struct error *err)
         {NEVER_READY, say_never_ready},
         {EVENTS("v.reason = 'ProbeFailed' AND v.msg LIKE '%failed liveness probe%'"), say_liveness},
         {EVENTS("v.reason = 'ProbeFailed' AND v.msg LIKE '%failed startup probe%'"), say_startup},
-        {EVENTS("v.reason = 'OOMKilledChild'"), say_child},
+        {CHILD_KILLS, say_child},
         {IGNORED_SIGTERM, say_sigterm},
         {EVENTS("v.reason = 'ConsoleLogTruncated'"), say_console},
     };

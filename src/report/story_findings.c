@@ -302,9 +302,8 @@ void story_conclusion(struct story *story)
                                           : "");
         return;
     }
-    document_paragraph(document, "%s %zu of %zu gates hold.",
-                       passing == all ? GOOD("All hypotheses hold.")
-                                      : BAD("Not every hypothesis holds."),
+    document_paragraph(document, "%s %zu of %zu.",
+                       passing == all ? GOOD("All gates hold:") : BAD("Not every gate holds:"),
                        passing, all);
     document_table(document, (const char *const[]){"Gate", "Result", "Check", "Observed", "Must be",
                                                    "Evidence", NULL});

@@ -90,6 +90,35 @@ static void stop_reasons(struct story *story)
     }
 }
 
+/* The arms that were planned and have no row, of a scenario whose trigger was over. */
+#define SKIPPED                                                                                    \
+    "SELECT json_extract(s.value, '$.name') || '/' || json_extract(p.value, '$.name'),"            \
+    " EXISTS (SELECT 1 FROM lifetime_end e JOIN lifetime l ON l.id = e.lifetime_id"                \
+    "  WHERE l.arm_id = t.id AND e.cause = 'runtime-out-of-memory')"                               \
+    " FROM run r, json_each(CASE WHEN json_valid(r.lab_json) THEN r.lab_json END, '$.scenarios') " \
+    "s, json_each(s.value, '$.arms') p"                                                            \
+    " JOIN arm t ON t.scenario = json_extract(s.value, '$.name') AND t.name = 'trigger'"           \
+    " WHERE r.exit_status IN (0, 3) AND NOT EXISTS"                                                \
+    " (SELECT 1 FROM arm a WHERE a.scenario = t.scenario"                                          \
+    "  AND a.name = json_extract(p.value, '$.name')) ORDER BY s.key, p.key"
+
+/* For all to see what was left out, and why. */
+static int skipped_arms(struct story *story, struct error *err)
+{
+    AUTO_ROWS rows = {0};
+    int r = rows_query(&rows, story->store, SKIPPED, 0, err);
+    while (r >= 0 && (r = rows_next(&rows, err)) == 1) {
+        AUTO_FREE char *name = row_text(&rows, 0);
+        document_item(story->document, "`%s` was not run: %s", name ? name : "?",
+                      row_integer(&rows, 1) != 0
+                          ? "the runtime's own limit ended the trigger's processes, and the "
+                            "container's, which this arm would change, had no part in it."
+                          : "the kernel killed nothing in the trigger, so that there was nothing "
+                            "to compare.");
+    }
+    return r < 0 ? r : 0;
+}
+
 int story_execution(struct story *story, struct error *err)
 {
     struct document *document = story->document;
@@ -113,6 +142,8 @@ int story_execution(struct story *story, struct error *err)
             r = execution_row(story, arm, err);
     }
     stop_reasons(story);
+    if (r >= 0)
+        r = skipped_arms(story, err);
     return r < 0 ? r : execution_events(story, err);
 }
 

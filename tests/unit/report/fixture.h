@@ -5,6 +5,7 @@
 #include "base/buffer.h"
 #include "base/file.h"
 #include "make_run.h"
+#include "report/document.h"
 
 #include <fcntl.h>
 #include <ftw.h>
@@ -92,4 +93,17 @@ static inline char *fixture_read(struct fixture *fixture, const char *name)
     if (r < 0)
         fail_msg("%s", err.text);
     return buffer_steal(&text);
+}
+
+/* With every no-break space as a blank, in place, so that what is looked for can be read. */
+static inline char *fixture_as_prose(char *text)
+{
+    char *end = text;
+    for (const char *at = text; *at; at++) {
+        bool bound = strncmp(at, DOCUMENT_NO_BREAK_SPACE, 2) == 0;
+        *end++ = bound ? ' ' : *at;
+        at += bound;
+    }
+    *end = '\0';
+    return text;
 }

@@ -142,6 +142,123 @@ static void test_what_else_happened(void **state)
                   "MiB limit. It does not leak: memory stays level under this traffic.");
 }
 
+/* The facts as Markdown. Takes the result over. */
+static void assert_facts(json_t *result, const char *const *expected)
+{
+    struct story story = {.document = document_new("t"),
+                          .result = result,
+                          .arms = json_object_get(result, "arms"),
+                          .verdict = json_object_get(result, "verdict")};
+    AUTO_BUFFER text = {0};
+    story_facts(&story);
+    markdown_write(story.document, &text);
+    AUTO_FREE char *prose = fixture_as_prose(buffer_steal(&text));
+    for (; *expected; expected++)
+        assert_contains(prose, *expected);
+    document_free(story.document);
+    json_decref(result);
+}
+#define FACTS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+/* Takes the arms over. */
+static json_t *make_result(const char *class, double confidence, const char *action,
+                           double memory_mib, json_t *arms)
+{
+    return json_pack("{s:o, s:{s:s, s:f, s:s}, s:{s:s, s:o}}", "arms", arms, "verdict", "class",
+                     class, "confidence", confidence, "level", "Correlated", "recommendation",
+                     "action", action, "memory_bytes",
+                     memory_mib > 0 ? json_real(memory_mib * MIB_BYTES) : json_null());
+}
+
+/* They answer for the end that happened, whoever made it. */
+static void test_facts_of_other_ends(void **state)
+{
+    (void)state;
+    assert_facts(
+        make_result("not-memory", 0.8, "keep-limit", 64,
+                    json_pack("[o, o]",
+                              make_arm("trigger", "not-memory", "killed-externally", 3, 64, 9),
+                              make_arm("control", "stable", "killed-externally", 1, 64, 9))),
+        FACTS("Who killed it: Somebody else, by SIGKILL",
+              "How often: 3 times in `s/trigger`, 4 in the whole run"));
+    assert_facts(make_result("leak", 0.8, "fix-leak", 0,
+                             json_pack("[o]", make_arm("trigger", "leak", "runtime-out-of-memory",
+                                                       3, 512, 9))),
+                 FACTS("Who killed it: Its own language runtime",
+                       "How often: 3 times in `s/trigger`, 3 in the whole run"));
+    json_t *arm = make_arm("trigger", "not-memory", "killed-by-platform", 3, 40, 9);
+    assert_facts(make_result("not-memory", 0.8, "keep-limit", 40,
+                             json_pack("[o]", with_end(arm, "platform_kill",
+                                                       json_string("liveness-probe")))),
+                 FACTS("Who killed it: The platform, for its probes",
+                       "How often: 3 times in `s/trigger`, 3 in the whole run"));
+    arm = make_arm("trigger", "inconclusive", "killed-by-platform", 1, 40, 9);
+    assert_facts(make_result("inconclusive", 0, "investigate", 0,
+                             json_pack("[o]", with_end(arm, "counters",
+                                                       json_pack("{s:[i,i]}", "oom_kill", 1, 4)))),
+                 FACTS("How often: 3 child processes in `s/trigger` (Observed, row 1 of "
+                       "`lifetime_end`)"));
+}
+
+/* A size that nobody saw hold is the next one to try. */
+static void test_a_guessed_size_says_so(void **state)
+{
+    (void)state;
+    assert_facts(make_result("peak-demand", 0.8, "raise-limit", 612,
+                             json_pack("[o]", make_arm("trigger", "peak-demand",
+                                                       "oom-container-limit", 3, 512, 9))),
+                 FACTS("try 612.0 MiB next (not shown to hold)"));
+    assert_facts(
+        make_result("peak-demand", 0.8, "raise-limit", 612,
+                    json_pack("[o, o]",
+                              make_arm("trigger", "peak-demand", "oom-container-limit", 3, 512, 9),
+                              make_arm("raise", "stable", "killed-by-platform", 1, 1024, 9))),
+        FACTS("What to do: **Raise the memory limit**: 612.0 MiB\n"));
+}
+
+static void test_other_scenarios_are_named(void **state)
+{
+    (void)state;
+    json_t *hard = make_arm("trigger", "startup-demand", "oom-container-limit", 5, 32, 0);
+    json_object_set_new(hard, "scenario", json_string("hard"));
+    assert_facts(
+        make_result("leak", 0.8, "fix-leak", 0,
+                    json_pack("[o, o]",
+                              make_arm("trigger", "leak", "oom-container-limit", 3, 64, 9), hard)),
+        FACTS("Other scenarios: hard/trigger: needs more memory to start than the limit allows, "
+              "5 kills\n"));
+}
+
+/* No flat sentence where the next repeat may as well show something else. */
+static void test_words_follow_the_confidence(void **state)
+{
+    (void)state;
+    static const double confidences[] = {0.4, 0.8};
+    static const char *const said[] = {" It does not seem to leak: ", " It does not leak: "};
+    static const char *const fact[] = {"*Probably no leak*", "*No leak*"};
+    for (size_t i = 0; i < 2; i++) {
+        json_t *result = make_result(
+            "peak-demand", confidences[i], "raise-limit", 612,
+            json_pack("[o]", make_arm("trigger", "peak-demand", "oom-container-limit", 3, 512, 9)));
+        const struct story story = {.arms = json_object_get(result, "arms"),
+                                    .verdict = json_object_get(result, "verdict")};
+        AUTO_BUFFER text = {0};
+        answer_append(&story, &text);
+        assert_contains(buffer_text(&text), said[i]);
+        assert_facts(result, FACTS(fact[i]));
+    }
+}
+
+static void test_a_runtimes_limit_is_not_moved_by_the_containers(void **state)
+{
+    (void)state;
+    assert_answer("leak",
+                  json_pack("[o]", make_arm("trigger", "leak", "runtime-out-of-memory", 3, 512, 9)),
+                  "Its own language runtime ran out of memory, below its container's 512 MiB "
+                  "limit, three times, after 9 requests each. It keeps 4.0 MiB per request: a "
+                  "larger limit of the container changes nothing.");
+}
+
 /* The arm that shows the verdict, not the first that was killed. */
 static void test_subject(void **state)
 {
@@ -165,6 +282,11 @@ int main(void)
         cmocka_unit_test(test_start_needs_more),
         cmocka_unit_test(test_not_for_memory),
         cmocka_unit_test(test_subject),
+        cmocka_unit_test(test_facts_of_other_ends),
+        cmocka_unit_test(test_a_guessed_size_says_so),
+        cmocka_unit_test(test_other_scenarios_are_named),
+        cmocka_unit_test(test_words_follow_the_confidence),
+        cmocka_unit_test(test_a_runtimes_limit_is_not_moved_by_the_containers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

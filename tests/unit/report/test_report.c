@@ -25,18 +25,9 @@ static const char *const SECTIONS[] = {"Question",
                                        "Clean up"};
 #define SECTION_COUNT (sizeof(SECTIONS) / sizeof(SECTIONS[0]))
 
-/* With every no-break space as a blank, so that what is looked for can be read. */
 static char *read_prose(struct fixture *fixture, const char *name)
 {
-    char *text = fixture_read(fixture, name);
-    char *end = text;
-    for (const char *at = text; *at; at++) {
-        bool bound = strncmp(at, DOCUMENT_NO_BREAK_SPACE, 2) == 0;
-        *end++ = bound ? ' ' : *at;
-        at += bound;
-    }
-    *end = '\0';
-    return text;
+    return fixture_as_prose(fixture_read(fixture, name));
 }
 
 static const char *const FILES[] = {"result.json", "events.ndjson", "configuration.json",
@@ -152,6 +143,79 @@ static void test_what_else_happened_is_told(void **state)
     assert_contains(markdown, "SIGTERM did not end it within its grace");
     assert_contains(markdown, "### What the requests met");
     assert_contains(markdown, "the load generator gave up on 1 requests (too many in flight)");
+    free(markdown);
+}
+
+/* Of an arm that was planned and has no row. */
+static void test_arms_that_were_not_run_are_told(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture_run(fixture, RUN_SERVICE);
+    execute(fixture, "UPDATE run SET exit_status = 3, lab_json = '{\"scenarios\": [{\"name\": "
+                     "\"service\", \"arms\": [{\"name\": \"trigger\"}, {\"name\": \"later\"}]}]}';"
+                     "UPDATE arm SET scenario = 'service', name = 'trigger' WHERE id = 1;"
+                     "UPDATE lifetime_end SET cause = 'exited'");
+    write_all(fixture);
+    char *markdown = read_prose(fixture, "report.md");
+    assert_contains(markdown, "`service/later` was not run: the kernel killed nothing in the "
+                              "trigger");
+    assert_lacks(markdown, "`service/trigger` was not run");
+    free(markdown);
+    execute(fixture, "UPDATE lifetime_end SET cause = 'runtime-out-of-memory'");
+    write_all(fixture);
+    markdown = read_prose(fixture, "report.md");
+    assert_contains(markdown, "`service/later` was not run: the runtime's own limit ended");
+    free(markdown);
+}
+
+/* The counter knows of all of them, the events of those whose lines were seen. */
+static void test_killed_children_are_counted_by_the_kernel(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture_run(fixture, RUN_SERVICE);
+    execute(fixture, "INSERT INTO event (arm_id, at_ns, type, msg, reason, event_source, count) "
+                     "VALUES (1, 2, 'Warning', 'A child process: sort (pid 7)', "
+                     "'OOMKilledChild', 'x', 2);"
+                     "UPDATE lifetime_end SET cause = 'exited', oom_kill_start = 1,"
+                     " oom_kill_end = 1, oom_group_kill_start = 0, oom_group_kill_end = 0;"
+                     "UPDATE lifetime_end SET oom_kill_end = 258 WHERE lifetime_id ="
+                     " (SELECT min(id) FROM lifetime WHERE arm_id = 1)");
+    write_all(fixture);
+    char *markdown = read_prose(fixture, "report.md");
+    assert_contains(markdown, "257 child processes were killed for memory while the container went "
+                              "on; one of the lines about that: A child process: sort (pid 7)");
+    assert_contains(markdown, "The kernel killed 257 child processes for memory");
+    free(markdown);
+}
+
+/* Not all of them in each arm. */
+static void test_kills_of_all_arms_are_a_sum(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture_run(fixture, RUN_SERVICE);
+    execute(fixture, "UPDATE lifetime_end SET cause = 'oom-container-limit'");
+    write_all(fixture);
+    char *markdown = read_prose(fixture, "report.md");
+    assert_contains(markdown, " arms together");
+    assert_lacks(markdown, "in each of");
+    free(markdown);
+}
+
+/* What a service's gates check was taken from its trigger. */
+static void test_gates_of_a_service_commit_nobody(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture_run(fixture, RUN_LAB);
+    write_all(fixture);
+    char *markdown = read_prose(fixture, "report.md");
+    assert_contains(markdown, "This lab commits itself to the following");
+    assert_contains(markdown, "**All gates hold:** 5 of 5.");
+    free(markdown);
+    execute(fixture, "UPDATE arm SET scenario = 'service'");
+    write_all(fixture);
+    markdown = read_prose(fixture, "report.md");
+    assert_lacks(markdown, "commits itself");
+    assert_contains(markdown, "These gates follow from what its trigger showed");
     free(markdown);
 }
 
@@ -424,6 +488,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_every_kind_of_run_has_every_section),
         TEST(test_what_else_happened_is_told),
+        TEST(test_arms_that_were_not_run_are_told),
+        TEST(test_killed_children_are_counted_by_the_kernel),
+        TEST(test_kills_of_all_arms_are_a_sum),
+        TEST(test_gates_of_a_service_commit_nobody),
         TEST(test_nothing_else_happened),
         TEST(test_wide_tables_scroll),
         TEST(test_numbers_and_units_stay_together),
