@@ -37,5 +37,6 @@ enum budget_outcome budget_judge_growth(const struct verdict *verdict, enum budg
                                         double most)
 {
     enum budget_outcome outcome = budget_judge(budget_estimate(verdict, rate), most);
-    return outcome == BUDGET_FAIL && verdict_levels_off(verdict) ? BUDGET_INCONCLUSIVE : outcome;
+    bool no_growth = verdict_levels_off(verdict) || verdict->looks_level;
+    return outcome == BUDGET_FAIL && no_growth ? BUDGET_INCONCLUSIVE : outcome;
 }

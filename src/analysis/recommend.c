@@ -35,7 +35,8 @@ static void advise_raise(const struct verdict *raised, double limit, struct reco
         advise_beyond(raised, limit, ret);
         return;
     }
-    bool measured = raised && verdict_levels_off(raised) && !isnan(sizing_need(raised));
+    bool held = raised && (verdict_levels_off(raised) || raised->looks_level);
+    bool measured = held && !isnan(sizing_need(raised));
     double peak = measured ? fmax(sizing_need(raised), limit) : limit;
     advise(ret, ADVISE_RAISE_LIMIT, sizing_after_oom(peak));
     snprintf(

@@ -268,6 +268,7 @@ static void leave_unserved_open(const struct view *view, struct verdict *verdict
     if (!view->traffic || verdict->class == VERDICT_LEAK)
         return;
     verdict_leave_open(verdict, LEVEL_INFERRED);
+    verdict->looks_level = false;
     verdict->summary[0] = '\0';
     verdict->would_settle[0] = '\0';
     verdict_say(

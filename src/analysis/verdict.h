@@ -24,6 +24,7 @@ struct verdict {
         need_bytes; /* that without page cache, which is given back when needed; NAN or 0 unknown */
     double limit_bytes;   /* the arm's */
     unsigned child_kills; /* OOM kills that the main processes outlived */
+    bool looks_level;     /* left open only because too little was seen to call it level */
     bool runtime_limit;   /* all its ends for memory were by its runtime's own limit */
     bool watched;         /* its requests or its readiness were */
     bool held_at_limit;   /* it filled its limit, was not killed, and could not grow any further */

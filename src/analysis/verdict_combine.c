@@ -142,7 +142,7 @@ static void not_killed(const struct verdict *raised, bool leak_refuted, struct v
                     "needed.",
                     with_limit(raised).text);
         open_again(raised, ret);
-    } else if (is_demand(ret) && raised->class == VERDICT_INCONCLUSIVE &&
+    } else if (is_demand(ret) && raised->class == VERDICT_INCONCLUSIVE && !raised->looks_level &&
                raised->drift_bytes.low > 0) {
         verdict_say(ret->summary, " %s no kill came, but memory still grew.",
                     with_limit(raised).text);

@@ -307,6 +307,12 @@ static void say_horizon(const struct view *view, struct verdict *verdict)
                     bytes_words(rate->high).text, seconds);
 }
 
+static void leave_level_open(struct verdict *verdict)
+{
+    verdict_leave_open(verdict, LEVEL_INFERRED);
+    verdict->looks_level = true;
+}
+
 /* "Stable" says that the limit holds, and not only for as long as was watched: what both intervals,
  * the rate's and the drift's, still allow must not fill the rest of the limit within as long again.
  */
@@ -317,7 +323,7 @@ static void consider_room(const struct view *view, struct verdict *verdict)
     double room = view->arm->limit_bytes - sizing_need(verdict);
     if (!(view->arm->limit_bytes > 0) || !(allowed >= room))
         return;
-    verdict_leave_open(verdict, LEVEL_INFERRED);
+    leave_level_open(verdict);
     verdict_say(verdict->summary,
                 " That may be up to %s in all, and going on for as long again it would fill the "
                 "%s that are left below the limit.",
@@ -452,7 +458,7 @@ static void consider_requests(const struct view *view, struct verdict *verdict)
     double answered = view->longest->lifetime->requests_completed;
     if (!view->traffic || !verdict_levels_off(verdict) || answered >= LEVEL_REQUESTS_MIN)
         return;
-    verdict_leave_open(verdict, LEVEL_INFERRED);
+    leave_level_open(verdict);
     verdict_say(verdict->summary,
                 " %.0f request%s too few to call that level: what one in twenty does may not have "
                 "been among them.",

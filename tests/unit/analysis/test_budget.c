@@ -44,6 +44,10 @@ static void test_growth_needs_a_verdict_that_knows_of_it(void **state)
     verdict.class = VERDICT_STABLE;
     assert_int_equal(budget_judge_growth(&verdict, BUDGET_PER_REQUEST, 100), BUDGET_INCONCLUSIVE);
     assert_int_equal(budget_judge_growth(&verdict, BUDGET_PER_REQUEST, 200), BUDGET_PASS);
+    verdict.class = VERDICT_INCONCLUSIVE;
+    assert_int_equal(budget_judge_growth(&verdict, BUDGET_PER_REQUEST, 100), BUDGET_FAIL);
+    verdict.looks_level = true; /* flat, and too little of it */
+    assert_int_equal(budget_judge_growth(&verdict, BUDGET_PER_REQUEST, 100), BUDGET_INCONCLUSIVE);
     assert_false(growth_budget_is_asked(NULL));
     assert_false(growth_budget_is_asked(&(struct growth_budget){{NAN, NAN}}));
     assert_true(growth_budget_is_asked(&(struct growth_budget){{NAN, 1}}));

@@ -125,6 +125,21 @@ static void test_children_killed_under_the_raised_limit(void **state)
     }
 }
 
+/* Too few requests to call it level, and yet the need that they showed is one. */
+static void test_a_short_look_under_the_raised_limit(void **state)
+{
+    (void)state;
+    struct verdict brief = raised(VERDICT_INCONCLUSIVE, 0, 700);
+    brief.limit_bytes = 1024 * MIB;
+    brief.drift_bytes = (struct estimate){MIB, 1, 2 * MIB};
+    brief.looks_level = true;
+    struct recommendation advice = advise(VERDICT_PEAK_DEMAND, 3, 512, &brief);
+    assert_int_equal(advice.action, ADVISE_RAISE_LIMIT);
+    assert_true(fabs(advice.memory_bytes - 840 * MIB) < 1);
+    brief.looks_level = false; /* it grows there */
+    assert_int_equal(advise(VERDICT_PEAK_DEMAND, 3, 512, &brief).action, ADVISE_INVESTIGATE);
+}
+
 /* Only children were killed: a limit under which none is, and memory is level, is their cure. */
 static void test_children_held_by_the_raised_limit(void **state)
 {
@@ -202,6 +217,7 @@ int main(void)
         cmocka_unit_test(test_killed_under_both_limits),
         cmocka_unit_test(test_children_killed_under_the_raised_limit),
         cmocka_unit_test(test_children_held_by_the_raised_limit),
+        cmocka_unit_test(test_a_short_look_under_the_raised_limit),
         cmocka_unit_test(test_a_leak_up_to_the_runtimes_limit),
         cmocka_unit_test(test_others),
         cmocka_unit_test(test_unknown_limit),

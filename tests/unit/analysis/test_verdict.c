@@ -762,6 +762,7 @@ static void test_few_requests_settle_nothing(void **state)
         assert_int_equal(verdict.class,
                          requests < 59 ? VERDICT_INCONCLUSIVE : VERDICT_STABLE); /* 0.95^59 < 5 % */
         assert_true((strstr(verdict.would_settle, "at least 59") != NULL) == (requests < 59));
+        assert_true(verdict.looks_level == (requests < 59));
         arm.requests_unknown = true; /* a recorded curve has none to count */
         for (size_t i = 0; i < 100; i++)
             flat_points[i].requests = 0;
