@@ -288,6 +288,10 @@ serve()
         reasons = [json.loads(line)["Reason"]
                    for line in Path(directory, "events.ndjson").read_text().splitlines()]
         assert "OOMKilledChild" in reasons
+        # The raised limit held no more than the first, and its arm is no healthy one.
+        assert [each["health_state"] for each in result["arms"]] == ["Unhealthy", "Unhealthy"]
+        assert "that is not enough either" in result["verdict"]["summary"]
+        assert result["recommendation"]["memory_bytes"] is None
         report = (directory / "report.md").read_text(encoding="utf-8")
         assert re.search(r"1 process; none was killed for memory itself, but (1 child process was|2 child processes were)\.", report)
     else:
