@@ -528,8 +528,8 @@ def handle(path):
     kept.append(bytearray(b"x" * 102400))
 serve()
 """)
-    result = oomlab.result("run", "--memory", "64Mi", "--arms", "trigger", "--cycles", "1", "--per-cycle", "10", "--port", "auto",
-                           *FAST, "--", *command, status=0)
+    result = oomlab.result("run", "--memory", "64Mi", "--arms", "trigger", "--cycles", "1", "--per-cycle", "10",
+                           "--port", "auto", *FAST, "--", *command, status=0)
     assert result["verdict"]["class"] == "inconclusive", result["verdict"]
     assert "at least 59" in result["verdict"]["would_settle"]
     assert result["recommendation"]["action"] == "investigate" and not result["recommendation"]["memory_bytes"]
