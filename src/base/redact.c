@@ -319,8 +319,10 @@ static bool named_value(const char *text, size_t length, size_t start, size_t en
     size_t at = value_start(text, length, start, end, &separator);
     if (at > 0 && separator == ':' && is_at(text, length, at, REDACT_UNSET " -> "))
         at += sizeof(REDACT_UNSET " -> ") - 1;
+    if (at == 0 || is_redacted(text, length, at))
+        return false;
     bool key = !redact_is_secret_name(name, end - start);
-    if (at == 0 || is_redacted(text, length, at) || (key && !is_key_name(name, end - start)))
+    if (key && !is_key_name(name, end - start))
         return false;
     bool closed = end < length && (text[end] == '"' || text[end] == '\\');
     char before = start > 0 && !closed && separator != ' ' ? text[start - 1] : '\0';
@@ -387,14 +389,10 @@ static bool find_known(const struct redactor *redactor, const char *text, size_t
 /* The first secret by its form at or after `at`. */
 static bool find_formed(const char *text, size_t length, size_t at, struct span *ret)
 {
-    for (; at < length; at++) {
-        size_t size = redact_form_at(text, length, at);
-        if (size == 0)
-            continue;
-        *ret = (struct span){at, at + size};
-        return true;
-    }
-    return false;
+    size_t bytes = 0;
+    ret->start = redact_form_find(text, length, at, &bytes);
+    ret->end = ret->start + bytes;
+    return ret->start < length;
 }
 
 /* The earlier of two, or both together where they touch. */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/redact_form.h"
 
-#include <ctype.h>
+#include <stdbool.h>
 #include <string.h>
 
 /* What a service's documentation says of its tokens: the prefix, and at least so many characters
- * of letters, digits and, where it says so, '-' and '_'. */
+ * of letters, digits and, where it says so, '-' and '_'. The first character of each is in
+ * BEGINS_A_FORM. */
 static const struct form {
     const char *prefix;
     size_t rest;
@@ -36,9 +37,16 @@ static bool begins(const char *text, size_t length, size_t at, const char *part)
     return length - at >= size && memcmp(text + at, part, size) == 0;
 }
 
+/* By character, without the locale's tables: each byte of every console passes here. */
+static const bool LETTER_OR_DIGIT[256] = {
+    ['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true};
+static const bool BEGINS_A_FORM[256] = {
+    ['-'] = true, ['A'] = true, ['S'] = true, ['d'] = true, ['e'] = true, ['g'] = true,
+    ['h'] = true, ['n'] = true, ['p'] = true, ['r'] = true, ['s'] = true, ['x'] = true};
+
 static bool is_char(char c, const char *more)
 {
-    return isalnum((unsigned char)c) || (c != '\0' && strchr(more, c));
+    return LETTER_OR_DIGIT[(unsigned char)c] || (c != '\0' && strchr(more, c));
 }
 
 static size_t count_chars(const char *text, size_t length, size_t at, const char *more)
@@ -80,12 +88,9 @@ static size_t private_key_at(const char *text, size_t length, size_t at)
     return last ? (size_t)(last - text) + sizeof(KEY_NAME) - 1 - at : length - at;
 }
 
-size_t redact_form_at(const char *text, size_t length, size_t at)
+/* How many bytes at the beginning of a word are a token; 0: none. */
+static size_t token_at(const char *text, size_t length, size_t at)
 {
-    if (at > 0 && (isalnum((unsigned char)text[at - 1]) || text[at - 1] == '_'))
-        return 0;
-    if (text[at] == '-')
-        return private_key_at(text, length, at);
     for (size_t i = 0; i < sizeof(FORMS) / sizeof(FORMS[0]); i++) {
         if (text[at] != FORMS[i].prefix[0] || !begins(text, length, at, FORMS[i].prefix))
             continue;
@@ -95,6 +100,25 @@ size_t redact_form_at(const char *text, size_t length, size_t at)
             return prefix + rest;
     }
     return web_token_at(text, length, at);
+}
+
+size_t redact_form_find(const char *text, size_t length, size_t at, size_t *ret_bytes)
+{
+    bool within = at > 0 && is_char(text[at - 1], "_");
+    for (; at < length; at++) {
+        while (within && at < length && LETTER_OR_DIGIT[(unsigned char)text[at]])
+            at++; /* the rest of a word */
+        if (at == length)
+            break;
+        within = is_char(text[at], "_");
+        if (!BEGINS_A_FORM[(unsigned char)text[at]])
+            continue;
+        *ret_bytes =
+            text[at] == '-' ? private_key_at(text, length, at) : token_at(text, length, at);
+        if (*ret_bytes > 0)
+            return at;
+    }
+    return length;
 }
 
 /* The word is the beginning of the prefix, or begins with it. */

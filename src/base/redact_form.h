@@ -3,11 +3,11 @@
  * them a prefix so that they are found, JSON Web Tokens, private keys. */
 #pragma once
 
-#include <stdbool.h>
 #include <stddef.h>
 
-/* How many bytes at `at` are such a secret; 0: none begins there. */
-size_t redact_form_at(const char *text, size_t length, size_t at);
+/* Where the first such secret at or after `at` begins, and how many bytes it has; `length`: there
+ * is none. */
+size_t redact_form_find(const char *text, size_t length, size_t at, size_t *ret_bytes);
 
 /* How many bytes at the end may be the beginning of one. */
 size_t redact_form_begun(const char *text, size_t length);

@@ -23,12 +23,14 @@ int store_sqlite_error(struct store *store, const char *doing, struct error *err
 {
     int code = sqlite3_extended_errcode(store->db);
     int system = sqlite3_system_errno(store->db);
-    switch (code & 0xff) {
-    case SQLITE_FULL:
+    /* The log's index is made before SQLite looks at the space: there it is an error of reading. */
+    bool full = (code & 0xff) == SQLITE_FULL || ((code & 0xff) == SQLITE_IOERR && system == ENOSPC);
+    if (full)
         return error_set(err, ENOSPC,
                          "%s in '%s': no space left on the device; free some, or choose another "
                          "place with --output",
                          doing, store->path);
+    switch (code & 0xff) {
     case SQLITE_CONSTRAINT:
         return error_set(err, EINVAL, "%s in '%s': %s", doing, store->path,
                          sqlite3_errmsg(store->db));

@@ -145,7 +145,7 @@ static void test_by_form(void **state)
 static void test_a_token_in_pieces_is_masked(void **state)
 {
     (void)state;
-    static const char *const tokens[] = {"ghp_" ALNUM_36, "xoxb-123456789012-abcdef", WEB_TOKEN};
+    static const char *const tokens[] = {("ghp_" ALNUM_36), "xoxb-123456789012-abcdef", WEB_TOKEN};
     for (size_t t = 0; t < sizeof(tokens) / sizeof(tokens[0]); t++) {
         char whole[256];
         snprintf(whole, sizeof(whole), "it is %s\n", tokens[t]);
