@@ -190,9 +190,11 @@ static int check_field(json_t *object, const struct field *field, const char *pa
     /* Of tags and of the ingress null means that there are none any more. */
     bool whole = (field->kind == OBJECT && field->fields != INGRESS) || field->kind == ARRAY;
     snprintf(own, sizeof(own), "%.200s.%s", path, field->name);
-    if ((json_is_null(value) && whole) || field->kind == COMPUTED)
-        json_object_del(object, field->name);
-    if (!value || json_is_null(value) || field->kind == ANY || field->kind == COMPUTED)
+    if ((json_is_null(value) && whole) || field->kind == COMPUTED) {
+        json_object_del(object, field->name); /* and `value` with it */
+        return 0;
+    }
+    if (!value || json_is_null(value) || field->kind == ANY)
         return 0;
     if (json_is_string(value) && (field->kind == INTEGER || field->kind == NUMBER)) {
         json_t *number = number_of(json_string_value(value), field->kind);

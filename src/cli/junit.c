@@ -157,11 +157,12 @@ static void put_counts(const struct junit_case *cases, size_t count, FILE *out)
 static size_t put_suite(const struct junit *junit, size_t first, FILE *out)
 {
     const struct junit_case *cases = &junit->cases[first];
-    size_t own = 0;
-    while (first + own < junit->count && strcmp(cases[own].suite, cases[0].suite) == 0)
+    const char *suite = cases->suite ? cases->suite : "";
+    size_t own = 1;
+    while (first + own < junit->count && cases[own].suite && strcmp(cases[own].suite, suite) == 0)
         own++;
     fputs("  <testsuite", out);
-    put_attribute("name", cases[0].suite, out);
+    put_attribute("name", suite, out);
     put_counts(cases, own, out);
     for (size_t i = 0; i < own; i++)
         put_case(junit, &cases[i], out);

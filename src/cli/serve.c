@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 /* Azure's is ten minutes, which is for pulling images and for nodes that are added. */
-#define PROGRESS_DEADLINE (2 * 60 * NS_PER_S)
+#define PROGRESS_DEADLINE (INT64_C(2) * 60 * NS_PER_S)
 
 struct serve_arguments {
     const char *state, *socket, *port, *backoff, *sample_rate, *max_memory, *max_replicas,

@@ -81,7 +81,7 @@ static void write_build_id(const struct heap_module *module,
 static bool read_build_id(const char *text, struct heap_module *ret)
 {
     size_t length = strlen(text);
-    if (length % 2 != 0 || length > 2 * HEAP_BUILD_ID_MAX ||
+    if (length % 2 != 0 || length > 2 * (size_t)HEAP_BUILD_ID_MAX ||
         strspn(text, "0123456789abcdef") < length)
         return false;
     for (size_t i = 0; i < length; i += 2) {

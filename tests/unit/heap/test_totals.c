@@ -73,8 +73,8 @@ static void test_range_of_means(void **state)
     assert_int_equal(fixture->totals.rate_most, 0);
     put(fixture, 1, 100, 5);
     put(fixture, 1, 100, 5)->rate_bytes = RATE / 4;
-    put(fixture, 1, 100, 5)->rate_bytes = 2 * RATE;
-    put(fixture, 2, 100, 5)->rate_bytes = 4 * RATE; /* of a process that is not there */
+    put(fixture, 1, 100, 5)->rate_bytes = UINT64_C(2) * RATE;
+    put(fixture, 2, 100, 5)->rate_bytes = UINT64_C(4) * RATE; /* of a process that is not there */
     heap_totals_sum(fixture->map, &fixture->totals);
     assert_int_equal(fixture->totals.rate_least, RATE / 4);
     assert_int_equal(fixture->totals.rate_most, 2 * RATE);
