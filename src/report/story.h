@@ -74,6 +74,8 @@ const json_t *answer_subject(const struct story *story);
 void answer_append(const struct story *story, struct buffer *out);
 /* Who, which limit, how often, leak or not, what to do. */
 void story_facts(const struct story *story);
+/* The verdict's words are weaker where its confidence or its level is. */
+bool answer_is_unsure(const struct story *story);
 /* A larger limit is advised that nobody saw hold. */
 bool answer_is_a_guess(const struct story *story);
 /* The chart of the first screen, of one arm. */
