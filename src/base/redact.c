@@ -457,20 +457,22 @@ bool redactor_apply(const struct redactor *redactor, const char *text, struct bu
     return changed;
 }
 
-size_t redactor_mask(const struct redactor *redactor, char *data, size_t length)
+size_t redactor_mask(const struct redactor *redactor, char *data, size_t length, bool more)
 {
     size_t at = 0;
     size_t held = 0;
     struct span span;
     while (find_next(redactor, data, length, at, &span)) {
         /* A token that may go on in what comes next. */
-        if (span.end == length && redact_form_begun(data, length) == length - span.start) {
+        if (more && span.end == length && redact_form_begun(data, length) == length - span.start) {
             held = length - span.start;
             break;
         }
         memset(data + span.start, '*', span.end - span.start);
         at = span.end;
     }
+    if (!more)
+        return 0;
     size_t begun = redact_form_begun(data, length);
     held = begun > held ? begun : held;
     for (size_t i = 0; redactor && i < redactor->count; i++) {

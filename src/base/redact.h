@@ -44,6 +44,7 @@ int redactor_learn_env(struct redactor *redactor, char *const *env);
  * `redactor` may be NULL: names alone are looked at. */
 bool redactor_apply(const struct redactor *redactor, const char *text, struct buffer *out);
 
-/* Put a star over each byte of a secret, in place. Returns how many bytes at the end may be the
- * beginning of a known value: hold them back until more has come. */
-size_t redactor_mask(const struct redactor *redactor, char *data, size_t length);
+/* Put a star over each byte of a secret, in place. With `more` to come, returns how many bytes at
+ * the end may be the beginning of one, or one that goes on: hold them back, as they are, until more
+ * has come, and give them again with it; without, all of it is masked. */
+size_t redactor_mask(const struct redactor *redactor, char *data, size_t length, bool more);

@@ -155,6 +155,7 @@ static void stream_write(struct stream *stream, char *data, size_t length)
 
 static void stream_end(struct stream *stream)
 {
+    redactor_mask(stream->console->log->redactor, stream->held, stream->held_length, false);
     stream_write(stream, stream->held, stream->held_length);
     stream->held_length = 0;
     struct console *console = stream->console;
@@ -185,7 +186,7 @@ static void on_read(uv_stream_t *handle, ssize_t count, const uv_buf_t *buf)
     (void)buf; /* lies behind what was held back, in the same chunk */
     char *data = stream->console->chunk;
     size_t length = stream->held_length + (size_t)count;
-    size_t held = redactor_mask(stream->console->log->redactor, data, length);
+    size_t held = redactor_mask(stream->console->log->redactor, data, length, true);
     held = held > HELD_BYTES ? HELD_BYTES : held;
     stream_write(stream, data, length - held);
     memcpy(stream->held, data + length - held, held);

@@ -152,15 +152,20 @@ static void test_a_token_in_pieces_is_masked(void **state)
         for (size_t cut = 1; cut < strlen(whole); cut++) {
             char first[256], rest[256];
             snprintf(first, sizeof(first), "%.*s", (int)cut, whole);
-            size_t held = redactor_mask(NULL, first, cut);
+            size_t held = redactor_mask(NULL, first, cut, true);
             snprintf(rest, sizeof(rest), "%s%s", first + cut - held, whole + cut);
             first[cut - held] = '\0';
-            assert_int_equal(redactor_mask(NULL, rest, strlen(rest)), 0);
+            assert_int_equal(redactor_mask(NULL, rest, strlen(rest), true), 0);
             char shown[512];
             snprintf(shown, sizeof(shown), "%s%s", first, rest);
             assert_int_equal(strlen(shown), strlen(whole));
             assert_int_equal(strspn(shown + strlen("it is "), "*"), strlen(tokens[t]));
         }
+        /* The last of all, without the end of a line. */
+        whole[strlen(whole) - 1] = '\0';
+        assert_int_equal(redactor_mask(NULL, whole, strlen(whole), true), strlen(tokens[t]));
+        assert_int_equal(redactor_mask(NULL, whole, strlen(whole), false), 0);
+        assert_int_equal(strspn(whole + strlen("it is "), "*"), strlen(tokens[t]));
     }
 }
 
@@ -211,13 +216,13 @@ static void test_mask_holds_back_a_beginning(void **state)
     struct redactor *redactor = redactor_new();
     assert_int_equal(redactor_learn(redactor, "DB_PASSWORD=hunter2hunter2", '='), 0);
     char whole[] = "it is hunter2hunter2.";
-    assert_int_equal(redactor_mask(redactor, whole, strlen(whole)), 0);
+    assert_int_equal(redactor_mask(redactor, whole, strlen(whole), true), 0);
     assert_string_equal(whole, "it is **************.");
     char begun[] = "it is hunter2hu";
-    assert_int_equal(redactor_mask(redactor, begun, strlen(begun)), 9);
+    assert_int_equal(redactor_mask(redactor, begun, strlen(begun), true), 9);
     assert_string_equal(begun, "it is hunter2hu");
     char named[] = "TOKEN=abc\n";
-    assert_int_equal(redactor_mask(NULL, named, strlen(named)), 0);
+    assert_int_equal(redactor_mask(NULL, named, strlen(named), true), 0);
     assert_string_equal(named, "TOKEN=***\n");
     redactor_free(redactor);
 }
