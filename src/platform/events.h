@@ -20,6 +20,6 @@ struct event_subject {
 int event_add(const struct event_subject *subject, const char *type, const char *reason,
               const char *oomlab_json, struct error *err, const char *format, ...)
     __attribute__((format(printf, 6, 7)));
-/* The same of something that has happened `count` times by now. */
+/* The same of something that has happened `count` times since it was last told. */
 int event_add_count(const struct event_subject *subject, const char *type, const char *reason,
                     unsigned count, struct error *err, const char *text);

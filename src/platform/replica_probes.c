@@ -64,7 +64,8 @@ static void end_for_probe(struct replica *replica, enum platform_kill reason, co
 }
 
 /* Repeats are counted, not listed: twenty a second would bury the log. A new reason is news, and so
- * is that a count has doubled, at most once a second. */
+ * is that as many have come since as before, at most once a second. Each row says how many since
+ * the one before, so that their sum is right. */
 static void record_probe_failure(struct replica *replica, const char *stage, unsigned failures,
                                  int status, const char *text)
 {
@@ -76,18 +77,19 @@ static void record_probe_failure(struct replica *replica, const char *stage, uns
         snprintf(told, sizeof(told), "Probe of %s failed: %s", stage, text);
     if (failures == 1 || strcmp(told, replica->probe_failure) != 0) {
         replica->probe_count = 1;
+        replica->probe_count_told = 0;
     } else {
         replica->probe_count++;
         if (replica->probe_count < 2 * replica->probe_count_told ||
             now_ns < replica->probe_told_ns + PROBE_REPEAT_NS)
             return;
     }
+    unsigned since = replica->probe_count - replica->probe_count_told;
     snprintf(replica->probe_failure, sizeof(replica->probe_failure), "%s", told);
     replica->probe_count_told = replica->probe_count;
     replica->probe_told_ns = now_ns;
     struct error ignored;
-    event_add_count(&replica->subject, "Warning", "ProbeFailed", replica->probe_count, &ignored,
-                    told);
+    event_add_count(&replica->subject, "Warning", "ProbeFailed", since, &ignored, told);
 }
 
 const char *replica_probe_failure(const struct replica *replica)
