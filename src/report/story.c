@@ -181,6 +181,21 @@ const json_t *find_arm(const struct story *story, const char *scenario, const ch
     return NULL;
 }
 
+const json_t *find_titled_arm(const struct story *story, const char *title)
+{
+    size_t index;
+    json_t *arm;
+    json_array_foreach((json_t *)story->arms, index, arm)
+    {
+        const char *scenario = text_or(arm, "scenario", "");
+        size_t length = strlen(scenario);
+        if (strncmp(title, scenario, length) == 0 && title[length] == '/' &&
+            is_text(arm, "name", title + length + 1))
+            return arm;
+    }
+    return NULL;
+}
+
 bool is_first_of_scenario(const struct story *story, size_t arm_index)
 {
     const char *scenario = text_or(json_array_get(story->arms, arm_index), "scenario", "");
@@ -200,11 +215,14 @@ double total_kills(const struct story *story)
     return kills;
 }
 
-/* By the kernel, at one limit or another; a user-space killer is none. */
+bool is_kernel_cause(const char *cause)
+{
+    return strncmp(cause, "oom-", 4) == 0 && strcmp(cause, "oom-userspace-killer") != 0;
+}
+
 static bool is_kernel_kill(const json_t *lifetime)
 {
-    const char *cause = text_or(lifetime, "end.cause", "");
-    return strncmp(cause, "oom-", 4) == 0 && strcmp(cause, "oom-userspace-killer") != 0;
+    return is_kernel_cause(text_or(lifetime, "end.cause", ""));
 }
 
 /* By how much a counter rose: [start, end]. */

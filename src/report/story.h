@@ -49,6 +49,8 @@ const char *cite_end(const struct story *story, const json_t *lifetime, char tex
 
 /* The arm of a scenario by name; NULL. */
 const json_t *find_arm(const struct story *story, const char *scenario, const char *name);
+/* The same by its title, "leak/trigger". */
+const json_t *find_titled_arm(const struct story *story, const char *title);
 /* The first arm of its scenario. */
 bool is_first_of_scenario(const struct story *story, size_t arm_index);
 /* Kills over all arms. */
@@ -57,6 +59,8 @@ double total_kills(const struct story *story);
 unsigned child_kills(const json_t *arm);
 /* The same of one lifetime. */
 unsigned child_kills_of(const json_t *lifetime);
+/* An end by the kernel, at one limit or another; a user-space killer is none. */
+bool is_kernel_cause(const char *cause);
 /* A kill during which the kernel's own counter went up. */
 bool is_proven_kill(const json_t *lifetime);
 unsigned proven_kills(const json_t *arms);

@@ -50,7 +50,7 @@ double ends_in_run(const struct story *story, const char *cause)
     double count = 0;
     size_t index;
     json_t *arm;
-    if (strncmp(cause, "oom-", 4) == 0 && strcmp(cause, "oom-userspace-killer") != 0)
+    if (is_kernel_cause(cause))
         return total_kills(story);
     json_array_foreach((json_t *)story->arms, index, arm) count += ends_count(arm, cause);
     return count;

@@ -37,19 +37,8 @@
     "SELECT " ARM ", sum(v.count), min(v.msg), '' FROM event v"                                    \
     " LEFT JOIN arm a ON a.id = v.arm_id WHERE " condition " GROUP BY a.id ORDER BY a.id"
 
-/* How many is the counter's word: what the kernel logs is rate limited, and what the platform tells
- * is coalesced. Where neither counter nor end is known, the events are all there is. */
-#define CHILD_KILLS                                                                                \
-    "SELECT " ARM ", max(sum(v.count), coalesce((SELECT sum(max(0, e.oom_kill_end"                 \
-    " - e.oom_kill_start - (e.cause IN ('oom-container-limit', 'oom-ancestor-limit', "             \
-    "'oom-host'))))"                                                                               \
-    " FROM lifetime_end e JOIN lifetime l ON l.id = e.lifetime_id WHERE l.arm_id = a.id"           \
-    " AND coalesce(e.oom_group_kill_end - e.oom_group_kill_start, 0) <= 0), 0)), min(v.msg), ''"   \
-    " FROM event v LEFT JOIN arm a ON a.id = v.arm_id WHERE v.reason = 'OOMKilledChild'"           \
-    " GROUP BY a.id ORDER BY a.id"
-
 static int list_finding(struct story *story, const char *sql, unsigned *shown, struct error *err,
-                        void (*say)(struct document *document, const char *arm, long long count,
+                        void (*say)(struct story *story, const char *arm, long long count,
                                     const char *text, const char *more))
 {
     AUTO_ROWS rows = {0};
@@ -62,67 +51,71 @@ static int list_finding(struct story *story, const char *sql, unsigned *shown, s
             break;
         if ((*shown)++ == 0)
             document_subsection(story->document, "What else happened");
-        say(story->document, arm, (long long)row_integer(&rows, 1), text, more);
+        say(story, arm, (long long)row_integer(&rows, 1), text, more);
     }
     return r;
 }
 
-static void say_liveness(struct document *document, const char *arm, long long count,
-                         const char *text, const char *more)
+static void say_liveness(struct story *story, const char *arm, long long count, const char *text,
+                         const char *more)
 {
     (void)text;
     (void)more;
-    document_item(document,
+    document_item(story->document,
                   "`%s`: the liveness probe failed and the container was restarted for "
                   "it %lld time%s. (Observed, table `event`)",
                   arm, count, plural((double)count));
 }
 
-static void say_startup(struct document *document, const char *arm, long long count,
-                        const char *text, const char *more)
+static void say_startup(struct story *story, const char *arm, long long count, const char *text,
+                        const char *more)
 {
     (void)text;
     (void)more;
-    document_item(document,
+    document_item(story->document,
                   "`%s`: the startup probe failed and the container was restarted for "
                   "it %lld time%s. (Observed, table `event`)",
                   arm, count, plural((double)count));
 }
 
-static void say_child(struct document *document, const char *arm, long long count, const char *text,
+/* How many is the counter's word: what the kernel logs is rate limited, and what the platform tells
+ * is coalesced. Where neither counter nor end is known, the events are all there is. */
+static void say_child(struct story *story, const char *arm, long long count, const char *text,
                       const char *more)
 {
+    long long counted = child_kills(find_titled_arm(story, arm));
     (void)more;
-    document_item(document,
+    count = counted > count ? counted : count;
+    document_item(story->document,
                   "`%s`: %lld child process%s killed for memory while the container went on; one "
                   "of the lines about that: %s. (Tables `lifetime_end`, whose counter is complete, "
                   "and `event`)",
                   arm, count, count == 1 ? " was" : "es were", text);
 }
 
-static void say_console(struct document *document, const char *arm, long long count,
-                        const char *text, const char *more)
+static void say_console(struct story *story, const char *arm, long long count, const char *text,
+                        const char *more)
 {
     (void)count;
     (void)more;
-    document_item(document, "`%s`: %s. (Observed, table `event`)", arm, text);
+    document_item(story->document, "`%s`: %s. (Observed, table `event`)", arm, text);
 }
 
-static void say_never_ready(struct document *document, const char *arm, long long count,
-                            const char *text, const char *more)
+static void say_never_ready(struct story *story, const char *arm, long long count, const char *text,
+                            const char *more)
 {
-    document_item(document,
+    document_item(story->document,
                   "`%s`: none of its %lld processes became ready; what was asked for: "
                   "%s%s. (Measured, table `lifetime`)",
                   arm, count, text, more);
 }
 
-static void say_sigterm(struct document *document, const char *arm, long long count,
-                        const char *text, const char *more)
+static void say_sigterm(struct story *story, const char *arm, long long count, const char *text,
+                        const char *more)
 {
     (void)text;
     (void)more;
-    document_item(document,
+    document_item(story->document,
                   "`%s`: SIGTERM did not end it within its grace, so it was ended by "
                   "SIGKILL, %lld time%s. Such a service loses what it has in hand at "
                   "every deployment. (Measured, table `lifetime_end`)",
@@ -133,13 +126,13 @@ int story_events(struct story *story, struct error *err)
 {
     static const struct {
         const char *sql;
-        void (*say)(struct document *document, const char *arm, long long count, const char *text,
+        void (*say)(struct story *story, const char *arm, long long count, const char *text,
                     const char *more);
     } findings[] = {
         {NEVER_READY, say_never_ready},
         {EVENTS("v.reason = 'ProbeFailed' AND v.msg LIKE '%failed liveness probe%'"), say_liveness},
         {EVENTS("v.reason = 'ProbeFailed' AND v.msg LIKE '%failed startup probe%'"), say_startup},
-        {CHILD_KILLS, say_child},
+        {EVENTS("v.reason = 'OOMKilledChild'"), say_child},
         {IGNORED_SIGTERM, say_sigterm},
         {EVENTS("v.reason = 'ConsoleLogTruncated'"), say_console},
     };

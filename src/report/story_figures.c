@@ -14,26 +14,11 @@
 
 #define KILLS_NAMED 5
 
-/* The result's object of the arm, by its title. */
-static const json_t *result_of(const struct story *story, const struct chart_arm *arm)
-{
-    size_t index;
-    json_t *item;
-    json_array_foreach((json_t *)story->arms, index, item)
-    {
-        AUTO_BUFFER title = {0};
-        buffer_printf(&title, "%s/%s", text_or(item, "scenario", ""), text_or(item, "name", ""));
-        if (strcmp(buffer_text(&title), arm->title) == 0)
-            return item;
-    }
-    return NULL;
-}
-
 static void describe_kills(const struct story *story, const struct chart_arm *arm,
                            struct buffer *text)
 {
     unsigned kills = 0;
-    unsigned children = child_kills(result_of(story, arm));
+    unsigned children = child_kills(find_titled_arm(story, arm->title));
     for (size_t i = 0; i < arm->lifetime_count; i++)
         kills += arm->lifetimes[i].oom_killed;
     if (kills == 0) {
