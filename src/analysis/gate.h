@@ -80,10 +80,9 @@ enum gate_failure {
 bool gate_kernel_proven(const struct gate_lifetime *lifetime);
 
 /* At least `wanted_kills` kernel-proven kills, no other deaths, exit 137 for each, the restart
- * count at least kills - 1, the place of the kills as `failure` says, and the arm's verdict is that
- * class. */
-/* `expected`: the failure was named before the run, so that the arm's verdict is a check. Where it
- * was taken from that very verdict, it would check itself. */
+ * count at least kills - 1, the place of the kills as `failure` says, and, where that was
+ * `expected` before the run, the arm's verdict is that class: a failure that was taken from that
+ * very verdict would check itself. */
 void gate_trigger_reproduces(const struct gate_arm *trigger, enum gate_failure failure,
                              bool expected, unsigned wanted_kills, struct gate *ret);
 

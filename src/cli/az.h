@@ -44,6 +44,20 @@ struct az_command {
     bool destroys;     /* asks before it does so: az_confirm() */
 };
 
+/* A row of a verb's table: AZ_COMMAND("group ", "show", ...). */
+#define AZ_COMMAND(verb_words, own_words, text, option_list, function, asks)                       \
+    {                                                                                              \
+        own_words,                                                                                 \
+            {.name = verb_words own_words,                                                         \
+             .summary = (text),                                                                    \
+             .operands = "",                                                                       \
+             .options = (option_list),                                                             \
+             .arguments_bytes = sizeof(struct az_arguments),                                       \
+             .run = (function),                                                                    \
+             .abbreviates = true},                                                                 \
+            (asks)                                                                                 \
+    }
+
 /* Find the command among the verb's, parse its arguments and run it. */
 int az_run(const struct invocation *invocation, struct error *err);
 /* The help of a verb with commands: their list. */

@@ -112,22 +112,10 @@ static const struct option_spec EXEC[] = {
      .offset = offsetof(struct az_arguments, exec_command)},
     AZ_COMMON};
 
-#define COMMAND_THAT(word, text, option_list, function, asks)                                      \
-    {                                                                                              \
-        word,                                                                                      \
-            {.name = "containerapp " word,                                                         \
-             .summary = (text),                                                                    \
-             .operands = "",                                                                       \
-             .options = (option_list),                                                             \
-             .arguments_bytes = sizeof(struct az_arguments),                                       \
-             .run = (function),                                                                    \
-             .abbreviates = true},                                                                 \
-            (asks)                                                                                 \
-    }
 #define COMMAND(word, text, option_list, function)                                                 \
-    COMMAND_THAT(word, text, option_list, function, false)
+    AZ_COMMAND("containerapp ", word, text, option_list, function, false)
 #define DESTROYER(word, text, option_list, function)                                               \
-    COMMAND_THAT(word, text, option_list, function, true)
+    AZ_COMMAND("containerapp ", word, text, option_list, function, true)
 
 static const struct az_command COMMANDS[] = {
     COMMAND("create", "create a container app, or replace its settings", CREATE,

@@ -178,17 +178,7 @@ static const struct option_spec GROUP_UPDATE[] = {GROUP_NAME, AZ_TAGS, AZ_COMMON
 static const struct option_spec GROUP_DELETE[] = {GROUP_NAME, AZ_YES, AZ_NO_WAIT, AZ_COMMON};
 
 #define COMMAND(word, text, option_list, function, asks)                                           \
-    {                                                                                              \
-        word,                                                                                      \
-            {.name = "group " word,                                                                \
-             .summary = (text),                                                                    \
-             .operands = "",                                                                       \
-             .options = (option_list),                                                             \
-             .arguments_bytes = sizeof(struct az_arguments),                                       \
-             .run = (function),                                                                    \
-             .abbreviates = true},                                                                 \
-            (asks)                                                                                 \
-    }
+    AZ_COMMAND("group ", word, text, option_list, function, asks)
 
 static const struct az_command COMMANDS[] = {
     COMMAND("create", "create a resource group, or replace its tags", GROUP_CREATE, group_create,

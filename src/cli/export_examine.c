@@ -16,16 +16,11 @@ static void store_cleanup(struct store **store)
     store_close(*store);
 }
 
-static void statement_cleanup(sqlite3_stmt **statement)
-{
-    sqlite3_finalize(*statement);
-}
-
 /* Opening it also takes in the log that a killed run left beside it. True: its rows can be read. */
 static bool check_evidence(const struct run_directory *run)
 {
     CLEANUP(store_cleanup) struct store *store = NULL;
-    CLEANUP(statement_cleanup) sqlite3_stmt *check = NULL;
+    CLEANUP(store_statement_done) sqlite3_stmt *check = NULL;
     struct error err = {0};
     int r = store_open(run->path, &store, &err);
     if (r == 0)

@@ -18,11 +18,6 @@ static void store_cleanup(struct store **store)
     store_close(*store);
 }
 
-static void statement_cleanup(sqlite3_stmt **statement)
-{
-    sqlite3_finalize(*statement);
-}
-
 static bool was_removed(const struct run_directory *run)
 {
     struct stat status;
@@ -36,7 +31,7 @@ static bool was_removed(const struct run_directory *run)
 static bool has_measured(const struct run_directory *run)
 {
     CLEANUP(store_cleanup) struct store *store = NULL;
-    CLEANUP(statement_cleanup) sqlite3_stmt *row = NULL;
+    CLEANUP(store_statement_done) sqlite3_stmt *row = NULL;
     struct error ignored = {0};
     if (faccessat(run->lock_fd, EVIDENCE_FILE, F_OK, 0) < 0 && errno == ENOENT)
         return false;

@@ -23,11 +23,6 @@ static void store_cleanup(struct store **store)
     store_close(*store);
 }
 
-static void statement_cleanup(sqlite3_stmt **statement)
-{
-    sqlite3_finalize(*statement);
-}
-
 static json_t *column_json(sqlite3_stmt *row, int column)
 {
     switch (sqlite3_column_type(row, column)) {
@@ -45,7 +40,7 @@ static json_t *column_json(sqlite3_stmt *row, int column)
 /* The run's row under its columns' names; the plan is parsed out of it. */
 static int read_run(struct store *store, json_t **ret_run, json_t **ret_plan, struct error *err)
 {
-    CLEANUP(statement_cleanup) sqlite3_stmt *row = NULL;
+    CLEANUP(store_statement_done) sqlite3_stmt *row = NULL;
     CLEANUP(json_cleanup) json_t *run = json_object();
     int r =
         store_prepare(store,

@@ -10,11 +10,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static void statement_cleanup(sqlite3_stmt **statement)
-{
-    sqlite3_finalize(*statement);
-}
-
 static int query_failed(struct error *err)
 {
     return error_set(err, EIO, "the run's evidence cannot be read");
@@ -85,7 +80,7 @@ static void take_row(sqlite3_stmt *row, struct heap_view *view)
 
 static int read_memory(struct store *store, struct heap_view *view, struct error *err)
 {
-    CLEANUP(statement_cleanup) sqlite3_stmt *row = NULL;
+    CLEANUP(store_statement_done) sqlite3_stmt *row = NULL;
     int r = store_prepare(store, MEMORY, &row, err);
     if (r < 0)
         return r;
@@ -143,7 +138,7 @@ static void note_missing(const struct search *search, sqlite3_stmt *row, struct 
 /* Why the arm, or without a name any, has no profile, as the run said itself; false: it did not. */
 static bool find_reason(struct store *store, const char *arm, char *reason, size_t size)
 {
-    CLEANUP(statement_cleanup) sqlite3_stmt *row = NULL;
+    CLEANUP(store_statement_done) sqlite3_stmt *row = NULL;
     struct error ignored;
     if (store_prepare(store,
                       "SELECT e.msg FROM event e LEFT JOIN arm a ON a.id = e.arm_id"
@@ -170,7 +165,7 @@ static const char ARM[] =
 
 static int read_arm(struct store *store, struct heap_view *view, struct error *err)
 {
-    CLEANUP(statement_cleanup) sqlite3_stmt *row = NULL;
+    CLEANUP(store_statement_done) sqlite3_stmt *row = NULL;
     int r = store_prepare(store, ARM, &row, err);
     if (r < 0)
         return r;
@@ -187,7 +182,7 @@ static int read_arm(struct store *store, struct heap_view *view, struct error *e
 /* Whether a query about the run says yes; what cannot be asked is no. */
 static bool is_so(struct store *store, const char *sql, const char *name)
 {
-    CLEANUP(statement_cleanup) sqlite3_stmt *row = NULL;
+    CLEANUP(store_statement_done) sqlite3_stmt *row = NULL;
     struct error ignored;
     if (store_prepare(store, sql, &row, &ignored) < 0)
         return false;
@@ -244,7 +239,7 @@ static int nothing_found(struct store *store, const struct search *search, struc
 int heap_choose(struct store *store, const char *directory, const struct heap_choice *choice,
                 struct heap_view *view, struct error *err)
 {
-    CLEANUP(statement_cleanup) sqlite3_stmt *row = NULL;
+    CLEANUP(store_statement_done) sqlite3_stmt *row = NULL;
     struct search search = {.choice = choice};
     int r = store_prepare(store, LIFETIMES, &row, err);
     if (r < 0)
@@ -268,7 +263,7 @@ int heap_choose(struct store *store, const char *directory, const struct heap_ch
 int64_t heap_requests_until(struct store *store, int64_t lifetime_id, int64_t at_ns,
                             struct error *err)
 {
-    CLEANUP(statement_cleanup) sqlite3_stmt *row = NULL;
+    CLEANUP(store_statement_done) sqlite3_stmt *row = NULL;
     int r = store_prepare(store,
                           "SELECT count(*) FROM request WHERE lifetime_id = ?1 AND done_ns <= ?2"
                           " AND status BETWEEN 100 AND 499",

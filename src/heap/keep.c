@@ -92,11 +92,6 @@ static int keep_rows(struct store *store, const struct heap_view *view,
     return r;
 }
 
-static void statement_cleanup(sqlite3_stmt **statement)
-{
-    sqlite3_finalize(*statement);
-}
-
 /* One that has no profile, or a damaged one, has no names. */
 static int keep_names_of(struct store *store, const char *directory, const char *arm,
                          unsigned lifetime, struct error *err)
@@ -113,7 +108,7 @@ static int keep_names_of(struct store *store, const char *directory, const char 
 static int keep_other_names(struct store *store, const char *directory,
                             const struct heap_view *chosen, struct error *err)
 {
-    CLEANUP(statement_cleanup) sqlite3_stmt *row = NULL;
+    CLEANUP(store_statement_done) sqlite3_stmt *row = NULL;
     int r = store_prepare(store,
                           "SELECT DISTINCT idx FROM lifetime WHERE idx <> ?2 AND arm_id ="
                           " (SELECT arm_id FROM lifetime WHERE id = ?1)",

@@ -88,8 +88,12 @@ int store_flush(struct store *store, struct error *err);
 int store_seal(struct store *store, struct error *err);
 
 /* Query: prepare with the store's lock held only during each step. The caller finalizes the
- * statement with sqlite3_finalize(). */
+ * statement with sqlite3_finalize(), or by CLEANUP(store_statement_done). */
 int store_prepare(struct store *store, const char *sql, sqlite3_stmt **ret, struct error *err);
+static inline void store_statement_done(sqlite3_stmt **statement)
+{
+    sqlite3_finalize(*statement);
+}
 
 /* The writer thread. */
 struct store_batch; /* an open transaction */

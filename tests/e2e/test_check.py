@@ -2,6 +2,7 @@
 """oomlab check: leaking and healthy services against budgets, and what a CI service reads of it."""
 
 import json
+import signal
 import subprocess
 
 import pytest
@@ -37,6 +38,17 @@ def read_junit(path):
     done = subprocess.run([PYTHON, "-c", program, str(path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+def interrupt(oomlab, verb, *arguments):
+    """Run it, and end it as soon as its service is being started."""
+    process = oomlab.popen(verb, *FAST[1:-2], "--memory", "64Mi", "--idle", "60s", *arguments, *WORKLOAD)
+    for line in process.stderr:
+        if "limit 64Mi" in line:
+            break
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
 
 
 # --- verdicts -------------------------------------------------------------------------------------

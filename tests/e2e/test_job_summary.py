@@ -4,11 +4,12 @@
 import os
 import re
 import shutil
-import signal
 import subprocess
 from xml.etree import ElementTree
 
 import pytest
+
+from test_check import interrupt
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -76,13 +77,7 @@ def test_what_could_not_be_carried_out_says_why(oomlab, tmp_path, verb):
 
 def test_an_interrupted_check_says_so(oomlab, tmp_path):
     path = tmp_path / "summary.md"
-    process = oomlab.popen("check", *FAST[1:-2], "--idle", "60s", "--summary", path, *WORKLOAD)
-    for line in process.stderr:
-        if "limit 64Mi" in line:
-            break
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
-    assert process.returncode == 128 + signal.SIGTERM
+    interrupt(oomlab, "check", "--summary", path)
     headings, _, text = render(path)
     assert headings == ["oomlab check: oomlab: ERROR"] and "interrupted" in text
 

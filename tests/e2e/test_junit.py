@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """oomlab run --junit: a CI service's page of tests says what the run says. Of a check, see test_check.py."""
 
-import signal
-
 import pytest
 
-from test_check import FAST, LAB, LEAKING, WORKLOAD, read_junit
+from test_check import FAST, LAB, LEAKING, WORKLOAD, interrupt, read_junit
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -59,13 +57,7 @@ def test_what_could_not_be_carried_out_is_an_error(oomlab, tmp_path):
 
 def test_an_interrupted_run_is_an_error(oomlab, tmp_path):
     junit = tmp_path / "run.xml"
-    process = oomlab.popen("run", *FAST[1:-2], "--memory", "64Mi", "--idle", "60s", "--junit", junit, *WORKLOAD)
-    for line in process.stderr:
-        if "limit 64Mi" in line:
-            break
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
-    assert process.returncode == 128 + signal.SIGTERM
+    interrupt(oomlab, "run", "--junit", junit)
     (_, _, _, errors, _, _, [(_, _, results, _)]), = read_junit(junit)
     assert errors == 1 and results[0] == ["Error", "interrupted"]
 
