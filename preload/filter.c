@@ -21,10 +21,12 @@ static uint16_t *count_of(const void *pointer)
     return &counts[filter_word(pointer) * 64 + filter_bit(pointer)];
 }
 
-/* Of the address's bits that neither the word nor the bit shows; where the sum has it. */
+/* Of the address's bits that neither the word nor the bit shows; where the sum has it. Objects
+ * within 64 bytes never have the same. */
 static unsigned tag_of(const void *pointer)
 {
-    return ((uint32_t)((uintptr_t)pointer >> 10) * UINT32_C(0x9e3779b1) >> 14 & 0xff) << 8;
+    unsigned within = (unsigned)((uintptr_t)pointer >> 4) % 4;
+    return ((filter_hash(pointer) >> 14 & 0xff) ^ within * 0x55) << 8;
 }
 
 static bool swap(uint16_t *count, uint16_t *old, unsigned to)
@@ -48,6 +50,12 @@ bool filter_add(const void *pointer)
     if (!(LOAD(word) & bit))
         __atomic_fetch_or(word, bit, __ATOMIC_RELEASE);
     return true;
+}
+
+void filter_prefetch(const void *pointer)
+{
+    __builtin_prefetch(count_of(pointer), 1);
+    __builtin_prefetch(&filter_bits[filter_word(pointer)], 1);
 }
 
 bool filter_knows(const void *pointer)

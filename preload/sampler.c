@@ -102,6 +102,8 @@ static void record(void *pointer, const struct heap_sample *content)
     if (slot == 0)
         return;
     struct heap_sample sample = *content;
+    table_prefetch(slot, pointer); /* while the stack is unwound */
+    site_prefetch(sample.site);
     sample.stack = stack_intern_current(sample.kind == HEAP_KIND_ARENA);
     if (!table_add(slot, pointer, &sample))
         return;

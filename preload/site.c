@@ -14,12 +14,17 @@
 /* Reviewed each time so many samples are on the books; half of them stay there. */
 #define REVIEW_SAMPLES 64U
 
+/* Looked at each time a countdown ends, and hardly ever written: apart from the books, which each
+ * sample of another thread would push out of this processor's cache. */
 struct site {
     uint32_t tag;
-    uint16_t taken, freed;
     uint8_t level; /* sampled with the mean times 2^level */
 };
-static struct site sites[SITES];
+struct books {
+    uint16_t taken, freed;
+};
+static struct site sites[SITES] __attribute__((aligned(64)));
+static struct books books[SITES] __attribute__((aligned(64)));
 
 #define LOAD(object)         __atomic_load_n(object, __ATOMIC_RELAXED)
 #define STORE(object, value) __atomic_store_n(object, value, __ATOMIC_RELAXED)
@@ -36,8 +41,8 @@ uint32_t site_find(const void *caller, uintptr_t stack_depth, size_t size_bytes)
     if (UNLIKELY(LOAD(&site->tag) != tag)) {
         STORE(&site->tag, tag);
         STORE(&site->level, 0);
-        STORE(&site->taken, 0);
-        STORE(&site->freed, 0);
+        STORE(&books[index].taken, 0);
+        STORE(&books[index].freed, 0);
     }
     return index;
 }
@@ -48,31 +53,37 @@ unsigned site_level(uint32_t site)
 }
 
 /* Of a place in balance what is freed is what is taken, give or take what the dice say. */
-static void review(struct site *site, unsigned taken, unsigned freed, unsigned most)
+static void review(uint32_t index, unsigned taken, unsigned freed, unsigned most)
 {
+    struct site *site = &sites[index];
     uint8_t level = LOAD(&site->level);
     if (freed * 16 >= taken * 15 && level < most)
         STORE(&site->level, (uint8_t)(level + 1));
     else if (freed * 8 < taken * 7 && level > 0)
         STORE(&site->level, (uint8_t)(level - 1));
     freed = freed < taken ? freed : taken;
-    STORE(&site->taken, (uint16_t)(taken / 2));
-    STORE(&site->freed, (uint16_t)(freed / 2));
+    STORE(&books[index].taken, (uint16_t)(taken / 2));
+    STORE(&books[index].freed, (uint16_t)(freed / 2));
+}
+
+void site_prefetch(uint32_t index)
+{
+    __builtin_prefetch(&books[index], 1);
 }
 
 void site_took(uint32_t index, unsigned most)
 {
-    struct site *site = &sites[index];
-    unsigned taken = LOAD(&site->taken) + 1U;
-    STORE(&site->taken, (uint16_t)taken);
+    struct books *of = &books[index];
+    unsigned taken = LOAD(&of->taken) + 1U;
+    STORE(&of->taken, (uint16_t)taken);
     if (taken >= REVIEW_SAMPLES)
-        review(site, taken, LOAD(&site->freed), most);
+        review(index, taken, LOAD(&of->freed), most);
 }
 
 void site_freed(uint32_t index)
 {
-    struct site *site = &sites[index & (SITES - 1)];
-    unsigned freed = LOAD(&site->freed) + 1U;
+    struct books *of = &books[index & (SITES - 1)];
+    unsigned freed = LOAD(&of->freed) + 1U;
     if (freed <= UINT16_MAX)
-        STORE(&site->freed, (uint16_t)freed);
+        STORE(&of->freed, (uint16_t)freed);
 }

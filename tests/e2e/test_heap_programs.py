@@ -20,7 +20,7 @@ BUILD = next((path for path in Path(oomlab_binary()).resolve().parents if (path 
              TREE / "build")
 RECORDER = BUILD / "preload" / "liboomlab-heap.so"
 MAKE_MAP = BUILD / "tests" / "heap" / "make-heap-map"
-HEADER = struct.Struct("<QII4Q7QQ4I")  # struct heap_header of preload/layout.h
+HEADER = struct.Struct("<QII4Q16x8Q4I")  # struct heap_header of preload/layout.h
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
 
@@ -37,8 +37,8 @@ class Recorder:
         self.env = {"LD_PRELOAD": str(RECORDER), "OOMLAB_HEAP": str(self.path)}
 
     def header(self):
-        names = ("magic version bytes limit initial rate seeds taken replaced dropped_table dropped_bit dropped_process lost raised "
-                 "live frames stacks modules attached").split()
+        names = ("magic version bytes limit initial rate raised seeds taken replaced dropped_table dropped_bit dropped_process "
+                 "lost live frames stacks modules attached").split()
         return dict(zip(names, HEADER.unpack_from(self.path.read_bytes())))
 
 
