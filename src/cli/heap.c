@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* oomlab heap: which code held the memory at the end of a lifetime, and which of it grew. */
+/* oomlab heap: which code held the memory at a kill or at the end of a lifetime, and which of it
+ * grew. */
 #include "heap/view.h"
 
 #include "base/cleanup.h"
@@ -22,7 +23,7 @@
 #define TOP_DEFAULT "20"
 
 struct heap_arguments {
-    const char *format, *arm, *lifetime, *top, *since, *pprof, *flamegraph;
+    const char *format, *arm, *lifetime, *at, *top, *since, *pprof, *flamegraph;
     bool growth, size, collapsed, diff;
 };
 
@@ -62,6 +63,8 @@ static int read_options(const struct heap_arguments *arguments, struct options *
     *ret = (struct options){.choice = {.arm = arguments->arm, .by_size = arguments->size}};
     if (arguments->growth && arguments->size)
         return error_usage(err, "--growth and --size are two orders; give one");
+    if (arguments->at && !heap_moment_parse(arguments->at, &ret->choice.at))
+        return error_usage(err, "--at: '%s' is neither 'end' nor 'kill'", arguments->at);
     int r = read_number("lifetime", arguments->lifetime, 1, &ret->choice.lifetime, err);
     if (r == 0)
         r = read_number("since", arguments->since, 1, &ret->choice.since_cycle, err);
@@ -92,10 +95,10 @@ static int load(const char *name, const struct heap_choice *choice, struct heap_
                     (*ret)->arm);
     sqlite3_stmt *row = NULL;
     *ret_end_ns = 0;
-    if ((*ret)->ended_ns != 0 &&
+    if ((*ret)->at_ns != 0 &&
         store_prepare(store, "SELECT started_at_ns - monotonic_zero_ns FROM run", &row, err) == 0 &&
         sqlite3_step(row) == SQLITE_ROW)
-        *ret_end_ns = (*ret)->ended_ns + sqlite3_column_int64(row, 0);
+        *ret_end_ns = (*ret)->at_ns + sqlite3_column_int64(row, 0);
     sqlite3_finalize(row);
     return 0;
 }
@@ -214,9 +217,14 @@ static const struct option_spec OPTIONS[] = {
     {.name = "lifetime",
      TEXT(lifetime, "N",
           "which process of the arm (default: the last that was killed for memory)")},
+    {.name = "at",
+     TEXT(at, "MOMENT",
+          "end, or kill: the last of a child process that the container outlived (default: where "
+          "more was held)"),
+     .values = "end kill"},
     {.name = "top", TEXT(top, "N", "show so many stacks; 0: all"), .fallback = TOP_DEFAULT},
     {.name = "growth", FLAG(growth, "rank by growth per request (the default)")},
-    {.name = "size", FLAG(size, "rank by bytes held at the end")},
+    {.name = "size", FLAG(size, "rank by bytes held")},
     {.name = "since", TEXT(since, "CYCLE", "only what was added since that cycle began")},
     {.name = "collapsed", FLAG(collapsed, "print 'outer;inner BYTES' lines for flame graph tools")},
     {.name = "pprof",

@@ -132,7 +132,7 @@ static void print_quality(const struct heap_view *view, FILE *out)
     const struct heap_totals *totals = view->profile->totals;
     uint64_t dropped = heap_dropped(header);
     put_rate(header, totals, out);
-    fprintf(out, ", %u sample%s live at the end", totals->samples, plural(totals->samples));
+    fprintf(out, ", %u sample%s live then", totals->samples, plural(totals->samples));
     if (header->rate_raised > 0)
         fprintf(out, "; the table filled up, so the mean was doubled %llu time%s",
                 (unsigned long long)header->rate_raised, plural((double)header->rate_raised));
@@ -158,13 +158,19 @@ static void print_total(const struct heap_view *view, FILE *out)
         fprintf(out, "%s added since cycle %u began", signed_size(view->total_bytes, true, total),
                 view->since_cycle);
     else
-        fprintf(out, "%s held at the end", signed_size(view->total_bytes, false, total));
+        fprintf(out, "%s held %s", signed_size(view->total_bytes, false, total),
+                heap_view_when(view));
     if (isfinite(coverage))
         fprintf(out, ", %.0f %% of the container's %s", 100 * coverage,
                 size_format((uint64_t)view->memory_bytes, memory));
     if (coverage > 1 + HEAP_COVERAGE_CLOSE)
         fputs(": it was asked for, and not all of it was touched", out);
     fputs(".\n", out);
+    if (view->other_moment)
+        fprintf(out, "%s\n",
+                view->at_kill ? "The container went on; --at end shows what was held at its end."
+                              : "A child process was killed for memory before; --at kill shows "
+                                "what was held then.");
 }
 
 void heap_print(const struct heap_view *view, size_t top, FILE *out)

@@ -24,7 +24,8 @@ static const char LIFETIMES[] =
 /* What the profile is about is anonymous memory and shared mappings, which the kernel counts among
  * the files.
  *
- * Killed for memory, the container held most at that moment: the kernel's own peak without files
+ * Killed for memory, or a child process of it (?2 says when), the container held most at that
+ * moment: the kernel's own peak without files
  * and the kernel's part, or the largest sample. What files and the kernel had is told by that
  * sample: the last one may be from after the kill, when nothing or half of it is left, or from long
  * before it.
@@ -36,7 +37,7 @@ static const char LIFETIMES[] =
  * the larger of the last two samples, since one may have met the address space half taken down. */
 static const char MEMORY[] =
     "WITH life AS (SELECT l.id, l.arm_id, e.ended_ns, e.peak_bytes,"
-    "  ifnull(e.cause, '') LIKE 'oom-%' AS killed,"
+    "  ?2 IS NOT NULL OR ifnull(e.cause, '') LIKE 'oom-%' AS killed,"
     "  (SELECT max(v.at_ns) FROM event v WHERE v.arm_id = l.arm_id"
     "   AND v.at_ns BETWEEN l.started_ns AND e.ended_ns"
     "   AND ((v.reason = 'RevisionDeactivating' AND e.platform_kill <> 'none'"
@@ -45,7 +46,8 @@ static const char MEMORY[] =
     "  FROM lifetime l LEFT JOIN lifetime_end e ON e.lifetime_id = l.id WHERE l.id = ?1),"
     " held AS (SELECT at_ns, pids, anon_bytes + ifnull(shmem_bytes, 0) AS bytes,"
     "  ifnull(file_bytes, 0) - ifnull(shmem_bytes, 0) + ifnull(kernel_bytes, 0) AS other"
-    "  FROM sample WHERE lifetime_id = ?1 AND anon_bytes IS NOT NULL),"
+    "  FROM sample WHERE lifetime_id = ?1 AND anon_bytes IS NOT NULL"
+    "   AND at_ns <= ifnull(?2, at_ns)),"
     " most AS (SELECT bytes, other FROM held ORDER BY bytes DESC LIMIT 1)"
     " SELECT CASE WHEN l.killed THEN (SELECT bytes FROM most)"
     " WHEN l.stop_ns IS NOT NULL THEN"
@@ -56,10 +58,17 @@ static const char MEMORY[] =
     " CASE WHEN l.killed THEN l.peak_bytes - ifnull((SELECT other FROM most), 0) END"
     " FROM life l";
 
-static bool has_profile(const char *directory, int64_t lifetime_id)
+void heap_profile_path(const char *directory, int64_t lifetime_id, bool at_kill,
+                       char path[static PATH_MAX])
+{
+    snprintf(path, PATH_MAX, at_kill ? "%s/" HEAP_KILL_FILE_FORMAT : "%s/" HEAP_FILE_FORMAT,
+             directory, (unsigned)lifetime_id);
+}
+
+static bool has_profile(const char *directory, int64_t lifetime_id, bool at_kill)
 {
     char path[PATH_MAX];
-    snprintf(path, sizeof(path), "%s/" HEAP_FILE_FORMAT, directory, (unsigned)lifetime_id);
+    heap_profile_path(directory, lifetime_id, at_kill, path);
     return access(path, R_OK) == 0;
 }
 
@@ -75,16 +84,19 @@ static void take_row(sqlite3_stmt *row, struct heap_view *view)
     view->lifetime_id = sqlite3_column_int64(row, 0);
     snprintf(view->arm, sizeof(view->arm), "%s", (const char *)sqlite3_column_text(row, 1));
     view->lifetime = (unsigned)sqlite3_column_int(row, 3);
-    view->ended_ns = sqlite3_column_int64(row, 4);
+    view->at_ns = sqlite3_column_int64(row, 4);
+    view->main_killed = sqlite3_column_int(row, 5) != 0;
 }
 
-static int read_memory(struct store *store, struct heap_view *view, struct error *err)
+int heap_read_memory(struct store *store, struct heap_view *view, struct error *err)
 {
     CLEANUP(store_statement_done) sqlite3_stmt *row = NULL;
     int r = store_prepare(store, MEMORY, &row, err);
     if (r < 0)
         return r;
     sqlite3_bind_int64(row, 1, view->lifetime_id);
+    if (view->at_kill)
+        sqlite3_bind_int64(row, 2, view->at_ns);
     if (sqlite3_step(row) != SQLITE_ROW)
         return query_failed(err);
     view->memory_bytes = fmax(column_real(row, 0), column_real(row, 1));
@@ -95,6 +107,7 @@ static int read_memory(struct store *store, struct heap_view *view, struct error
 
 struct search {
     const struct heap_choice *choice;
+    const char *directory;
     char arm[160]; /* the first that fits: a later arm does not count */
     bool found, killed;
     unsigned profiles;
@@ -105,6 +118,13 @@ static bool is_asked_for(const struct heap_choice *choice, sqlite3_stmt *row)
     const char *full = (const char *)sqlite3_column_text(row, 1);
     const char *name = (const char *)sqlite3_column_text(row, 2);
     return !choice->arm || strcmp(choice->arm, full) == 0 || strcmp(choice->arm, name) == 0;
+}
+
+/* The lifetime ended with a kill for memory, or a child process of it was killed so. */
+static bool had_kill(const struct search *search, sqlite3_stmt *row)
+{
+    return sqlite3_column_int(row, 5) != 0 ||
+           has_profile(search->directory, sqlite3_column_int64(row, 0), true);
 }
 
 static void consider(struct search *search, sqlite3_stmt *row, struct heap_view *view)
@@ -118,7 +138,10 @@ static void consider(struct search *search, sqlite3_stmt *row, struct heap_view 
     if (strcmp(search->arm, full) != 0 ||
         (choice->lifetime != 0 && (unsigned)sqlite3_column_int(row, 3) != choice->lifetime))
         return;
-    bool killed = sqlite3_column_int(row, 5) != 0;
+    if (choice->at == HEAP_AT_KILL &&
+        !has_profile(search->directory, sqlite3_column_int64(row, 0), true))
+        return;
+    bool killed = had_kill(search, row);
     if (search->killed && !killed)
         return;
     search->killed = killed;
@@ -129,7 +152,7 @@ static void consider(struct search *search, sqlite3_stmt *row, struct heap_view 
 /* A lifetime that would be taken after what was found so far, had it a profile. */
 static void note_missing(const struct search *search, sqlite3_stmt *row, struct heap_view *view)
 {
-    bool killed = sqlite3_column_int(row, 5) != 0;
+    bool killed = had_kill(search, row);
     if (search->found && search->choice->lifetime == 0 && (killed || !search->killed) &&
         strcmp(search->arm, (const char *)sqlite3_column_text(row, 1)) == 0)
         view->missing_lifetime = (unsigned)sqlite3_column_int(row, 3);
@@ -233,6 +256,11 @@ static int nothing_found(struct store *store, const struct search *search, struc
         return error_usage(err,
                            "the run has no heap profile; it was recorded with --heap, but "
                            "oomlab ended before a profile was kept, or its files were removed");
+    if (choice->at == HEAP_AT_KILL)
+        return error_usage(err,
+                           "%s: no child process was killed for memory in a container that went "
+                           "on%s; --at end shows what was held at the end",
+                           search->arm, choice->lifetime ? " in that lifetime" : "");
     return error_usage(err, "%s has no profile of lifetime %u", search->arm, choice->lifetime);
 }
 
@@ -240,12 +268,12 @@ int heap_choose(struct store *store, const char *directory, const struct heap_ch
                 struct heap_view *view, struct error *err)
 {
     CLEANUP(store_statement_done) sqlite3_stmt *row = NULL;
-    struct search search = {.choice = choice};
+    struct search search = {.choice = choice, .directory = directory};
     int r = store_prepare(store, LIFETIMES, &row, err);
     if (r < 0)
         return r;
     while ((r = sqlite3_step(row)) == SQLITE_ROW) {
-        if (!has_profile(directory, sqlite3_column_int64(row, 0))) {
+        if (!has_profile(directory, sqlite3_column_int64(row, 0), false)) {
             note_missing(&search, row, view);
             continue;
         }
@@ -256,8 +284,8 @@ int heap_choose(struct store *store, const char *directory, const struct heap_ch
         return query_failed(err);
     if (!search.found)
         return nothing_found(store, &search, err);
-    r = read_memory(store, view, err);
-    return r < 0 ? r : read_arm(store, view, err);
+    view->other_moment = has_profile(directory, view->lifetime_id, true);
+    return read_arm(store, view, err);
 }
 
 int64_t heap_requests_until(struct store *store, int64_t lifetime_id, int64_t at_ns,

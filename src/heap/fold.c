@@ -59,8 +59,8 @@ int heap_flamegraph(const struct heap_view *view, struct buffer *out, struct err
         snprintf(title, sizeof(title), "Memory added since cycle %u began: %s, lifetime %u",
                  view->since_cycle, view->arm, view->lifetime);
     else
-        snprintf(title, sizeof(title), "Memory held at the end: %s, lifetime %u", view->arm,
-                 view->lifetime);
+        snprintf(title, sizeof(title), "Memory held %s: %s, lifetime %u", heap_view_when(view),
+                 view->arm, view->lifetime);
     int r = heap_fold(view, &folded, err);
     if (r < 0)
         return r;

@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 static int compare(const void *a, const void *b)
@@ -12,19 +13,28 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-double heap_growth_slope(const struct heap_point *points, size_t count)
+static size_t take_slopes(const struct heap_point *points, size_t count, bool across_kills,
+                          double *slopes)
 {
-    AUTO_FREE double *slopes = calloc(count * count / 2 + 1, sizeof(*slopes));
     size_t used = 0;
-    if (!slopes)
-        return NAN;
     for (size_t i = 0; i < count; i++) {
         for (size_t j = i + 1; j < count; j++) {
             double requests = points[j].requests - points[i].requests;
-            if (requests != 0)
+            if (requests != 0 && (across_kills || points[i].kills == points[j].kills))
                 slopes[used++] = (points[j].bytes - points[i].bytes) / requests;
         }
     }
+    return used;
+}
+
+double heap_growth_slope(const struct heap_point *points, size_t count)
+{
+    AUTO_FREE double *slopes = calloc(count * count / 2 + 1, sizeof(*slopes));
+    if (!slopes)
+        return NAN;
+    size_t used = take_slopes(points, count, false, slopes);
+    if (used == 0)
+        used = take_slopes(points, count, true, slopes);
     if (used == 0)
         return NAN;
     qsort(slopes, used, sizeof(*slopes), compare);

@@ -33,6 +33,7 @@ static int keep_profile(struct store *store, const struct heap_view *view,
         STORE_INT("stacks", view->row_count),
         STORE_STR("folded", buffer_text(&folded)),
         STORE_INT("leading_stack", leading->stack_id),
+        STORE_STR("moment", view->at_kill ? "kill" : "end"),
         STORE_STR("leading_of", leading->growth ? "growth" : "held"),
         STORE_DBL("share", leading->share),
         STORE_STR("level", level_name(leading->level)),
@@ -94,31 +95,36 @@ static int keep_rows(struct store *store, const struct heap_view *view,
 
 /* One that has no profile, or a damaged one, has no names. */
 static int keep_names_of(struct store *store, const char *directory, const char *arm,
-                         unsigned lifetime, struct error *err)
+                         unsigned lifetime, enum heap_moment_choice at, struct error *err)
 {
     CLEANUP(view_cleanup) struct heap_view *view = NULL;
-    const struct heap_choice choice = {.arm = arm, .lifetime = lifetime};
+    const struct heap_choice choice = {.arm = arm, .lifetime = lifetime, .at = at};
     int r = heap_view_new(store, directory, &choice, &view, err);
     if (r < 0)
         return err->kind == ERROR_USAGE ? 0 : r;
     return heap_names_keep(store, view, err);
 }
 
-/* Of the lifetimes that were not chosen, too: 'oomlab heap --lifetime' shows them later. */
+/* Of the lifetimes and moments that were not chosen, too: 'oomlab heap' shows them later. */
 static int keep_other_names(struct store *store, const char *directory,
                             const struct heap_view *chosen, struct error *err)
 {
     CLEANUP(store_statement_done) sqlite3_stmt *row = NULL;
     int r = store_prepare(store,
-                          "SELECT DISTINCT idx FROM lifetime WHERE idx <> ?2 AND arm_id ="
+                          "SELECT DISTINCT idx FROM lifetime WHERE arm_id ="
                           " (SELECT arm_id FROM lifetime WHERE id = ?1)",
                           &row, err);
     if (r < 0)
         return r;
     sqlite3_bind_int64(row, 1, chosen->lifetime_id);
-    sqlite3_bind_int64(row, 2, chosen->lifetime);
-    while (r == 0 && sqlite3_step(row) == SQLITE_ROW)
-        r = keep_names_of(store, directory, chosen->arm, (unsigned)sqlite3_column_int(row, 0), err);
+    while (r == 0 && sqlite3_step(row) == SQLITE_ROW) {
+        unsigned lifetime = (unsigned)sqlite3_column_int(row, 0);
+        bool is_chosen = lifetime == chosen->lifetime;
+        if (!is_chosen || chosen->at_kill)
+            r = keep_names_of(store, directory, chosen->arm, lifetime, HEAP_AT_END, err);
+        if (r == 0 && (!is_chosen || !chosen->at_kill))
+            r = keep_names_of(store, directory, chosen->arm, lifetime, HEAP_AT_KILL, err);
+    }
     return r;
 }
 

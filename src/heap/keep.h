@@ -21,18 +21,18 @@ struct heap_place {
 /* The place of a recorded stack. */
 void heap_place_find(const struct heap_view *view, uint32_t stack, struct heap_place *ret);
 
-/* The stack that the growth, or the memory held at the end, goes to first. */
+/* The stack that the growth, or the memory held, goes to first. */
 struct heap_leading {
     int64_t lifetime_id, stack_id; /* the latter of its row in heap_stack */
     unsigned lifetime;
-    bool growth;               /* else: of the memory held at the end */
+    bool growth;               /* else: of the memory held */
     double share;              /* of the growth, or of the held memory, that the profile saw */
     enum evidence_level level; /* of the sentence */
     struct heap_place place;
     char sentence[HEAP_SENTENCE_MAX]; /* "94 % of the growth is f at a.c:8, called from g (...)." */
 };
 
-/* Choose by growth where `by_growth` and some is known, else by what was held at the end, among the
+/* Choose by growth where `by_growth` and some is known, else by what was held, among the
  * stacks that were recorded. False: none leads, nothing was held. */
 bool heap_lead(const struct heap_view *view, bool by_growth, struct heap_leading *ret);
 

@@ -281,7 +281,9 @@ static void say_base(const struct heap_view *view, const struct heap_leading *le
 
 static void say(const struct heap_view *view, const struct heap_row *row, struct heap_leading *ret)
 {
-    const char *what = ret->growth ? "growth" : "memory held at the end";
+    char what[80] = "growth";
+    if (!ret->growth)
+        snprintf(what, sizeof(what), "memory held %s", heap_view_when(view));
     char where[PLACE_TEXT_MAX + 128];
     char base[256] = "";
     say_where(view, row, ret, where, sizeof(where));

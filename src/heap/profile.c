@@ -128,6 +128,8 @@ int heap_profile_parse(const void *data, size_t length, struct heap_profile **re
     CLEANUP(profile_cleanup) struct heap_profile *profile = calloc(1, sizeof(*profile));
     if (!profile)
         return error_errno(err, ENOMEM, "reading the profile");
+    profile->kill_ns = header.at_ns;
+    profile->kills = header.kills;
     int r = take_map(&cursor, profile, err);
     if (r == 0)
         r = take_stamps(&cursor, header.stamps, profile, err);

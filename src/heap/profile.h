@@ -17,6 +17,8 @@ struct heap_profile {
     struct heap_totals *totals; /* at the end; owned */
     struct heap_profile_stamp *stamps;
     size_t stamp_count;
+    int64_t kill_ns; /* it is of a kill of a child process; 0: of the lifetime's end */
+    uint64_t kills;  /* of child processes before */
 };
 
 /* Read a lifetime's file. A file that is none, or is cut off, is a usage error. */

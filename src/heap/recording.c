@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "heap/recording.h"
-
-#include "base/buffer.h"
 #include "base/cleanup.h"
 #include "heap/file.h"
-#include "heap/guard.h"
 #include "heap/preload.h"
 #include "heap/proc.h"
-#include "heap/totals.h"
+#include "heap/recording_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,28 +12,14 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #define RATE_MIN_BYTES  (UINT64_C(4) << 10)
 #define RATE_MAX_BYTES  (UINT64_C(512) << 10)
 #define RATE_LIMIT_PART 16384
 
-/* What a look found of a process. */
-struct ended {
-    int32_t pid;
-    uint32_t state; /* enum heap_process_state that it should have */
-};
-
-struct heap_recording {
-    struct heap_map *map; /* the container may write it, and cut its file off */
-    struct heap_guard *guard;
-    struct heap_totals *totals; /* room for summing up */
-    struct buffer stamps;       /* struct heap_stamp and its entries, one after the other */
-    unsigned stamp_count;
-    struct ended seen[HEAP_PROCESSES + 1]; /* by slot: what the last look found */
-    bool looked_for[HEAP_MODULES + 1];
-    char *places[HEAP_MODULES + 1]; /* by module: its file, where the loader's name is relative */
-};
+/* A kill counts as one that the container outlived when its main process does so after so many
+ * looks; and the dead process's slot is given up by then. */
+#define LOOKS_AFTER_KILL 2
 
 uint64_t heap_default_rate(uint64_t limit_bytes)
 {
@@ -164,6 +146,8 @@ void heap_recording_free(struct heap_recording *recording)
     for (uint32_t i = 1; i <= HEAP_MODULES; i++)
         free(recording->places[i]);
     buffer_done(&recording->stamps);
+    free(recording->unsettled);
+    free(recording->killed);
     free(recording->totals);
     free(recording);
 }
@@ -184,7 +168,11 @@ int heap_recording_stamp(struct heap_recording *recording, int64_t at_ns, unsign
     const struct heap_totals *totals = recording->totals;
     heap_totals_sum(recording->map, recording->totals);
     const struct heap_stamp stamp = {
-        .at_ns = at_ns, .cycle = cycle, .stacks = count_stacks(totals)};
+        .at_ns = at_ns,
+        .cycle = cycle,
+        .stacks = count_stacks(totals),
+        .kills = recording->kills,
+    };
     buffer_append(&recording->stamps, &stamp, sizeof(stamp));
     for (uint32_t i = 0; i < HEAP_STACKS; i++) {
         const struct heap_stamped entry = {
@@ -221,6 +209,34 @@ static void find_places(struct heap_recording *recording, const struct heap_proc
     }
 }
 
+/* The main process lives on. */
+static void settle_kill(struct heap_recording *recording)
+{
+    if (!recording->unsettled || ++recording->looks_after_kill < LOOKS_AFTER_KILL)
+        return;
+    free(recording->killed);
+    recording->killed = steal_ptr(&recording->unsettled);
+}
+
+void heap_recording_killed(struct heap_recording *recording, int64_t at_ns)
+{
+    uint64_t kills = recording->kills++;
+    if (recording->unsettled)
+        return;
+    struct heap_moment *moment = calloc(1, sizeof(*moment));
+    if (!moment)
+        return; /* what was held at the end has to do */
+    *moment = (struct heap_moment){
+        .at_ns = at_ns,
+        .kills = kills,
+        .stamps = recording->stamp_count,
+        .stamp_bytes = recording->stamps.length,
+    };
+    heap_moment_take(recording->map, moment);
+    recording->unsettled = moment;
+    recording->looks_after_kill = 0;
+}
+
 /* Twice in a row, with the main process alive both times: when the kernel kills all processes at
  * once, what they held is what the profile is about. */
 void heap_recording_reap(struct heap_recording *recording, pid_t main_pid)
@@ -237,6 +253,7 @@ void heap_recording_reap(struct heap_recording *recording, pid_t main_pid)
     }
     if (heap_proc_is_gone(&proc, HEAP_MAIN_PID))
         return;
+    settle_kill(recording);
     for (uint32_t slot = 1; slot <= HEAP_PROCESSES; slot++) {
         struct heap_process *process = &recording->map->processes[slot];
         uint32_t live = HEAP_PROCESS_LIVE;
@@ -258,49 +275,4 @@ bool heap_recording_is_intact(const struct heap_recording *recording)
 unsigned heap_recording_attached(const struct heap_recording *recording)
 {
     return __atomic_load_n(&recording->map->header.attached, __ATOMIC_RELAXED);
-}
-
-static void name_places(const struct heap_recording *recording)
-{
-    for (uint32_t i = 1; i <= HEAP_MODULES; i++) {
-        struct heap_module *module = &recording->map->modules[i];
-        if (recording->places[i] && module->path[0] != '/')
-            snprintf(module->path, sizeof(module->path), "%s", recording->places[i]);
-    }
-}
-
-static bool write_parts(gzFile file, const struct heap_recording *recording)
-{
-    const struct heap_saved_header header = {
-        .magic = HEAP_SAVED_MAGIC,
-        .map_bytes = sizeof(struct heap_map),
-        .stamps = recording->stamp_count,
-    };
-    unsigned stamps = (unsigned)recording->stamps.length;
-    return gzwrite(file, &header, sizeof(header)) == (int)sizeof(header) &&
-           gzwrite(file, recording->map, sizeof(*recording->map)) == (int)sizeof(*recording->map) &&
-           (stamps == 0 || gzwrite(file, recording->stamps.data, stamps) == (int)stamps);
-}
-
-int heap_recording_save(const struct heap_recording *recording, const char *directory,
-                        unsigned lifetime_id, struct error *err)
-{
-    char path[PATH_MAX];
-    snprintf(path, sizeof(path), "%s/" HEAP_DIRECTORY, directory);
-    if (mkdir(path, 0755) < 0 && errno != EEXIST)
-        return error_errno(err, errno, "making '%s'", path);
-    snprintf(path, sizeof(path), "%s/" HEAP_FILE_FORMAT, directory, lifetime_id);
-    gzFile file = gzopen(path, "wb1e");
-    if (!file)
-        return error_errno(err, errno ? errno : ENOMEM, "making '%s'", path);
-    name_places(recording);
-    bool written = write_parts(file, recording);
-    written = gzclose(file) == Z_OK && written;
-    if (written && !heap_recording_is_intact(recording)) {
-        unlink(path);
-        return error_set(err, EBADMSG,
-                         "the container overwrote its heap profile ('%s'), which is lost",
-                         HEAP_FILE_PATH);
-    }
-    return written ? 0 : error_errno(err, errno ? errno : EIO, "writing '%s'", path);
 }

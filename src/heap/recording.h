@@ -11,9 +11,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* The directory below a run's, and a lifetime's file in it. */
-#define HEAP_DIRECTORY   "heap"
-#define HEAP_FILE_FORMAT HEAP_DIRECTORY "/lifetime-%u.heap.gz"
+/* The directory below a run's, and a lifetime's files in it: of its end, and of the last kill of a
+ * child process that the main process outlived, where there was one. */
+#define HEAP_DIRECTORY        "heap"
+#define HEAP_FILE_FORMAT      HEAP_DIRECTORY "/lifetime-%u.heap.gz"
+#define HEAP_KILL_FILE_FORMAT HEAP_DIRECTORY "/lifetime-%u.kill.heap.gz"
 
 struct heap_recording;
 
@@ -35,6 +37,10 @@ void heap_recording_free(struct heap_recording *recording);
 /* Stamp what is live now. `cycle`: the cycle that begins at this moment; 0: none does. */
 int heap_recording_stamp(struct heap_recording *recording, int64_t at_ns, unsigned cycle,
                          struct error *err);
+/* The kernel killed a process of the container for memory, just now: keep what was held, the dead
+ * process's part with it. Of several at about the same time (within two calls of
+ * heap_recording_reap()) the first is kept, as long as any of them may still count. */
+void heap_recording_killed(struct heap_recording *recording, int64_t at_ns);
 /* Call it several times a second while the container runs: what a process held that has been gone
  * for two calls, killed or crashed, or runs another program now, counts no more. `main_pid`: of the
  * container's main process, as this process sees it. Without a /proc in the container, or the right
@@ -45,7 +51,8 @@ bool heap_recording_is_intact(const struct heap_recording *recording);
 /* How many processes have attached so far. */
 unsigned heap_recording_attached(const struct heap_recording *recording);
 
-/* Nothing runs in the container any more: write the map and the stamps into DIRECTORY as lifetime
- * `lifetime_id`'s file, compressed. -EBADMSG when it is not intact: no file. */
-int heap_recording_save(const struct heap_recording *recording, const char *directory,
+/* Write the map and the stamps into DIRECTORY as lifetime `lifetime_id`'s file, compressed, and
+ * those of a kill of a child process as another. `main_lives`: its container is about to be
+ * stopped; else nothing runs in it any more. -EBADMSG when it is not intact: no file. */
+int heap_recording_save(struct heap_recording *recording, bool main_lives, const char *directory,
                         unsigned lifetime_id, struct error *err);

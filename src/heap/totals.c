@@ -23,10 +23,10 @@ bool heap_process_counts(const struct heap_process *process)
            (state == HEAP_PROCESS_EXITED && process->pid == HEAP_MAIN_PID);
 }
 
-/* A whole sample; false: none there, or it changed while it was read. Each load is one that later
- * loads stay behind, so that key and sequence are looked at again after all of it. */
-static bool read_sample(const struct heap_map *map, uint32_t index, struct heap_sample *ret,
-                        uint64_t *ret_key, bool *ret_torn)
+/* Each load is one that later loads stay behind, so that key and sequence are looked at again after
+ * all of it. */
+bool heap_sample_read(const struct heap_map *map, uint32_t index, struct heap_sample *ret,
+                      uint64_t *ret_key, bool *ret_torn)
 {
 #define LOAD(object) __atomic_load_n(object, __ATOMIC_ACQUIRE)
     const struct heap_sample *from = &map->samples[index];
@@ -84,7 +84,7 @@ void heap_totals_sum(const struct heap_map *map, struct heap_totals *ret)
         struct heap_sample sample;
         uint64_t key;
         bool torn;
-        if (!read_sample(map, i, &sample, &key, &torn)) {
+        if (!heap_sample_read(map, i, &sample, &key, &torn)) {
             ret->torn += torn;
             continue;
         }

@@ -33,6 +33,11 @@ struct heap_totals {
  * processes that ended before the main process, or that executed another program, do not count. */
 void heap_totals_sum(const struct heap_map *map, struct heap_totals *ret);
 
+/* A whole sample of a map that may be changing; false: none is there, or (*ret_torn) it was not
+ * complete or changed while it was read. */
+bool heap_sample_read(const struct heap_map *map, uint32_t index, struct heap_sample *ret,
+                      uint64_t *ret_key, bool *ret_torn);
+
 /* Whether what the process holds is there: it lives, or it is the main process, whose end is the
  * moment in question. */
 bool heap_process_counts(const struct heap_process *process);

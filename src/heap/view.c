@@ -7,7 +7,6 @@
 #include "heap/choose.h"
 #include "heap/growth.h"
 #include "heap/names.h"
-#include "heap/recording.h"
 
 #include <errno.h>
 #include <math.h>
@@ -45,11 +44,16 @@ static int load_moments(struct store *store, const struct heap_view *view, struc
     const struct heap_profile *profile = view->profile;
     ret->count = 0;
     for (size_t i = 0; i <= profile->stamp_count; i++) {
-        int64_t at_ns = i < profile->stamp_count ? profile->stamps[i].head.at_ns : INT64_MAX;
+        int64_t at_ns = i < profile->stamp_count ? profile->stamps[i].head.at_ns
+                        : view->at_kill          ? view->at_ns
+                                                 : INT64_MAX;
         int64_t requests = heap_requests_until(store, view->lifetime_id, at_ns, err);
         if (requests < 0)
             return (int)requests;
-        ret->points[ret->count++].requests = (double)requests;
+        ret->points[ret->count++] = (struct heap_point){
+            .requests = (double)requests,
+            .kills = i < profile->stamp_count ? profile->stamps[i].head.kills : profile->kills,
+        };
     }
     return 0;
 }
@@ -187,9 +191,52 @@ static int make_rows(struct store *store, const struct heap_choice *choice, stru
     return 0;
 }
 
+const char *heap_view_when(const struct heap_view *view)
+{
+    return view->at_kill ? "when a child process was killed for memory" : "at the end";
+}
+
+bool heap_moment_parse(const char *text, enum heap_moment_choice *ret)
+{
+    *ret = strcmp(text, "kill") == 0 ? HEAP_AT_KILL : HEAP_AT_END;
+    return *ret == HEAP_AT_KILL || strcmp(text, "end") == 0;
+}
+
 double heap_view_coverage(const struct heap_view *view)
 {
     return view->since_cycle > 0 ? (double)NAN : view->total_bytes / view->memory_bytes;
+}
+
+static int read_profile(const char *directory, const struct heap_view *view, bool at_kill,
+                        struct heap_profile **ret, struct error *err)
+{
+    char path[PATH_MAX];
+    heap_profile_path(directory, view->lifetime_id, at_kill, path);
+    return heap_profile_read(path, ret, err);
+}
+
+/* The profile of the moment that was chosen. */
+static int load_profile(const char *directory, enum heap_moment_choice at, struct heap_view *view,
+                        struct error *err)
+{
+    struct heap_profile *killed = NULL;
+    bool asks_both = at == HEAP_AT_MOST && view->other_moment && !view->main_killed;
+    int r = 0;
+    if (at != HEAP_AT_KILL)
+        r = read_profile(directory, view, false, &view->profile, err);
+    if (r == 0 && (at == HEAP_AT_KILL || asks_both))
+        r = read_profile(directory, view, true, &killed, err);
+    if (r < 0 || !killed)
+        return r;
+    if (view->profile && view->profile->totals->bytes >= killed->totals->bytes) {
+        heap_profile_free(killed);
+        return 0;
+    }
+    heap_profile_free(view->profile);
+    view->profile = killed;
+    view->at_kill = view->other_moment = true;
+    view->at_ns = killed->kill_ns;
+    return 0;
 }
 
 int heap_view_new(struct store *store, const char *directory, const struct heap_choice *choice,
@@ -201,9 +248,9 @@ int heap_view_new(struct store *store, const char *directory, const struct heap_
     int r = heap_choose(store, directory, choice, view, err);
     if (r < 0)
         return r;
-    char path[PATH_MAX];
-    snprintf(path, sizeof(path), "%s/" HEAP_FILE_FORMAT, directory, (unsigned)view->lifetime_id);
-    r = heap_profile_read(path, &view->profile, err);
+    r = load_profile(directory, choice->at, view, err);
+    if (r == 0)
+        r = heap_read_memory(store, view, err);
     if (r == 0)
         r = heap_names_load(store, &view->names, &view->names_damaged, err);
     if (r == 0)

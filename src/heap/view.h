@@ -8,19 +8,30 @@
 
 #include <limits.h>
 
-/* Which lifetime. */
+/* When within a lifetime. */
+enum heap_moment_choice {
+    HEAP_AT_MOST, /* of the two the one at which more was held; a container killed for memory: end
+                   */
+    HEAP_AT_END,
+    HEAP_AT_KILL, /* the last of a child process for memory that the main process outlived */
+};
+/* "end", "kill"; false: neither. */
+bool heap_moment_parse(const char *text, enum heap_moment_choice *ret);
+
+/* Which profile. */
 struct heap_choice {
     const char *arm;   /* "trigger" or "leak/trigger"; NULL: the first arm that has a profile */
     unsigned lifetime; /* 1.. within the arm; 0: the last that was killed for memory, or the last */
+    enum heap_moment_choice at;
     unsigned since_cycle; /* 0: everything live; else only what was added since it began */
     bool by_size;         /* rank by bytes instead of by growth */
 };
 
 struct heap_row {
     uint32_t stack;
-    double bytes, objects;        /* live at the end; with since_cycle, more of it than then */
+    double bytes, objects;        /* live at that moment; with since_cycle, more of it than then */
     double low_bytes, high_bytes; /* an interval of 95 %; NAN unknown: of a difference */
-    double share;                 /* of the container's memory at the end; NAN unknown */
+    double share;                 /* of the container's memory then; NAN unknown */
     double bytes_per_request; /* NAN: fewer than two moments with different numbers of requests */
     double bytes_per_cycle;
     enum heap_kind kind; /* of all that it holds; HEAP_KIND_MALLOC where that is of several */
@@ -39,8 +50,11 @@ struct heap_view {
     unsigned missing_lifetime; /* one that was to be chosen before this, but has no file; 0: none */
     int64_t lifetime_id;
     unsigned since_cycle; /* the rows are what was added since it began; 0: what was held */
-    int64_t ended_ns;     /* monotonic; 0: unknown */
-    double memory_bytes;  /* anonymous and shared, of the container at the end; NAN unknown */
+    bool main_killed;     /* the lifetime ended with a kill for memory */
+    bool at_kill;         /* of a child process; else at the end of the lifetime */
+    bool other_moment;    /* there is a profile of the other one, too */
+    int64_t at_ns;        /* that moment, monotonic; 0: unknown */
+    double memory_bytes;  /* anonymous and shared, of the container then; NAN unknown */
     double requests_per_cycle;
     double total_bytes, total_objects; /* of the rows */
     double arena_bytes;                /* of those, in arenas of Python's allocator */
@@ -56,6 +70,8 @@ struct heap_view {
 /* Load the chosen lifetime's profile from a run's directory. Usage errors say what there is. */
 int heap_view_new(struct store *store, const char *directory, const struct heap_choice *choice,
                   struct heap_view **ret, struct error *err);
+/* "at the end", or "when a child process was killed for memory". */
+const char *heap_view_when(const struct heap_view *view);
 /* How much of the container's memory the profile saw, 0..; NAN: unknown, or not what it says. */
 double heap_view_coverage(const struct heap_view *view);
 void heap_view_free(struct heap_view *view);

@@ -67,11 +67,17 @@ void replica_heap_save(struct replica *replica)
         error_set(&err, ENOTSUP,
                   "no process of the container loaded the recorder: nothing was profiled");
         tell_unprofiled(replica, &err);
-    } else if (heap_recording_save(replica->heap, replica->core->directory, replica->id, &err) <
-               0) {
+    } else if (heap_recording_save(replica->heap, !replica->has_end, replica->core->directory,
+                                   replica->id, &err) < 0) {
         tell_unprofiled(replica, &err);
     }
     replica_heap_drop(replica);
+}
+
+void replica_heap_killed(struct replica *replica, int64_t at_ns)
+{
+    if (replica->heap && !replica->has_end)
+        heap_recording_killed(replica->heap, at_ns);
 }
 
 void replica_stamp_heap(struct replica *replica, unsigned cycle)

@@ -6,7 +6,7 @@
 
 #define COLUMNS                                                                                    \
     "SELECT p.sentence, p.level, p.leading_of, p.share, s.function, s.file, s.line, s.caller,"     \
-    " a.scenario || '/' || a.name, l.idx, p.lifetime_id FROM heap_profile p"                       \
+    " a.scenario || '/' || a.name, l.idx, p.lifetime_id, p.moment FROM heap_profile p"             \
     " JOIN heap_stack s ON s.id = p.leading_stack"                                                 \
     " JOIN lifetime l ON l.id = p.lifetime_id JOIN arm a ON a.id = l.arm_id"
 
@@ -40,6 +40,7 @@ int result_add_leading_stack(struct store *store, int64_t arm_id, json_t *verdic
     result_set(stack, "arm", row_json_text(&rows, 8), &failed);
     result_set(stack, "lifetime", row_json_integer(&rows, 9), &failed);
     result_set(stack, "row", row_json_integer(&rows, 10), &failed);
+    result_set(stack, "moment", row_json_text(&rows, 11), &failed);
     result_set(verdict, "leading_stack", stack, &failed);
     return failed ? error_errno(err, ENOMEM, "making the result") : 0;
 }

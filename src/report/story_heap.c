@@ -10,6 +10,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #define STACKS_SHOWN 10
 
@@ -87,7 +88,7 @@ static int put_table(struct story *story, int64_t lifetime, struct error *err)
         return r;
     document_table(document,
                    (const char *const[]){"Where", "Called from", "Kind", ">Growth per request",
-                                         ">per cycle", "Held at the end (95 %)", ">Share", NULL});
+                                         ">per cycle", "Held (95 %)", ">Share", NULL});
     for (unsigned i = 0; i < STACKS_SHOWN && (r = rows_next(&rows, err)) == 1; i++) {
         if (put_row(document, &rows) < 0)
             document->failed = true;
@@ -95,12 +96,19 @@ static int put_table(struct story *story, int64_t lifetime, struct error *err)
     return r < 0 ? r : 0;
 }
 
+static const char *when(const json_t *stack)
+{
+    return strcmp(text_or(stack, "moment", "end"), "kill") == 0
+               ? "when a child process was killed for memory"
+               : "at the end";
+}
+
 static void put_figure(struct story *story, const json_t *stack, const char *folded)
 {
     AUTO_BUFFER svg = {0};
     char title[320], label[256];
-    snprintf(label, sizeof(label), "Memory held at the end of process %.0f of %.160s, by stack",
-             number_at(stack, "lifetime"), text_or(stack, "arm", "?"));
+    snprintf(label, sizeof(label), "Memory held %s, by process %.0f of %.160s, by stack",
+             when(stack), number_at(stack, "lifetime"), text_or(stack, "arm", "?"));
     flamegraph_draw(folded, label, true, &svg);
     snprintf(title, sizeof(title), "Figure %u. %s.", ++story->charts, label);
     document_figure(story->document, buffer_steal(&svg), title,
@@ -127,14 +135,14 @@ static int put_profile(struct story *story, const json_t *stack, struct error *e
     bool known = isfinite(row_real(&rows, 4));
     document_paragraph(
         story->document,
-        "The profile of `%s`, process %.0f, explains %s%s%s%s, from %lld samples of one in %s "
+        "The profile of `%s`, process %.0f, %s, explains %s%s%s%s, from %lld samples of one in %s "
         "where "
         "memory stays; "
         "%lld %s dropped.%s",
-        text_or(stack, "arm", "?"), number_at(stack, "lifetime"),
+        text_or(stack, "arm", "?"), number_at(stack, "lifetime"), when(stack),
         figure_bytes(row_real(&rows, 3), total), known ? " of " : "",
         known ? figure_bytes(row_real(&rows, 4), memory) : "",
-        known ? " of anonymous and shared memory that the container had at the end" : "",
+        known ? " of anonymous and shared memory that the container had then" : "",
         (long long)row_integer(&rows, 1), figure_bytes(row_real(&rows, 0), rate),
         (long long)row_integer(&rows, 2), row_integer(&rows, 2) == 1 ? "was" : "were",
         cite_row(story, "heap_profile", lifetime, cited));

@@ -14,7 +14,7 @@
 #include <stdatomic.h>
 
 #define STORE_APPLICATION_ID 0x4F4F4D4C /* "OOML" */
-#define STORE_SCHEMA_VERSION 9
+#define STORE_SCHEMA_VERSION 10
 
 struct statement {
     char *sql; /* owned; the key */

@@ -302,19 +302,21 @@ CREATE TABLE size_rule (
   formula TEXT NOT NULL
 ) STRICT;
 
--- Which code held the memory (oomlab run --heap): kept at the end of the run, when the names are known.
+-- Which code held the memory (oomlab run --heap): kept at the end of the run, when the names are known. What was held is that
+-- at the moment of the profile.
 
 CREATE TABLE heap_profile (
   lifetime_id INTEGER PRIMARY KEY REFERENCES lifetime, -- of each arm the one that tells most
   rate_bytes INTEGER NOT NULL,         -- one sample in so many bytes
-  samples INTEGER NOT NULL,            -- live at the end
+  samples INTEGER NOT NULL,            -- live at that moment
   dropped INTEGER NOT NULL,
   total_bytes REAL NOT NULL,           -- that the profile saw
-  memory_bytes REAL,                   -- anonymous and shared, of the container at the end; NULL unknown
+  memory_bytes REAL,                   -- anonymous and shared, of the container then; NULL unknown
   stacks INTEGER NOT NULL,             -- in all; heap_stack has the first
   folded TEXT NOT NULL,                -- all stacks: lines of "outer;inner BYTES"
   leading_stack INTEGER NOT NULL REFERENCES heap_stack (id),
-  leading_of TEXT NOT NULL,            -- growth, or held (at the end)
+  moment TEXT NOT NULL,                -- end: of the lifetime; kill: the last of a child process that it outlived
+  leading_of TEXT NOT NULL,            -- growth, or held
   share REAL NOT NULL,                 -- of that, as far as the profile saw it
   level TEXT NOT NULL,
   sentence TEXT NOT NULL
@@ -325,7 +327,7 @@ CREATE TABLE heap_stack (
   lifetime_id INTEGER NOT NULL REFERENCES lifetime,
   rank INTEGER NOT NULL,               -- 1..: by growth per request, then by bytes
   kind TEXT NOT NULL,                  -- malloc, mmap, arena
-  bytes REAL NOT NULL,                 -- live at the end, estimated from samples
+  bytes REAL NOT NULL,                 -- live then, estimated from samples
   low_bytes REAL NOT NULL, high_bytes REAL NOT NULL, -- 95 %
   objects REAL NOT NULL,
   share REAL,                          -- of memory_bytes

@@ -232,7 +232,7 @@ static const struct {
     {3, /* heap profiles */
      "CREATE TEMP TABLE heap_profile (lifetime_id INTEGER, rate_bytes INTEGER, samples INTEGER,"
      " dropped INTEGER, total_bytes REAL, memory_bytes REAL, stacks INTEGER, folded TEXT,"
-     " leading_stack INTEGER, leading_of TEXT, share REAL, level TEXT, sentence TEXT);"
+     " leading_stack INTEGER, moment TEXT, leading_of TEXT, share REAL, level TEXT, sentence TEXT);"
      "CREATE TEMP TABLE heap_stack (id INTEGER, lifetime_id INTEGER, rank INTEGER, kind TEXT,"
      " bytes REAL, low_bytes REAL, high_bytes REAL, objects REAL, share REAL,"
      " bytes_per_request REAL, bytes_per_cycle REAL, function TEXT, file TEXT, line INTEGER,"
@@ -260,6 +260,9 @@ static const struct {
     {9, /* the names of a heap profile's addresses */
      "CREATE TEMP TABLE heap_names (id INTEGER, build_id TEXT, path TEXT, bytes INTEGER,"
      " names TEXT)"},
+    {10, /* the moment of a heap profile */
+     "CREATE TEMP VIEW IF NOT EXISTS heap_profile AS SELECT *, 'end' AS moment"
+     " FROM main.heap_profile"},
 };
 
 static int complete_old_format(struct store *store, struct error *err)

@@ -15,7 +15,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void make_plain(unsigned char *file)
 {
-    const struct heap_saved_header saved = {HEAP_SAVED_MAGIC, sizeof(struct heap_map), 1};
+    const struct heap_saved_header saved = {
+        .magic = HEAP_SAVED_MAGIC, .map_bytes = sizeof(struct heap_map), .stamps = 1};
     const struct heap_header header = {
         .magic = HEAP_MAGIC, .version = HEAP_VERSION, .header_bytes = sizeof(struct heap_map)};
     memset(file, 0, WHOLE_BYTES);

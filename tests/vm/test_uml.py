@@ -3,6 +3,7 @@
 
 import json
 import shlex
+import subprocess
 import sys
 
 import pytest
@@ -50,3 +51,22 @@ def test_heap_profile(tmp_path, processes):
     assert sites.summed_error(run["found"], run["truth"]) <= sites.ERROR_MOST
     # By chance one run in 2,000 has a site of which the estimate is beyond 4 standard deviations.
     assert max(abs(value) for site in sites.SITES for value in sites.deviations([run], site)) < 4
+
+
+def test_heap_profile_of_a_killed_worker(tmp_path):
+    """Where memory.oom.group is not set (as Docker does) the kernel kills the worker alone: what it held is kept."""
+    sources = conftest.TREE / "tests" / "heap"
+    subprocess.run(["gcc", "-O1", "-g", "-o", tmp_path / "prefork", sources / "prefork.c"], check=True)
+    oomlab, group = shlex.quote(str(conftest.BUILD / "oomlab")), "/sys/fs/cgroup/oomlab-*/prefork--*/memory.oom.group"
+    done = Machine("uml.py", "--memory", "256M").run(
+        tmp_path, ["sh", "-c", f"(until for file in {group}; do echo 0 > $file; done; do sleep 0.05; done) 2> /dev/null & "
+                   f"{oomlab} run --quiet --memory 64Mi --arms trigger --ready tcp --rate 100/s --cycles 4 --per-cycle 20 "
+                   "--gap 200ms --cooldown 200ms --kills 1 --heap --output /mnt/share/run -- /mnt/share/prefork again; "
+                   f"{oomlab} heap /mnt/share/run --format json > /mnt/share/found.json"], deadline_s=300)
+    assert done.returncode == 0
+    result = json.loads((tmp_path / "run" / "result.json").read_text(encoding="utf-8"))
+    heap = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
+    assert result["run"]["host"]["cgroup_version"] == 2 and len(result["arms"][0]["lifetimes"]) == 1
+    assert heap["moment"] == "kill" and 0.9 < heap["coverage"] < 1.05
+    assert "worker_keeps" in [frame["function"] for frame in heap["stacks"][0]["frames"]]
+    assert 50 << 20 < heap["stacks"][0]["bytes"] < 60 << 20

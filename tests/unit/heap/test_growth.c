@@ -39,6 +39,16 @@ static void test_median_of_slopes(void **state)
     assert_near(SLOPE({1, 1}, {2, 2}, {3, 4}), 1.5, 1e-9);
 }
 
+/* A killed child takes its memory along; what grows until then, grows. Where a child is killed
+ * between all of the moments, what remains is what tells. */
+static void test_kills(void **state)
+{
+    (void)state;
+    assert_near(SLOPE({0, 0, 0}, {10, 100, 0}, {20, 10, 1}, {30, 110, 1}, {40, 5, 2}, {50, 105, 2}),
+                10, 1e-9);
+    assert_near(SLOPE({0, 0, 0}, {10, 20, 1}, {20, 40, 2}), 2, 1e-9);
+}
+
 static void test_unknown(void **state)
 {
     (void)state;
@@ -53,6 +63,7 @@ int main(void)
         cmocka_unit_test(test_line),
         cmocka_unit_test(test_is_robust),
         cmocka_unit_test(test_median_of_slopes),
+        cmocka_unit_test(test_kills),
         cmocka_unit_test(test_unknown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

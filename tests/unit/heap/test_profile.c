@@ -50,7 +50,7 @@ static int set_up(void **state)
     map->keys[0] = HEAP_KEY(1, 0x1000);
     map->samples[0] = (struct heap_sample){.size_bytes = 1U << 30, .rate_bytes = 1024, .stack = 9};
     saved = (struct saved){
-        .header = {HEAP_SAVED_MAGIC, sizeof(*map), 1},
+        .header = {.magic = HEAP_SAVED_MAGIC, .map_bytes = sizeof(*map), .stamps = 1},
         .stamp = {.at_ns = 77, .cycle = 2, .stacks = 1},
         .stamped = {.stack = 9, .samples = 1, .bytes = 500, .objects = 1},
     };

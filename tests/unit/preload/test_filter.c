@@ -15,8 +15,8 @@
 
 #define THREADS 4
 #define ROUNDS  200000U
-/* Addresses so far apart share word and bit: the hash takes 32 bits of what is above the word. */
-#define ALIAS_BYTES (UINT64_C(1) << 42)
+/* Addresses so far apart share word and bit: the hash takes 32 bits of the page. */
+#define ALIAS_BYTES (UINT64_C(1) << 44)
 
 static const void *address(uint64_t value)
 {
@@ -30,7 +30,7 @@ static void test_an_address_is_held_until_it_is_removed(void **state)
     assert_false(filter_may_hold(object));
     assert_true(filter_add(object));
     assert_true(filter_may_hold(object));
-    assert_false(filter_may_hold(address(0x5555deadbe20)));
+    assert_false(filter_may_hold(address(0x5555deadbe50)));
     filter_remove(object);
     assert_false(filter_may_hold(object));
 }
@@ -70,7 +70,7 @@ static void test_others_that_share_a_bit_are_told_apart(void **state)
     unsigned shared = 0, known = 0;
     assert_true(filter_add(object));
     assert_true(filter_knows(object));
-    for (uint64_t at = 0x4000 + 1024; shared < 4096; at += 1024) {
+    for (uint64_t at = 0x4000 + 4096; shared < 4096; at += 4096) {
         if (filter_word(address(at)) != filter_word(object))
             continue;
         shared++;
@@ -88,9 +88,9 @@ static void test_samples_that_share_a_bit_are_all_known(void **state)
     enum { OBJECTS = 9 };
     const void *objects[OBJECTS] = {address(0x40000)};
     for (unsigned i = 1; i < OBJECTS; i++) { /* in one place, of various tags */
-        uint64_t at = (uint64_t)(uintptr_t)objects[i - 1] + 1024;
+        uint64_t at = (uint64_t)(uintptr_t)objects[i - 1] + 4096;
         while (filter_word(address(at)) != filter_word(objects[0]))
-            at += 1024;
+            at += 4096;
         objects[i] = address(at);
     }
     for (unsigned i = 0; i < OBJECTS; i++)

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a recording consists of: recording.c makes and keeps it, recording_save.c writes it. */
+#pragma once
+
+#include "base/buffer.h"
+#include "heap/guard.h"
+#include "heap/moment.h"
+#include "heap/recording.h"
+#include "heap/totals.h"
+
+/* What a look found of a process. */
+struct ended {
+    int32_t pid;
+    uint32_t state; /* enum heap_process_state that it should have */
+};
+
+struct heap_recording {
+    struct heap_map *map; /* the container may write it, and cut its file off */
+    struct heap_guard *guard;
+    struct heap_totals *totals; /* room for summing up */
+    struct buffer stamps;       /* struct heap_stamp and its entries, one after the other */
+    unsigned stamp_count;
+    uint64_t kills;                /* for memory, of processes of the container */
+    struct heap_moment *killed;    /* of the last kill that the main process outlived; or NULL */
+    struct heap_moment *unsettled; /* of one of which that is not known yet; or NULL */
+    unsigned looks_after_kill;
+    struct ended seen[HEAP_PROCESSES + 1]; /* by slot: what the last look found */
+    bool looked_for[HEAP_MODULES + 1];
+    char *places[HEAP_MODULES + 1]; /* by module: its file, where the loader's name is relative */
+};

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/cleanup.h"
+#include "heap/file.h"
+#include "heap/recording_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+static void name_places(const struct heap_recording *recording, struct heap_map *map)
+{
+    for (uint32_t i = 1; i <= HEAP_MODULES; i++) {
+        struct heap_module *module = &map->modules[i];
+        if (recording->places[i] && module->path[0] != '/')
+            snprintf(module->path, sizeof(module->path), "%s", recording->places[i]);
+    }
+}
+
+static bool write_all(gzFile file, const void *data, size_t bytes)
+{
+    return bytes == 0 || gzwrite(file, data, (unsigned)bytes) == (int)bytes;
+}
+
+/* `moment`: as it was then; NULL: as it is. */
+static bool write_parts(gzFile file, const struct heap_recording *recording,
+                        const struct heap_moment *moment, const struct heap_map *map)
+{
+    const struct heap_saved_header header = {
+        .magic = HEAP_SAVED_MAGIC,
+        .map_bytes = sizeof(*map),
+        .stamps = moment ? moment->stamps : recording->stamp_count,
+        .at_ns = moment ? moment->at_ns : 0,
+        .kills = moment ? moment->kills : recording->kills,
+    };
+    return write_all(file, &header, sizeof(header)) && write_all(file, map, sizeof(*map)) &&
+           write_all(file, recording->stamps.data,
+                     moment ? moment->stamp_bytes : recording->stamps.length);
+}
+
+static int write_file(const struct heap_recording *recording, const struct heap_moment *moment,
+                      const struct heap_map *map, const char *path, struct error *err)
+{
+    gzFile file = gzopen(path, "wb1e");
+    if (!file)
+        return error_errno(err, errno ? errno : ENOMEM, "making '%s'", path);
+    bool written = write_parts(file, recording, moment, map);
+    written = gzclose(file) == Z_OK && written;
+    if (written && !heap_recording_is_intact(recording)) {
+        unlink(path);
+        return error_set(err, EBADMSG,
+                         "the container overwrote its heap profile ('%s'), which is lost",
+                         HEAP_FILE_PATH);
+    }
+    return written ? 0 : error_errno(err, errno ? errno : EIO, "writing '%s'", path);
+}
+
+int heap_recording_save(struct heap_recording *recording, bool main_lives, const char *directory,
+                        unsigned lifetime_id, struct error *err)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof(path), "%s/" HEAP_DIRECTORY, directory);
+    if (mkdir(path, 0755) < 0 && errno != EEXIST)
+        return error_errno(err, errno, "making '%s'", path);
+    /* A copy, which no process of the container changes while it is written. */
+    AUTO_FREE struct heap_map *map = malloc(sizeof(*map));
+    if (!map)
+        return error_errno(err, ENOMEM, "saving the heap profile");
+    memcpy(map, recording->map, sizeof(*map));
+    name_places(recording, map);
+    snprintf(path, sizeof(path), "%s/" HEAP_FILE_FORMAT, directory, lifetime_id);
+    int r = write_file(recording, NULL, map, path, err);
+    const struct heap_moment *killed =
+        main_lives && recording->unsettled ? recording->unsettled : recording->killed;
+    if (r < 0 || !killed)
+        return r;
+    heap_moment_restore(killed, map);
+    snprintf(path, sizeof(path), "%s/" HEAP_KILL_FILE_FORMAT, directory, lifetime_id);
+    return write_file(recording, killed, map, path, err);
+}

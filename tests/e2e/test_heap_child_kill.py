@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kernel kills a worker for memory, and its container goes on: what was held then is kept."""
+
+import subprocess
+
+import pytest
+
+from conftest import TREE
+from test_heap_reader import build, profile, reports, result_of
+
+MI = 1 << 20
+
+pytestmark = pytest.mark.usefixtures("no_leftovers")
+
+PREFORK = (TREE / "tests" / "heap" / "prefork.c").read_text(encoding="utf-8")
+
+
+def prefork(oomlab, tmp_path, *words, per_cycle="20", cycles="4"):
+    run = tmp_path / "run"
+    done = oomlab("run", "--quiet", "--memory", "64Mi", "--arms", "trigger", "--ready", "tcp", "--rate", "100/s", "--cycles",
+                  cycles, "--per-cycle", per_cycle, "--gap", "200ms", "--cooldown", "200ms", "--kills", "1", "--heap",
+                  "--output", run, "--", build(tmp_path, "prefork.c", PREFORK, "-g"), *words)
+    assert done.returncode in (0, 3), done.stderr
+    return run
+
+
+def functions(stack):
+    return [frame["function"] for frame in stack["frames"]]
+
+
+def test_a_killed_worker_is_told_with_what_it_held(oomlab, tmp_path):
+    run = prefork(oomlab, tmp_path, "again")
+    result = result_of(run)
+    life = result["arms"][0]["lifetimes"][0]
+    assert len(result["arms"][0]["lifetimes"]) == 1 and life["end"]["cause"] != "oom-container-limit"
+    heap = profile(oomlab, run)
+    first, second = heap["stacks"][:2]
+    assert heap["moment"] == "kill" and heap["other_moment"] and 0.9 < heap["coverage"] < 1.05
+    assert "worker_keeps" in functions(first) and "main_keeps" in functions(second)
+    assert 50 * MI < first["bytes"] < 60 * MI and second["bytes"] == 6 * MI
+    assert first["growth"]["bytes_per_request"] == pytest.approx(MI, rel=0.2)
+    leading = result["arms"][0]["verdict"]["leading_stack"]
+    assert (leading["function"], leading["moment"]) == ("keep", "kill") and leading["called_from"] == "worker_keeps"
+
+
+def test_the_end_is_there_too(oomlab, tmp_path):
+    run = prefork(oomlab, tmp_path, "again")
+    assert profile(oomlab, run, "--at", "kill") == profile(oomlab, run)
+    end = profile(oomlab, run, "--at", "end")
+    kept = next(stack for stack in end["stacks"] if "worker_keeps" in functions(stack))
+    assert end["moment"] == "end" and end["at"] > profile(oomlab, run)["at"]
+    # The second worker's: 80 requests, of which the first took some 55 with it. No loss of memory is a growth of less.
+    assert 10 * MI < kept["bytes"] < 40 * MI and kept["growth"]["bytes_per_request"] == pytest.approx(MI, rel=0.2)
+    assert "held when a child process was killed for memory" in oomlab("heap", run).stdout
+    assert "--at kill" in oomlab("heap", run, "--at", "end").stdout
+    for text in reports(run).values():
+        assert "when a child process was killed for memory" in text
+    graph = tmp_path / "graph.svg"
+    assert oomlab("heap", run, "--flamegraph", graph).returncode == 0
+    assert "when a child process was killed" in graph.read_text(encoding="utf-8")
+
+
+def test_what_was_held_is_told_when_the_container_ends_later(oomlab, tmp_path):
+    run = prefork(oomlab, tmp_path, "ends", cycles="8")
+    heap = profile(oomlab, run, "--lifetime", "1")
+    assert heap["moment"] == "kill" and 50 * MI < heap["total_bytes"] < 66 * MI
+    assert profile(oomlab, run, "--lifetime", "1", "--at", "end")["total_bytes"] < 10 * MI
+
+
+def test_more_at_the_end_than_at_the_kill(oomlab, tmp_path):
+    """A child that cannot be profiled was killed while little else was there; then the main process grew."""
+    build(tmp_path, "hog.c", "#include <stdlib.h>\n#include <string.h>\nint main(void) { for (;;) { volatile char *new = malloc(65536);"
+          " for (int i = 0; i < 65536; i += 4096) new[i] = 1; } }\n", "-static").rename(tmp_path / "hog")
+    run = prefork(oomlab, tmp_path, "hog", tmp_path / "hog", cycles="1", per_cycle="10")
+    heap = profile(oomlab, run)
+    assert heap["moment"] == "end" and heap["other_moment"] and 40 * MI < heap["total_bytes"] < 50 * MI
+    assert profile(oomlab, run, "--at", "kill")["total_bytes"] == pytest.approx(6 * MI, rel=0.1)
+
+
+def test_without_such_a_kill_there_is_only_the_end(oomlab, tmp_path):
+    """The kernel kills the main process: there is nothing that went on."""
+    (tmp_path / "leak.c").write_text("#include <stdlib.h>\n#include <string.h>\n"
+                                     "int main(void) { for (;;) memset(malloc(65536), 1, 65536); }\n", encoding="utf-8")
+    subprocess.run(["gcc", "-g", "-o", tmp_path / "leak", tmp_path / "leak.c"], check=True)
+    done = oomlab("run", "--quiet", "--memory", "40Mi", "--arms", "trigger", "--kills", "2", "--ready", "none", "--idle", "0s", "--cycles",
+                  "1", "--per-cycle", "1", "--cooldown", "60s", "--heap", "--output", tmp_path / "run", "--", tmp_path / "leak")
+    assert done.returncode in (0, 3), done.stderr
+    heap = profile(oomlab, tmp_path / "run")
+    assert heap["moment"] == "end" and not heap["other_moment"] and heap["total_bytes"] > 36 * MI
+    asked = oomlab("heap", tmp_path / "run", "--at", "kill")
+    assert asked.returncode == 2 and "no child process was killed for memory in a container that went on" in asked.stderr
+    assert oomlab("heap", tmp_path / "run", "--at", "noon").returncode == 2
+    assert not list((tmp_path / "run" / "heap").glob("*.kill.*"))

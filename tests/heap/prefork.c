@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A server of which the kernel kills a child process: prefork again | ends | hog PROGRAM. The main
+ * process keeps 6 MiB. Its worker keeps 1 MiB of each request; when it is gone, another is started
+ * (again), or the main process ends 2 s later with status 3 (ends). Or else the child is PROGRAM,
+ * after which the main process keeps 30 MiB more and does the work itself (hog). */
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+__attribute__((noinline)) void keep(size_t size)
+{
+    char *new = memset(malloc(size), 1, size);
+    __asm__ volatile("" : : "r"(new) : "memory");
+}
+
+__attribute__((noinline)) void worker_keeps(void)
+{
+    keep(1 << 20);
+    __asm__ volatile("");
+}
+
+__attribute__((noinline)) void main_keeps(void)
+{
+    keep(6 << 20);
+    __asm__ volatile("");
+}
+
+static void work(int server)
+{
+    const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    char request[4096];
+    for (;;) {
+        int client = accept(server, NULL, NULL);
+        if (read(client, request, sizeof(request)) > 0)
+            worker_keeps();
+        (void)!write(client, answer, sizeof(answer) - 1);
+        close(client);
+    }
+}
+static int listen_on(const char *port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((in_port_t)atoi(port))};
+    int one = 1, server = socket(AF_INET, SOCK_STREAM, 0);
+    setsockopt(server, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    if (bind(server, (struct sockaddr *)&address, sizeof(address)) || listen(server, 64))
+        exit(1);
+    return server;
+}
+
+int main(int count, char **words)
+{
+    const char *how = count > 1 ? words[1] : "";
+    int server = listen_on(getenv("PORT"));
+    main_keeps();
+    do {
+        if (fork() == 0) {
+            if (count > 2)
+                execl(words[2], words[2], NULL);
+            work(server);
+        }
+        wait(NULL);
+    } while (strcmp(how, "again") == 0);
+    if (strcmp(how, "hog") == 0) {
+        for (int i = 0; i < 30; i++)
+            worker_keeps();
+        work(server);
+    }
+    sleep(2);
+    return 3;
+}
