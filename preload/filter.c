@@ -22,11 +22,11 @@ static uint16_t *count_of(const void *pointer)
 }
 
 /* Of the address's bits that neither the word nor the bit shows; where the sum has it. Objects
- * within 64 bytes never have the same. */
+ * within 32 bytes never have the same. */
 static unsigned tag_of(const void *pointer)
 {
-    unsigned within = (unsigned)((uintptr_t)pointer >> 4) % 4;
-    return ((filter_hash(pointer) >> 14 & 0xff) ^ within * 0x55) << 8;
+    unsigned within = (unsigned)((uintptr_t)pointer >> 4) % 2;
+    return ((filter_hash(pointer) >> 14 & 0xff) ^ within) << 8;
 }
 
 static bool swap(uint16_t *count, uint16_t *old, unsigned to)

@@ -98,15 +98,15 @@ HIDDEN void site_freed(uint32_t site);
 /* --- filter.c: which addresses may be samples --------------------------------------------------
  */
 
-/* free() asks it before anything else: a word for each page of 4 KiB, a bit for 64 bytes of it.
- * Neighbouring pages have neighbouring words, so that a thread, which mostly frees near where it
- * freed last, finds the line of the processor's cache still there; 2 and 64 MiB apart, where heaps
- * begin, they are far apart. */
+/* free() asks it before anything else: a word for each 2 KiB of addresses, a bit for 32 bytes of
+ * them, the least that allocators set apart. Neighbours have neighbouring words, so that a thread,
+ * which mostly frees near where it freed last, finds the line of the processor's cache still there;
+ * 2 and 64 MiB apart, where heaps begin, they are far apart. */
 #define FILTER_WORDS 1024U
 extern HIDDEN uint64_t filter_bits[FILTER_WORDS] __attribute__((aligned(64)));
 static inline uint32_t filter_hash(const void *pointer)
 {
-    return (uint32_t)((uintptr_t)pointer >> 12) * UINT32_C(0x4678c3); /* 2^22 * 1.101 */
+    return (uint32_t)((uintptr_t)pointer >> 11) * UINT32_C(0x4678c3); /* 2^22 * 1.101 */
 }
 static inline uint32_t filter_word(const void *pointer)
 {
@@ -114,7 +114,7 @@ static inline uint32_t filter_word(const void *pointer)
 }
 static inline unsigned filter_bit(const void *pointer)
 {
-    return (unsigned)((uintptr_t)pointer >> 6) % 64;
+    return (unsigned)((uintptr_t)pointer >> 5) % 64;
 }
 static inline bool filter_may_hold(const void *pointer)
 {
