@@ -97,11 +97,11 @@ uint32_t heap_proc_look(const struct heap_proc *proc, const struct heap_process 
 }
 
 /* "START-END PERMISSIONS OFFSET DEVICE INODE   PATH": the path may contain blanks. */
-static const char *path_at(const char *line, uint64_t start)
+static const char *read_mapping(const char *line, struct heap_mapping *ret)
 {
-    uint64_t from = 0;
     int length = 0;
-    if (sscanf(line, "%" SCNx64 "-%*s %*s %*s %*s %*s %n", &from, &length) < 1 || from != start)
+    if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*s %*s %*s %" SCNu64 " %n", &ret->start, &ret->end,
+               &ret->inode, &length) < 3)
         return NULL;
     return line + length;
 }
@@ -119,8 +119,8 @@ static bool take_path(const char *found, char path[static HEAP_PATH_MAX])
     return true;
 }
 
-bool heap_proc_find_file(const struct heap_proc *proc, const struct heap_process *process,
-                         uint64_t start, char path[static HEAP_PATH_MAX])
+bool heap_proc_find_mapping(const struct heap_proc *proc, const struct heap_process *process,
+                            uint64_t start, struct heap_mapping *ret)
 {
     char name[32];
     AUTO_FREE char *line = NULL;
@@ -134,9 +134,12 @@ bool heap_proc_find_file(const struct heap_proc *proc, const struct heap_process
     if (maps)
         steal_fd(&fd);
     while (maps && getline(&line, &room, maps) > 0) {
-        const char *found = path_at(line, start);
-        if (found)
-            return take_path(found, path);
+        const char *path = read_mapping(line, ret);
+        if (!path || ret->start != start)
+            continue;
+        if (!take_path(path, ret->path))
+            ret->path[0] = '\0';
+        return true;
     }
     return false;
 }

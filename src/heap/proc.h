@@ -24,7 +24,10 @@ bool heap_proc_is_gone(const struct heap_proc *proc, int32_t pid);
  * that cannot be known; never EXITED for the main process. */
 uint32_t heap_proc_look(const struct heap_proc *proc, const struct heap_process *process);
 
-/* The absolute path of the file that the live process has mapped from `start` on. False: unknown,
- * deleted since, or too long. */
-bool heap_proc_find_file(const struct heap_proc *proc, const struct heap_process *process,
-                         uint64_t start, char path[static HEAP_PATH_MAX]);
+struct heap_mapping {
+    uint64_t start, end, inode;
+    char path[HEAP_PATH_MAX]; /* absolute; "": unknown, deleted since, or too long */
+};
+/* What the live process has mapped from `start` on. False: unknown. */
+bool heap_proc_find_mapping(const struct heap_proc *proc, const struct heap_process *process,
+                            uint64_t start, struct heap_mapping *ret);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/cleanup.h"
 #include "heap/file.h"
+#include "heap/module_file.h"
 #include "heap/preload.h"
 #include "heap/proc.h"
 #include "heap/recording_internal.h"
@@ -20,6 +21,9 @@
 /* A kill counts as one that the container outlived when its main process does so after so many
  * looks; and the dead process's slot is given up by then. */
 #define LOOKS_AFTER_KILL 2
+
+/* Held open at once: descriptors are for the containers of other arms, too. */
+#define FILES_MOST 128
 
 uint64_t heap_default_rate(uint64_t limit_bytes)
 {
@@ -143,8 +147,11 @@ void heap_recording_free(struct heap_recording *recording)
     heap_guard_remove(recording->guard);
     if (recording->map)
         munmap(recording->map, sizeof(struct heap_map));
-    for (uint32_t i = 1; i <= HEAP_MODULES; i++)
+    for (uint32_t i = 1; i <= HEAP_MODULES; i++) {
         free(recording->places[i]);
+        if (recording->looked_for[i])
+            close_fd(&recording->files[i]);
+    }
     buffer_done(&recording->stamps);
     free(recording->unsettled);
     free(recording->killed);
@@ -160,6 +167,11 @@ static uint32_t count_stacks(const struct heap_totals *totals)
     return count;
 }
 
+uint64_t heap_recording_kills(const struct heap_recording *recording)
+{
+    return recording->unsettled ? recording->unsettled->kills : recording->kills;
+}
+
 int heap_recording_stamp(struct heap_recording *recording, int64_t at_ns, unsigned cycle,
                          struct error *err)
 {
@@ -171,7 +183,7 @@ int heap_recording_stamp(struct heap_recording *recording, int64_t at_ns, unsign
         .at_ns = at_ns,
         .cycle = cycle,
         .stacks = count_stacks(totals),
-        .kills = recording->kills,
+        .kills = heap_recording_kills(recording),
     };
     buffer_append(&recording->stamps, &stamp, sizeof(stamp));
     for (uint32_t i = 0; i < HEAP_STACKS; i++) {
@@ -190,10 +202,22 @@ int heap_recording_stamp(struct heap_recording *recording, int64_t at_ns, unsign
     return 0;
 }
 
-/* The file of a library that the loader knows by a relative path, of which the outside, or the
- * program in another working directory, can make nothing. Each is looked for once, while a process
- * that loaded it runs; the map itself keeps the loader's name, by which the recorder finds it. */
-static void find_places(struct heap_recording *recording, const struct heap_proc *proc)
+/* Of a library that the loader knows by a relative path, of which the outside, or the program in
+ * another working directory, can make nothing, the absolute one; the map itself keeps the loader's
+ * name, by which the recorder finds it. */
+static void find_place(struct heap_recording *recording, const struct heap_proc *proc, uint32_t i)
+{
+    const struct heap_module *module = &recording->map->modules[i];
+    struct heap_mapping mapping;
+    if (module->path[0] != '\0' && module->path[0] != '/' &&
+        heap_proc_find_mapping(proc, &recording->map->processes[module->process], module->start,
+                               &mapping) &&
+        mapping.path[0] != '\0')
+        recording->places[i] = strdup(mapping.path); /* without memory the loader's has to do */
+}
+
+/* Each module is looked for once, while a process that loaded it runs. */
+static void find_files(struct heap_recording *recording, const struct heap_proc *proc)
 {
     for (uint32_t i = 1; i <= HEAP_MODULES; i++) {
         const struct heap_module *module = &recording->map->modules[i];
@@ -201,11 +225,15 @@ static void find_places(struct heap_recording *recording, const struct heap_proc
             recording->looked_for[i])
             continue;
         recording->looked_for[i] = true;
-        char path[HEAP_PATH_MAX];
-        uint32_t slot = module->process;
-        if (module->path[0] != '\0' && module->path[0] != '/' && slot <= HEAP_PROCESSES &&
-            heap_proc_find_file(proc, &recording->map->processes[slot], module->start, path))
-            recording->places[i] = strdup(path); /* without memory the loader's name has to do */
+        recording->files[i] = -1;
+        if (module->process > HEAP_PROCESSES)
+            continue;
+        find_place(recording, proc, i);
+        if (recording->file_count == FILES_MOST)
+            continue;
+        recording->files[i] =
+            heap_module_open(proc, &recording->map->processes[module->process], module);
+        recording->file_count += recording->files[i] >= 0;
     }
 }
 
@@ -226,12 +254,10 @@ void heap_recording_killed(struct heap_recording *recording, int64_t at_ns)
     struct heap_moment *moment = calloc(1, sizeof(*moment));
     if (!moment)
         return; /* what was held at the end has to do */
-    *moment = (struct heap_moment){
-        .at_ns = at_ns,
-        .kills = kills,
-        .stamps = recording->stamp_count,
-        .stamp_bytes = recording->stamps.length,
-    };
+    moment->at_ns = at_ns;
+    moment->kills = kills;
+    moment->stamps = recording->stamp_count;
+    moment->stamp_bytes = recording->stamps.length;
     heap_moment_take(recording->map, moment);
     recording->unsettled = moment;
     recording->looks_after_kill = 0;
@@ -245,7 +271,7 @@ void heap_recording_reap(struct heap_recording *recording, pid_t main_pid)
     struct ended now[HEAP_PROCESSES + 1] = {0};
     if (!heap_proc_open(main_pid, &proc))
         return;
-    find_places(recording, &proc);
+    find_files(recording, &proc);
     for (uint32_t slot = 1; slot <= HEAP_PROCESSES; slot++) {
         const struct heap_process *process = &recording->map->processes[slot];
         now[slot].pid = process->pid;

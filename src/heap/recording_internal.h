@@ -26,5 +26,11 @@ struct heap_recording {
     unsigned looks_after_kill;
     struct ended seen[HEAP_PROCESSES + 1]; /* by slot: what the last look found */
     bool looked_for[HEAP_MODULES + 1];
+    int files[HEAP_MODULES + 1]; /* by module that was looked for: open, or -1 */
+    unsigned file_count;
     char *places[HEAP_MODULES + 1]; /* by module: its file, where the loader's name is relative */
 };
+
+/* Kills of child processes whose memory counts no more: until a dead process's slot is given up,
+ * what it held still does. */
+uint64_t heap_recording_kills(const struct heap_recording *recording);

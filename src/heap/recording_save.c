@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "heap/file.h"
+#include "heap/module_file.h"
 #include "heap/recording_internal.h"
 
 #include <errno.h>
@@ -20,6 +22,23 @@ static void name_places(const struct heap_recording *recording, struct heap_map 
     }
 }
 
+/* `map` has the names by which readers will look for them. Without a copy the profile lacks names,
+ * nothing else. */
+static void keep_files(const struct heap_recording *recording, const struct heap_map *map,
+                       const char *directory)
+{
+    uint64_t left_bytes = HEAP_MODULE_FILES_MAX_BYTES;
+    struct error err;
+    for (uint32_t i = 1; i <= HEAP_MODULES; i++) {
+        if (recording->looked_for[i] && recording->files[i] >= 0 &&
+            heap_module_keep(recording->files[i], &map->modules[i], directory, &left_bytes, &err) <
+                0) {
+            log_warning("the heap profile may lack names: %s", err.text);
+            return;
+        }
+    }
+}
+
 static bool write_all(gzFile file, const void *data, size_t bytes)
 {
     return bytes == 0 || gzwrite(file, data, (unsigned)bytes) == (int)bytes;
@@ -34,7 +53,7 @@ static bool write_parts(gzFile file, const struct heap_recording *recording,
         .map_bytes = sizeof(*map),
         .stamps = moment ? moment->stamps : recording->stamp_count,
         .at_ns = moment ? moment->at_ns : 0,
-        .kills = moment ? moment->kills : recording->kills,
+        .kills = moment ? moment->kills : heap_recording_kills(recording),
     };
     return write_all(file, &header, sizeof(header)) && write_all(file, map, sizeof(*map)) &&
            write_all(file, recording->stamps.data,
@@ -73,6 +92,8 @@ int heap_recording_save(struct heap_recording *recording, bool main_lives, const
     name_places(recording, map);
     snprintf(path, sizeof(path), "%s/" HEAP_FILE_FORMAT, directory, lifetime_id);
     int r = write_file(recording, NULL, map, path, err);
+    if (r == 0)
+        keep_files(recording, map, directory);
     const struct heap_moment *killed =
         main_lives && recording->unsettled ? recording->unsettled : recording->killed;
     if (r < 0 || !killed)

@@ -2,6 +2,7 @@
 #include "heap/symbols.h"
 
 #include "base/cleanup.h"
+#include "heap/module_file.h"
 #include "heap/names.h"
 
 #include <dlfcn.h>
@@ -35,6 +36,7 @@ struct known_module {
 
 struct heap_symbols {
     const struct heap_names *names; /* borrowed */
+    char *directory;                /* of the run */
     void *addresses;                /* tree of struct resolved */
     void *strings;                  /* tree of strings that we own */
     struct known_module *modules;
@@ -58,12 +60,18 @@ static void find_demangler(struct heap_symbols *symbols)
     memcpy(&symbols->demangle, &found, sizeof(found));
 }
 
-int heap_symbols_new(const struct heap_names *names, struct heap_symbols **ret, struct error *err)
+int heap_symbols_new(const struct heap_names *names, const char *directory,
+                     struct heap_symbols **ret, struct error *err)
 {
     struct heap_symbols *symbols = calloc(1, sizeof(*symbols));
     if (!symbols)
         return error_errno(err, ENOMEM, "preparing names");
     symbols->names = names;
+    symbols->directory = strdup(directory);
+    if (!symbols->directory) {
+        free(symbols);
+        return error_errno(err, ENOMEM, "preparing names");
+    }
     find_demangler(symbols);
     *ret = symbols;
     return 0;
@@ -73,6 +81,7 @@ void heap_symbols_free(struct heap_symbols *symbols)
 {
     if (!symbols)
         return;
+    free(symbols->directory);
     tdestroy(symbols->addresses, free);
     tdestroy(symbols->strings, free);
     while (symbols->modules) {
@@ -153,26 +162,36 @@ static bool is_recorded_file(Dwfl_Module *file, const struct heap_module *module
            memcmp(bits, module->build_id, module->build_id_bytes) == 0;
 }
 
-/* The file may be there, replaced or deleted; then one that has the build-id may be. */
-static void open_module(struct known_module *known)
+/* Whether it is the module's file, which may have been replaced since. */
+static bool open_file(struct known_module *known, const char *path)
 {
-    const char *path = known->module->path;
-    known->dwfl = dwfl_begin(&callbacks);
-    if (!known->dwfl || path[0] != '/')
-        return;
     AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    dwfl_report_begin(known->dwfl);
-    Dwfl_Module *file = NULL;
-    if (fd >= 0) {
-        file = dwfl_report_elf(known->dwfl, path, path, fd, 0x10000000, false);
-        if (file)
-            steal_fd(&fd); /* libdwfl's now */
+    Dwfl *dwfl = fd >= 0 ? dwfl_begin(&callbacks) : NULL;
+    if (!dwfl)
+        return false;
+    dwfl_report_begin(dwfl);
+    Dwfl_Module *file = dwfl_report_elf(dwfl, known->module->path, path, fd, 0x10000000, false);
+    if (file)
+        steal_fd(&fd); /* libdwfl's now */
+    dwfl_report_end(dwfl, NULL, NULL);
+    if (!file || !is_recorded_file(file, known->module)) {
+        dwfl_end(dwfl);
+        return false;
     }
-    dwfl_report_end(known->dwfl, NULL, NULL);
-    if (file && is_recorded_file(file, known->module)) {
-        known->file = file;
-        dwfl_module_info(file, NULL, &known->start, NULL, NULL, NULL, NULL, NULL);
-    }
+    known->dwfl = dwfl;
+    known->file = file;
+    dwfl_module_info(file, NULL, &known->start, NULL, NULL, NULL, NULL, NULL);
+    return true;
+}
+
+/* Under its own name, or, where the container's end found another there, as its copy. */
+static void open_module(const struct heap_symbols *symbols, struct known_module *known)
+{
+    char copy[PATH_MAX];
+    if (known->module->path[0] != '/' || open_file(known, known->module->path))
+        return;
+    heap_module_path(symbols->directory, known->module, copy);
+    open_file(known, copy);
 }
 
 static struct known_module *find_module(struct heap_symbols *symbols,
@@ -186,7 +205,7 @@ static struct known_module *find_module(struct heap_symbols *symbols,
     if (!known)
         return NULL;
     known->module = module;
-    open_module(known);
+    open_module(symbols, known);
     known->next = symbols->modules;
     symbols->modules = known;
     return known;

@@ -28,8 +28,10 @@ struct heap_frame {
 struct heap_symbols;
 struct heap_names;
 
-/* `names`: those that were kept with the run (borrowed); NULL: none. */
-int heap_symbols_new(const struct heap_names *names, struct heap_symbols **ret, struct error *err);
+/* `names`: those that were kept with the run (borrowed); NULL: none. `directory`: of the run, which
+ * may have copies of files (heap_module_path()). */
+int heap_symbols_new(const struct heap_names *names, const char *directory,
+                     struct heap_symbols **ret, struct error *err);
 void heap_symbols_free(struct heap_symbols *symbols);
 
 /* The frames that one recorded address stands for, innermost first: the inlined functions, then the

@@ -254,7 +254,7 @@ int heap_view_new(struct store *store, const char *directory, const struct heap_
     if (r == 0)
         r = heap_names_load(store, &view->names, &view->names_damaged, err);
     if (r == 0)
-        r = heap_symbols_new(view->names, &view->symbols, err);
+        r = heap_symbols_new(view->names, directory, &view->symbols, err);
     if (r == 0)
         r = make_rows(store, choice, view, err);
     if (r == 0)

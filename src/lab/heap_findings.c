@@ -2,6 +2,7 @@
 /* What the heap profiles of the arms say, once all of them are over: giving names to addresses
  * takes a while, in which the platform could not serve the others. */
 #include "base/log.h"
+#include "heap/module_file.h"
 #include "lab/evidence.h"
 #include "lab/run.h"
 
@@ -40,5 +41,7 @@ int findings_keep_profiles(const struct lab *lab, struct scenario_findings *find
                 r = keep_arm(lab, &findings[i].arms[k], next_evidence, err);
         }
     }
+    if (r == 0)
+        heap_module_remove_all(lab->options->directory); /* their names are kept now */
     return r;
 }

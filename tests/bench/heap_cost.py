@@ -25,7 +25,7 @@ LIGHT, HEAVY = 25, 1  # pairs of runs: on a machine with neighbours one may be o
 # the first third of a second, in which the recorder learns at which places nothing stays.
 WORKS = {
     "pairs, 1 thread": (["PAIRS", "1", "4", "1", "16", "2048"], ["PAIRS", "1", "1", "1", "16", "2048"], 1.06),
-    "pairs, 4 threads, 8 deep": (["PAIRS", "4", "2", "8", "16", "4096"], ["PAIRS", "4", "1", "8", "16", "4096"], 1.08),
+    "pairs, 4 threads, 8 deep": (["PAIRS", "4", "16", "8", "16", "4096"], ["PAIRS", "4", "1", "8", "16", "4096"], 1.08),
     "Python json": ([*LOAD, "json", "150"], [*LOAD, "json", "3"], 1.03),
     "Python json, begun": ([*LOAD, "json", "15"], [*LOAD, "json", "3"], None),
     "SQLite in memory": ([*LOAD, "sqlite", "40"], [*LOAD, "sqlite", "1"], 1.03),
