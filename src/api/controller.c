@@ -217,9 +217,7 @@ static bool on_ended(void *context, const struct lifetime_report *lifetime)
     replica->end_level = lifetime->death.level;
     replica->end_ns = lifetime->ended_ns;
     execs_replica_ended(revision->app->serve, replica->name, lifetime->death.cause);
-    if (lifetime->death.cause == CAUSE_OOM_CONTAINER_LIMIT ||
-        lifetime->death.cause == CAUSE_OOM_ANCESTOR_LIMIT ||
-        lifetime->death.cause == CAUSE_OOM_HOST)
+    if (cause_is_kernel_kill(lifetime->death.cause))
         replica->oom_kills++;
     if (!replica->stopping)
         revision->restarts++;

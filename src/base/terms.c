@@ -68,3 +68,9 @@ const char *platform_kill_name(enum platform_kill kill)
     };
     return names[kill];
 }
+
+bool cause_is_kernel_kill(enum end_cause cause)
+{
+    return cause == CAUSE_OOM_CONTAINER_LIMIT || cause == CAUSE_OOM_ANCESTOR_LIMIT ||
+           cause == CAUSE_OOM_HOST;
+}

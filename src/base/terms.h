@@ -3,6 +3,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 /* How sure a statement is; a smaller value is stronger. A statement never carries a stronger level
  * than its weakest source. */
 enum evidence_level {
@@ -58,6 +60,9 @@ enum platform_kill {
 /* The spellings of result.json; static storage. driver_name(DRIVER_NONE) is NULL (JSON null). */
 const char *level_name(enum evidence_level level);
 const char *cause_name(enum end_cause cause);
+/* The kernel killed the main process for memory: at the container's limit, an ancestor's, or the
+ * host's. */
+bool cause_is_kernel_kill(enum end_cause cause);
 const char *verdict_class_name(enum verdict_class verdict);
 const char *driver_name(enum driver driver);
 const char *platform_kill_name(enum platform_kill kill);

@@ -7,12 +7,15 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/magic.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
+
+#define PF_EXITING 0x4U /* include/linux/sched.h */
 
 /* Where it lies is up to the container, which may have put FIFOs there: only the kernel's own will
  * do. */
@@ -37,20 +40,36 @@ void heap_proc_close(struct heap_proc *proc)
     close_fd(&proc->fd);
 }
 
-/* Behind the name in /proc/PID/stat, which may hold anything. A zombie's memory is gone, too. */
-bool heap_proc_is_gone(const struct heap_proc *proc, int32_t pid)
+/* What is behind the name in /proc/PID/stat, which may hold anything: from the state, field 3, on.
+ * False: it cannot be read; *ret_gone: because there is no such process. */
+static bool read_stat(const struct heap_proc *proc, int32_t pid, char text[static 512],
+                      const char **ret_fields, bool *ret_gone)
 {
-    char path[32], text[512];
+    char path[32];
     snprintf(path, sizeof(path), "%d/stat", (int)pid);
     AUTO_CLOSE int fd = openat(proc->fd, path, O_RDONLY | O_CLOEXEC);
+    *ret_gone = fd < 0 && errno == ENOENT;
     if (fd < 0)
-        return errno == ENOENT;
-    ssize_t length = read(fd, text, sizeof(text) - 1);
+        return false;
+    ssize_t length = read(fd, text, 511);
+    *ret_gone = length < 0 && errno == ESRCH;
     if (length <= 0)
-        return length < 0 && errno == ESRCH;
+        return false;
     text[length] = '\0';
     const char *name_end = strrchr(text, ')');
-    return name_end && name_end[1] == ' ' && strchr("ZXx", name_end[2]) != NULL;
+    *ret_fields = name_end && name_end[1] == ' ' ? name_end + 2 : "";
+    return true;
+}
+
+/* A zombie's memory is gone, too. */
+bool heap_proc_is_gone(const struct heap_proc *proc, int32_t pid)
+{
+    char text[512];
+    const char *fields;
+    bool gone;
+    if (!read_stat(proc, pid, text, &fields, &gone))
+        return gone;
+    return fields[0] != '\0' && strchr("ZXx", fields[0]) != NULL;
 }
 
 /* Of another program than the one that filled in the slot, because it was executed since. Without
@@ -85,6 +104,26 @@ static bool is_elsewhere(const struct heap_proc *proc, const struct heap_process
 static bool is_live(const struct heap_process *process)
 {
     return __atomic_load_n(&process->state, __ATOMIC_ACQUIRE) == HEAP_PROCESS_LIVE;
+}
+
+/* proc_pid_stat(5): flags are field 9, the signals that are pending for the main thread 31. */
+bool heap_proc_is_dying(const struct heap_proc *proc, const struct heap_process *process)
+{
+    char text[512], state;
+    const char *fields;
+    bool gone;
+    unsigned flags = 0;
+    unsigned long pending = 0;
+    if (!is_live(process) || process->pid <= HEAP_MAIN_PID || is_elsewhere(proc, process))
+        return false;
+    if (!read_stat(proc, process->pid, text, &fields, &gone))
+        return gone;
+    int found = sscanf(fields,
+                       "%c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
+                       "%*u %*u %*d %*u %*u %*u %*u %*u %*u %lu",
+                       &state, &flags, &pending);
+    return (found >= 1 && strchr("ZXx", state)) || (flags & PF_EXITING) != 0 ||
+           (pending & 1UL << (SIGKILL - 1)) != 0;
 }
 
 uint32_t heap_proc_look(const struct heap_proc *proc, const struct heap_process *process)

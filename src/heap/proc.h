@@ -20,6 +20,10 @@ void heap_proc_close(struct heap_proc *proc);
 /* There is no such process, or it is a zombie. */
 bool heap_proc_is_gone(const struct heap_proc *proc, int32_t pid);
 
+/* A child process is gone, or about to be: it was killed, or ends. False also where that cannot be
+ * known. */
+bool heap_proc_is_dying(const struct heap_proc *proc, const struct heap_process *process);
+
 /* The state that the slot of a live process should have (enum heap_process_state): LIVE also where
  * that cannot be known; never EXITED for the main process. */
 uint32_t heap_proc_look(const struct heap_proc *proc, const struct heap_process *process);

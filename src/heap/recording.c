@@ -246,11 +246,32 @@ static void settle_kill(struct heap_recording *recording)
     recording->killed = steal_ptr(&recording->unsettled);
 }
 
-void heap_recording_killed(struct heap_recording *recording, int64_t at_ns)
+void heap_recording_mark_gone(struct heap_recording *recording, pid_t main_pid)
 {
-    uint64_t kills = recording->kills++;
-    if (recording->unsettled)
+    CLEANUP(heap_proc_close) struct heap_proc proc;
+    if (!heap_proc_open(main_pid, &proc))
         return;
+    for (uint32_t slot = 1; slot <= HEAP_PROCESSES; slot++) {
+        const struct heap_process *process = &recording->map->processes[slot];
+        int32_t pid = process->pid;
+        if (heap_proc_is_dying(&proc, process))
+            recording->gone[slot] = pid;
+    }
+}
+
+void heap_recording_leave_out(const struct heap_recording *recording,
+                              struct heap_process processes[static HEAP_PROCESSES + 1])
+{
+    for (uint32_t slot = 1; slot <= HEAP_PROCESSES; slot++) {
+        struct heap_process *process = &processes[slot];
+        if (process->state == HEAP_PROCESS_LIVE && process->pid > HEAP_MAIN_PID &&
+            process->pid == recording->gone[slot])
+            process->state = HEAP_PROCESS_EXITED;
+    }
+}
+
+static void take_moment(struct heap_recording *recording, int64_t at_ns, uint64_t kills)
+{
     struct heap_moment *moment = calloc(1, sizeof(*moment));
     if (!moment)
         return; /* what was held at the end has to do */
@@ -259,8 +280,18 @@ void heap_recording_killed(struct heap_recording *recording, int64_t at_ns)
     moment->stamps = recording->stamp_count;
     moment->stamp_bytes = recording->stamps.length;
     heap_moment_take(recording->map, moment);
+    heap_recording_leave_out(recording, moment->processes);
     recording->unsettled = moment;
     recording->looks_after_kill = 0;
+}
+
+/* Who is gone or dying by now belongs to this kill or an earlier one, and not to the next. */
+void heap_recording_killed(struct heap_recording *recording, int64_t at_ns, pid_t main_pid)
+{
+    uint64_t kills = recording->kills++;
+    if (!recording->unsettled)
+        take_moment(recording, at_ns, kills);
+    heap_recording_mark_gone(recording, main_pid);
 }
 
 /* Twice in a row, with the main process alive both times: when the kernel kills all processes at

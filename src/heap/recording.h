@@ -38,9 +38,10 @@ void heap_recording_free(struct heap_recording *recording);
 int heap_recording_stamp(struct heap_recording *recording, int64_t at_ns, unsigned cycle,
                          struct error *err);
 /* The kernel killed a process of the container for memory, just now: keep what was held, the dead
- * process's part with it. Of several at about the same time (within two calls of
- * heap_recording_reap()) the first is kept, as long as any of them may still count. */
-void heap_recording_killed(struct heap_recording *recording, int64_t at_ns);
+ * process's part with it, but not those of others that were killed before. Of several at about the
+ * same time (within two calls of heap_recording_reap()) the first is kept. `main_pid`: as for
+ * heap_recording_reap(). */
+void heap_recording_killed(struct heap_recording *recording, int64_t at_ns, pid_t main_pid);
 /* Call it several times a second while the container runs: what a process held that has been gone
  * for two calls, killed or crashed, or runs another program now, counts no more. `main_pid`: of the
  * container's main process, as this process sees it. Without a /proc in the container, or the right
@@ -51,8 +52,15 @@ bool heap_recording_is_intact(const struct heap_recording *recording);
 /* How many processes have attached so far. */
 unsigned heap_recording_attached(const struct heap_recording *recording);
 
+/* Why a recording ends. */
+enum heap_ending {
+    HEAP_ENDING_STOP,   /* the container runs, and is about to be stopped */
+    HEAP_ENDING_KILLED, /* the kernel killed its main process for memory, or all of them */
+    HEAP_ENDING_OTHER,  /* its main process ended otherwise */
+};
+
 /* Write the map and the stamps into DIRECTORY as lifetime `lifetime_id`'s file, compressed, and
- * those of a kill of a child process as another. `main_lives`: its container is about to be
- * stopped; else nothing runs in it any more. -EBADMSG when it is not intact: no file. */
-int heap_recording_save(struct heap_recording *recording, bool main_lives, const char *directory,
-                        unsigned lifetime_id, struct error *err);
+ * those of the last kill of a child process as another. `main_pid`: as for heap_recording_reap().
+ * -EBADMSG when it is not intact: no file. */
+int heap_recording_save(struct heap_recording *recording, enum heap_ending ending, pid_t main_pid,
+                        const char *directory, unsigned lifetime_id, struct error *err);

@@ -25,12 +25,18 @@ struct heap_recording {
     struct heap_moment *unsettled; /* of one of which that is not known yet; or NULL */
     unsigned looks_after_kill;
     struct ended seen[HEAP_PROCESSES + 1]; /* by slot: what the last look found */
+    int32_t gone[HEAP_PROCESSES + 1]; /* by slot: a process that was gone or dying after a kill */
     bool looked_for[HEAP_MODULES + 1];
     int files[HEAP_MODULES + 1]; /* by module that was looked for: open, or -1 */
     unsigned file_count;
     char *places[HEAP_MODULES + 1]; /* by module: its file, where the loader's name is relative */
 };
 
+/* Note which child processes are gone or dying. */
+void heap_recording_mark_gone(struct heap_recording *recording, pid_t main_pid);
+/* Count in a copy of the processes none that was noted. */
+void heap_recording_leave_out(const struct heap_recording *recording,
+                              struct heap_process processes[static HEAP_PROCESSES + 1]);
 /* Kills of child processes whose memory counts no more: until a dead process's slot is given up,
  * what it held still does. */
 uint64_t heap_recording_kills(const struct heap_recording *recording);

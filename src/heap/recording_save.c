@@ -77,8 +77,17 @@ static int write_file(const struct heap_recording *recording, const struct heap_
     return written ? 0 : error_errno(err, errno ? errno : EIO, "writing '%s'", path);
 }
 
-int heap_recording_save(struct heap_recording *recording, bool main_lives, const char *directory,
-                        unsigned lifetime_id, struct error *err)
+/* The kill that the main process outlived: whether it was that of the unsettled moment, its end
+ * says. */
+static const struct heap_moment *last_kill(const struct heap_recording *recording,
+                                           enum heap_ending ending)
+{
+    return recording->unsettled && ending != HEAP_ENDING_KILLED ? recording->unsettled
+                                                                : recording->killed;
+}
+
+int heap_recording_save(struct heap_recording *recording, enum heap_ending ending, pid_t main_pid,
+                        const char *directory, unsigned lifetime_id, struct error *err)
 {
     char path[PATH_MAX];
     snprintf(path, sizeof(path), "%s/" HEAP_DIRECTORY, directory);
@@ -90,12 +99,15 @@ int heap_recording_save(struct heap_recording *recording, bool main_lives, const
         return error_errno(err, ENOMEM, "saving the heap profile");
     memcpy(map, recording->map, sizeof(*map));
     name_places(recording, map);
+    if (ending == HEAP_ENDING_STOP)
+        heap_recording_mark_gone(recording, main_pid);
+    if (ending != HEAP_ENDING_KILLED)
+        heap_recording_leave_out(recording, map->processes);
     snprintf(path, sizeof(path), "%s/" HEAP_FILE_FORMAT, directory, lifetime_id);
     int r = write_file(recording, NULL, map, path, err);
     if (r == 0)
         keep_files(recording, map, directory);
-    const struct heap_moment *killed =
-        main_lives && recording->unsettled ? recording->unsettled : recording->killed;
+    const struct heap_moment *killed = last_kill(recording, ending);
     if (r < 0 || !killed)
         return r;
     heap_moment_restore(killed, map);

@@ -228,7 +228,7 @@ static int load_profile(const char *directory, enum heap_moment_choice at, struc
         r = read_profile(directory, view, true, &killed, err);
     if (r < 0 || !killed)
         return r;
-    if (view->profile && view->profile->totals->bytes >= killed->totals->bytes) {
+    if (view->profile && view->profile->totals->bytes > killed->totals->bytes) {
         heap_profile_free(killed);
         return 0;
     }

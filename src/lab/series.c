@@ -250,8 +250,7 @@ static unsigned child_kills_of(sqlite3_stmt *row, enum end_cause cause)
         sqlite3_column_type(row, 11) == SQLITE_NULL || sqlite3_column_type(row, 12) == SQLITE_NULL;
     if (unknown || group > 0)
         return 0;
-    kills -= cause == CAUSE_OOM_CONTAINER_LIMIT || cause == CAUSE_OOM_ANCESTOR_LIMIT ||
-             cause == CAUSE_OOM_HOST;
+    kills -= cause_is_kernel_kill(cause);
     return kills > 0 ? (unsigned)kills : 0;
 }
 

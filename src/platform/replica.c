@@ -308,7 +308,8 @@ static void finish_lifetime(struct replica *replica)
 
     console_close(steal_ptr(&replica->console));
     sandbox_free(steal_ptr(&replica->sandbox));
-    replica_heap_save(replica);
+    replica_heap_save(replica,
+                      cause_is_kernel_kill(death.cause) ? HEAP_ENDING_KILLED : HEAP_ENDING_OTHER);
 
     int64_t wait_ns = 0;
     if (replica->restarting)

@@ -58,16 +58,17 @@ void replica_heap_drop(struct replica *replica)
     heap_recording_free(steal_ptr(&replica->heap));
 }
 
-void replica_heap_save(struct replica *replica)
+void replica_heap_save(struct replica *replica, enum heap_ending ending)
 {
     struct error err;
     if (!replica->heap)
         return;
+    pid_t main_pid = replica->sandbox ? sandbox_pid(replica->sandbox) : 0;
     if (heap_recording_is_intact(replica->heap) && heap_recording_attached(replica->heap) == 0) {
         error_set(&err, ENOTSUP,
                   "no process of the container loaded the recorder: nothing was profiled");
         tell_unprofiled(replica, &err);
-    } else if (heap_recording_save(replica->heap, !replica->has_end, replica->core->directory,
+    } else if (heap_recording_save(replica->heap, ending, main_pid, replica->core->directory,
                                    replica->id, &err) < 0) {
         tell_unprofiled(replica, &err);
     }
@@ -77,7 +78,7 @@ void replica_heap_save(struct replica *replica)
 void replica_heap_killed(struct replica *replica, int64_t at_ns)
 {
     if (replica->heap && !replica->has_end)
-        heap_recording_killed(replica->heap, at_ns);
+        heap_recording_killed(replica->heap, at_ns, sandbox_pid(replica->sandbox));
 }
 
 void replica_stamp_heap(struct replica *replica, unsigned cycle)

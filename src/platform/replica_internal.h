@@ -3,6 +3,7 @@
  * replica_probes.c (its health) and replica_heap.c (its heap profile). */
 #pragma once
 
+#include "heap/recording.h"
 #include "platform/backoff.h"
 #include "platform/console.h"
 #include "platform/events.h"
@@ -77,7 +78,7 @@ void replica_probes_free(struct replica *replica);
 void replica_heap_start(struct replica *replica);
 /* Keep the profile and end the recording, once: nothing runs in the container any more, or it is
  * about to be told to stop, and a tidy program would give back what was held until now. */
-void replica_heap_save(struct replica *replica);
+void replica_heap_save(struct replica *replica, enum heap_ending ending);
 /* The kernel killed a process of the container for memory. */
 void replica_heap_killed(struct replica *replica, int64_t at_ns);
 /* Without keeping it. */

@@ -76,7 +76,8 @@ void replica_end_container(struct replica *replica, enum platform_kill reason)
         replica->term = TERM_UNSENT;
         replica->term_blocked = 0;
     }
-    replica_heap_save(replica); /* what a tidy program gives back now was held until now */
+    /* What a tidy program gives back now was held until now. */
+    replica_heap_save(replica, HEAP_ENDING_STOP);
     replica->grace_end_ns = clock_monotonic_ns() + replica->template->stop_grace_ns;
     on_grace(&replica->timer);
 }

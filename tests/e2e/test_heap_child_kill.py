@@ -15,9 +15,9 @@ pytestmark = pytest.mark.usefixtures("no_leftovers")
 PREFORK = (TREE / "tests" / "heap" / "prefork.c").read_text(encoding="utf-8")
 
 
-def prefork(oomlab, tmp_path, *words, per_cycle="20", cycles="4"):
+def prefork(oomlab, tmp_path, *words, per_cycle="20", cycles="4", ready="tcp"):
     run = tmp_path / "run"
-    done = oomlab("run", "--quiet", "--memory", "64Mi", "--arms", "trigger", "--ready", "tcp", "--rate", "100/s", "--cycles",
+    done = oomlab("run", "--quiet", "--memory", "64Mi", "--arms", "trigger", "--ready", ready, "--rate", "100/s", "--cycles",
                   cycles, "--per-cycle", per_cycle, "--gap", "200ms", "--cooldown", "200ms", "--kills", "1", "--heap",
                   "--output", run, "--", build(tmp_path, "prefork.c", PREFORK, "-g"), *words)
     assert done.returncode in (0, 3), done.stderr
@@ -65,6 +65,23 @@ def test_what_was_held_is_told_when_the_container_ends_later(oomlab, tmp_path):
     heap = profile(oomlab, run, "--lifetime", "1")
     assert heap["moment"] == "kill" and 50 * MI < heap["total_bytes"] < 66 * MI
     assert profile(oomlab, run, "--lifetime", "1", "--at", "end")["total_bytes"] < 10 * MI
+
+
+def test_what_was_held_is_told_when_the_container_ends_at_once(oomlab, tmp_path):
+    """Before it is known whether the main process outlives the kill; no sample tells its memory after that."""
+    run = prefork(oomlab, tmp_path, "soon", ready="none")
+    lives = result_of(run)["arms"][0]["lifetimes"]
+    assert lives[0]["end"]["exit_code"] == 3
+    heap = profile(oomlab, run, "--lifetime", "1")
+    assert heap["moment"] == "kill" and 50 * MI < heap["total_bytes"] < 66 * MI and 0.9 < heap["coverage"] < 1.1
+
+
+def test_the_dead_of_earlier_kills_do_not_count(oomlab, tmp_path):
+    """Kills in quick succession: at no moment was more held than the limit allows."""
+    run = prefork(oomlab, tmp_path, "storm", ready="none")
+    kill, end = (profile(oomlab, run, "--at", moment) for moment in ("kill", "end"))
+    assert result_of(run)["arms"][0]["lifetimes"][0]["end"]["counters"]["oom_kill"][1] > 10
+    assert 50 * MI < kill["total_bytes"] < 70 * MI and end["total_bytes"] < 70 * MI
 
 
 def test_more_at_the_end_than_at_the_kill(oomlab, tmp_path):

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A server of which the kernel kills a child process: prefork again | ends | hog PROGRAM. The main
- * process keeps 6 MiB. Its worker keeps 1 MiB of each request; when it is gone, another is started
- * (again), or the main process ends 2 s later with status 3 (ends). Or else the child is PROGRAM,
- * after which the main process keeps 30 MiB more and does the work itself (hog). */
+/* A server of which the kernel kills a child process. The main process keeps 6 MiB; its worker
+ * keeps 1 MiB of each request, or as fast as it can (storm, soon). When the worker is gone: prefork
+ * again           another is started prefork storm           the same prefork ends            the
+ * main process ends 2 s later, with status 3 prefork soon            the same after 0.1 s prefork
+ * hog PROGRAM     the worker was PROGRAM; the main process keeps 30 MiB more and works */
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -53,21 +55,24 @@ static int listen_on(const char *port)
 int main(int count, char **words)
 {
     const char *how = count > 1 ? words[1] : "";
+    bool at_once = strcmp(how, "storm") == 0 || strcmp(how, "soon") == 0;
     int server = listen_on(getenv("PORT"));
     main_keeps();
     do {
         if (fork() == 0) {
             if (count > 2)
                 execl(words[2], words[2], NULL);
+            while (at_once)
+                worker_keeps();
             work(server);
         }
         wait(NULL);
-    } while (strcmp(how, "again") == 0);
+    } while (strcmp(how, "again") == 0 || strcmp(how, "storm") == 0);
     if (strcmp(how, "hog") == 0) {
         for (int i = 0; i < 30; i++)
             worker_keeps();
         work(server);
     }
-    sleep(2);
+    usleep(strcmp(how, "soon") == 0 ? 100000 : 2000000);
     return 3;
 }
