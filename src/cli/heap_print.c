@@ -75,7 +75,7 @@ static void print_python(const struct heap_view *view, FILE *out)
     if (header->lost_codes > 0)
         fprintf(out, "%u frame%s of Python found no room for %s.\n", header->lost_codes,
                 plural(header->lost_codes), header->lost_codes == 1 ? "its name" : "their names");
-    if (view->arena_bytes > ARENAS_NOTABLE * view->total_bytes)
+    if (view->arena_bytes >= 1 && view->arena_bytes > ARENAS_NOTABLE * view->total_bytes)
         fprintf(out,
                 "%s are arenas, in which Python keeps objects of 512 bytes and less: the line that "
                 "one is shown with happened to need it, others fill it. With --env "
@@ -163,8 +163,11 @@ static void print_total(const struct heap_view *view, FILE *out)
     if (isfinite(coverage))
         fprintf(out, ", %.0f %% of the container's %s", 100 * coverage,
                 size_format((uint64_t)view->memory_bytes, memory));
-    if (coverage > 1 + HEAP_COVERAGE_CLOSE)
-        fputs(": it was asked for, and not all of it was touched", out);
+    if (heap_view_is_beyond(view))
+        fprintf(out, ": it was asked for, and not all of it was touched%s",
+                view->at_kill || view->main_killed
+                    ? ""
+                    : ", or it came since the container's last sample");
     fputs(".\n", out);
     if (view->other_moment)
         fprintf(out, "%s\n",
@@ -199,6 +202,11 @@ void heap_difference_print(const struct heap_view *before, const struct heap_vie
             before->lifetime, signed_size(before->total_bytes, false, a), after->arm,
             after->lifetime, signed_size(after->total_bytes, false, b),
             signed_size(after->total_bytes - before->total_bytes, true, c));
+    if (before->at_kill != after->at_kill)
+        fprintf(out,
+                "Two sorts of moments: the first was held %s, the second %s; --at takes the same "
+                "of both.\n",
+                heap_view_when(before), heap_view_when(after));
     for (size_t i = 0; i < count && (top == 0 || i < top); i++) {
         const struct heap_difference *d = &differences[i];
         fprintf(out, "\n%3zu.  %s", i + 1, signed_size(d->after - d->before, true, a));
@@ -212,7 +220,8 @@ void heap_difference_print(const struct heap_view *before, const struct heap_vie
 
 static json_t *side_json(const struct heap_view *view)
 {
-    return json_pack("{s:s, s:I, s:f}", "arm", view->arm, "lifetime", (json_int_t)view->lifetime,
+    return json_pack("{s:s, s:I, s:s, s:f}", "arm", view->arm, "lifetime",
+                     (json_int_t)view->lifetime, "moment", view->at_kill ? "kill" : "end",
                      "total_bytes", view->total_bytes);
 }
 

@@ -13,6 +13,7 @@ struct heap_point {
 /* Theil and Sen's slope: the median of the slopes between all pairs of points with different
  * numbers of requests. Memory taken once (a table filled at the first request) does not move it.
  * What a killed child process took with it is no shrinking: pairs with a kill between them count
- * only where there are no others.
+ * only where there are no others. Nor is it a standstill where nothing was held from one kill to
+ * the next: the process that will was not there.
  * NAN: there is no such pair, or no memory for the work. */
 double heap_growth_slope(const struct heap_point *points, size_t count);

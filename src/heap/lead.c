@@ -249,8 +249,7 @@ static void say_where(const struct heap_view *view, const struct heap_row *row,
  */
 static bool carries(const struct heap_view *view)
 {
-    double coverage = heap_view_coverage(view);
-    return coverage >= COVERAGE_LEAST && coverage <= 1 + HEAP_COVERAGE_CLOSE;
+    return heap_view_coverage(view) >= COVERAGE_LEAST && !heap_view_is_beyond(view);
 }
 
 /* What the share is a share of, where that is not simply the container's memory. */
@@ -272,7 +271,7 @@ static void say_base(const struct heap_view *view, const struct heap_leading *le
         snprintf(text, size,
                  " that the heap profile saw, which covers %.0f %% of the container's memory%s,",
                  100 * coverage, bound);
-    else if (coverage > 1 + HEAP_COVERAGE_CLOSE)
+    else if (heap_view_is_beyond(view))
         snprintf(text, size,
                  " that was asked for, %.0f %% of what the container had, so not all of it was "
                  "touched,",

@@ -40,25 +40,32 @@ void heap_module_path(const char *directory, const struct heap_module *module,
     snprintf(path, PATH_MAX, "%s/" HEAP_DIRECTORY "/" NAME_FORMAT, directory, hash);
 }
 
+/* Opening a device does something, and a container may map one: look before. */
+static int open_regular(int directory_fd, const char *name, uint64_t inode)
+{
+    struct stat status;
+    char path[64];
+    AUTO_CLOSE int fd = openat(directory_fd, name, O_PATH | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &status) < 0 || !S_ISREG(status.st_mode) || status.st_ino != inode)
+        return -1;
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
 int heap_module_open(const struct heap_proc *proc, const struct heap_process *process,
                      const struct heap_module *module)
 {
     struct heap_mapping mapping;
-    struct stat status;
     char name[64];
     if (!heap_proc_find_mapping(proc, process, module->start, &mapping))
         return -1;
     snprintf(name, sizeof(name), "%d/map_files/%" PRIx64 "-%" PRIx64, (int)process->pid,
              mapping.start, mapping.end);
-    int fd = openat(proc->fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = open_regular(proc->fd, name, mapping.inode);
     if (fd >= 0)
         return fd;
     snprintf(name, sizeof(name), "%d/exe", (int)process->pid);
-    fd = openat(proc->fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd >= 0 && fstat(fd, &status) == 0 && status.st_ino == mapping.inode)
-        return fd;
-    close_fd(&fd);
-    return -1;
+    return open_regular(proc->fd, name, mapping.inode);
 }
 
 /* Some file systems show a mapped file under another device than the same file by its name. */

@@ -24,6 +24,8 @@
 
 /* Held open at once: descriptors are for the containers of other arms, too. */
 #define FILES_MOST 128
+/* Looked for at a time: the platform has other things to do, too. */
+#define LOOKS_MOST 32
 
 uint64_t heap_default_rate(uint64_t limit_bytes)
 {
@@ -219,11 +221,13 @@ static void find_place(struct heap_recording *recording, const struct heap_proc 
 /* Each module is looked for once, while a process that loaded it runs. */
 static void find_files(struct heap_recording *recording, const struct heap_proc *proc)
 {
-    for (uint32_t i = 1; i <= HEAP_MODULES; i++) {
+    unsigned looks = 0;
+    for (uint32_t i = 1; i <= HEAP_MODULES && looks < LOOKS_MOST; i++) {
         const struct heap_module *module = &recording->map->modules[i];
         if (__atomic_load_n(&module->state, __ATOMIC_ACQUIRE) != HEAP_STATE_COMPLETE ||
             recording->looked_for[i])
             continue;
+        looks++;
         recording->looked_for[i] = true;
         recording->files[i] = -1;
         if (module->process > HEAP_PROCESSES)

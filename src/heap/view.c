@@ -172,7 +172,8 @@ static int make_rows(struct store *store, const struct heap_choice *choice, stru
     if (!view->rows)
         return error_errno(err, ENOMEM, "reading the profile");
     for (uint32_t stack = 0; stack < HEAP_STACKS; stack++) {
-        if (view->profile->totals->stacks[stack].samples == 0)
+        bool held_before = since && heap_profile_stamped_bytes(since, stack) > 0;
+        if (view->profile->totals->stacks[stack].samples == 0 && !held_before)
             continue;
         struct heap_row *row = &view->rows[view->row_count];
         fill_row(view, since, stack, row);
@@ -200,6 +201,14 @@ bool heap_moment_parse(const char *text, enum heap_moment_choice *ret)
 {
     *ret = strcmp(text, "kill") == 0 ? HEAP_AT_KILL : HEAP_AT_END;
     return *ret == HEAP_AT_KILL || strcmp(text, "end") == 0;
+}
+
+bool heap_view_is_beyond(const struct heap_view *view)
+{
+    double low, high;
+    heap_total_interval(view->total_bytes, view->profile->totals->variance, &low, &high);
+    return heap_view_coverage(view) > 1 + HEAP_COVERAGE_CLOSE &&
+           low > (1 + HEAP_COVERAGE_CLOSE) * view->memory_bytes;
 }
 
 double heap_view_coverage(const struct heap_view *view)

@@ -74,6 +74,9 @@ int heap_view_new(struct store *store, const char *directory, const struct heap_
 const char *heap_view_when(const struct heap_view *view);
 /* How much of the container's memory the profile saw, 0..; NAN: unknown, or not what it says. */
 double heap_view_coverage(const struct heap_view *view);
+/* The profile saw more than the container had, by more than the two measures and the samples
+ * explain: memory was asked for and not touched. */
+bool heap_view_is_beyond(const struct heap_view *view);
 void heap_view_free(struct heap_view *view);
 
 /* The named frames of a row, innermost first. Calls `visit` for each; a lost stack gives one frame

@@ -47,6 +47,10 @@ static void test_kills(void **state)
     assert_near(SLOPE({0, 0, 0}, {10, 100, 0}, {20, 10, 1}, {30, 110, 1}, {40, 5, 2}, {50, 105, 2}),
                 10, 1e-9);
     assert_near(SLOPE({0, 0, 0}, {10, 20, 1}, {20, 40, 2}), 2, 1e-9);
+    assert_near(SLOPE({0, 0, 0}, {10, 0, 0}, {20, 0, 0}, {30, 0, 0}, {40, 0, 1}, {50, 100, 1}), 10,
+                1e-9);
+    assert_near(SLOPE({0, 0, 0}, {10, 0, 0}, {20, 0, 0}, {30, 0, 0}, {40, 0, 0}, {50, 100, 0}), 0,
+                1e-9);
 }
 
 static void test_unknown(void **state)
