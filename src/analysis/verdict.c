@@ -226,7 +226,11 @@ static void leave_killed_open(const struct view *view, const struct shapes *shap
             "The same requests under a higher limit: a demand levels off below it, a leak goes "
             "on to the next kill.");
     } else {
-        verdict_say(verdict->summary, "Its lifetimes differ in how memory rose.");
+        verdict_say(verdict->summary,
+                    shapes->known > 1
+                        ? "Its lifetimes differ in how memory rose."
+                        : "How memory rose in its one lifetime is neither a leak's way "
+                          "nor a demand's.");
         verdict_say(verdict->would_settle,
                     "More kills of the same work, and the same work with more memory.");
     }
