@@ -62,8 +62,10 @@ int main(int count, char **words)
         if (fork() == 0) {
             if (count > 2)
                 execl(words[2], words[2], NULL);
-            while (at_once)
-                worker_keeps();
+            if (at_once) {
+                for (;;)
+                    worker_keeps();
+            }
             work(server);
         }
         wait(NULL);
