@@ -56,7 +56,8 @@ int main(int count, char **words)
 {
     const char *how = count > 1 ? words[1] : "";
     bool at_once = strcmp(how, "storm") == 0 || strcmp(how, "soon") == 0;
-    int server = listen_on(getenv("PORT"));
+    const char *port = getenv("PORT");
+    int server = listen_on(port ? port : "0");
     main_keeps();
     do {
         if (fork() == 0) {
