@@ -111,7 +111,7 @@ static int take_map(struct cursor *cursor, struct heap_profile *profile, struct 
         return damaged(err, "the map's header is another");
     for (uint32_t i = 0; i <= HEAP_MODULES; i++)
         profile->map->modules[i].path[HEAP_PATH_MAX - 1] = '\0';
-    heap_totals_sum(profile->map, profile->totals);
+    heap_totals_sum(profile->map, profile->map->processes, profile->totals);
     if (!(profile->totals->bytes <= BYTES_MOST))
         return damaged(err, "it holds more than there are addresses");
     return 0;

@@ -14,7 +14,7 @@ struct heap_profile_stamp {
 
 struct heap_profile {
     struct heap_map *map;       /* owned */
-    struct heap_totals *totals; /* at the end; owned */
+    struct heap_totals *totals; /* at its moment; owned */
     struct heap_profile_stamp *stamps;
     size_t stamp_count;
     int64_t kill_ns; /* it is of a kill of a child process; 0: of the lifetime's end */

@@ -169,9 +169,15 @@ static uint32_t count_stacks(const struct heap_totals *totals)
     return count;
 }
 
-uint64_t heap_recording_kills(const struct heap_recording *recording)
+void heap_recording_leave_out(const struct heap_recording *recording,
+                              struct heap_process processes[static HEAP_PROCESSES + 1])
 {
-    return recording->unsettled ? recording->unsettled->kills : recording->kills;
+    for (uint32_t slot = 1; slot <= HEAP_PROCESSES; slot++) {
+        struct heap_process *process = &processes[slot];
+        if (process->state == HEAP_PROCESS_LIVE && process->pid > HEAP_MAIN_PID &&
+            process->pid == recording->gone[slot])
+            process->state = HEAP_PROCESS_EXITED;
+    }
 }
 
 int heap_recording_stamp(struct heap_recording *recording, int64_t at_ns, unsigned cycle,
@@ -180,12 +186,15 @@ int heap_recording_stamp(struct heap_recording *recording, int64_t at_ns, unsign
     if (recording->stamp_count >= HEAP_STAMPS_MAX)
         return 0;
     const struct heap_totals *totals = recording->totals;
-    heap_totals_sum(recording->map, recording->totals);
+    struct heap_process processes[HEAP_PROCESSES + 1];
+    memcpy(processes, recording->map->processes, sizeof(processes));
+    heap_recording_leave_out(recording, processes);
+    heap_totals_sum(recording->map, processes, recording->totals);
     const struct heap_stamp stamp = {
         .at_ns = at_ns,
         .cycle = cycle,
         .stacks = count_stacks(totals),
-        .kills = heap_recording_kills(recording),
+        .kills = recording->kills,
     };
     buffer_append(&recording->stamps, &stamp, sizeof(stamp));
     for (uint32_t i = 0; i < HEAP_STACKS; i++) {
@@ -207,14 +216,13 @@ int heap_recording_stamp(struct heap_recording *recording, int64_t at_ns, unsign
 /* Of a library that the loader knows by a relative path, of which the outside, or the program in
  * another working directory, can make nothing, the absolute one; the map itself keeps the loader's
  * name, by which the recorder finds it. */
-static void find_place(struct heap_recording *recording, const struct heap_proc *proc, uint32_t i)
+static void find_place(struct heap_recording *recording, const struct heap_proc *proc,
+                       const struct heap_process *process, uint32_t i)
 {
     const struct heap_module *module = &recording->map->modules[i];
     struct heap_mapping mapping;
     if (module->path[0] != '\0' && module->path[0] != '/' &&
-        heap_proc_find_mapping(proc, &recording->map->processes[module->process], module->start,
-                               &mapping) &&
-        mapping.path[0] != '\0')
+        heap_proc_find_mapping(proc, process, module->start, &mapping) && mapping.path[0] != '\0')
         recording->places[i] = strdup(mapping.path); /* without memory the loader's has to do */
 }
 
@@ -230,13 +238,14 @@ static void find_files(struct heap_recording *recording, const struct heap_proc 
         looks++;
         recording->looked_for[i] = true;
         recording->files[i] = -1;
-        if (module->process > HEAP_PROCESSES)
+        uint32_t slot = __atomic_load_n(&module->process, __ATOMIC_RELAXED); /* once: see map */
+        if (slot > HEAP_PROCESSES)
             continue;
-        find_place(recording, proc, i);
+        const struct heap_process *process = &recording->map->processes[slot];
+        find_place(recording, proc, process, i);
         if (recording->file_count == FILES_MOST)
             continue;
-        recording->files[i] =
-            heap_module_open(proc, &recording->map->processes[module->process], module);
+        recording->files[i] = heap_module_open(proc, process, module);
         recording->file_count += recording->files[i] >= 0;
     }
 }
@@ -260,17 +269,6 @@ void heap_recording_mark_gone(struct heap_recording *recording, pid_t main_pid)
         int32_t pid = process->pid;
         if (heap_proc_is_dying(&proc, process))
             recording->gone[slot] = pid;
-    }
-}
-
-void heap_recording_leave_out(const struct heap_recording *recording,
-                              struct heap_process processes[static HEAP_PROCESSES + 1])
-{
-    for (uint32_t slot = 1; slot <= HEAP_PROCESSES; slot++) {
-        struct heap_process *process = &processes[slot];
-        if (process->state == HEAP_PROCESS_LIVE && process->pid > HEAP_MAIN_PID &&
-            process->pid == recording->gone[slot])
-            process->state = HEAP_PROCESS_EXITED;
     }
 }
 

@@ -37,6 +37,3 @@ void heap_recording_mark_gone(struct heap_recording *recording, pid_t main_pid);
 /* Count in a copy of the processes none that was noted. */
 void heap_recording_leave_out(const struct heap_recording *recording,
                               struct heap_process processes[static HEAP_PROCESSES + 1]);
-/* Kills of child processes whose memory counts no more: until a dead process's slot is given up,
- * what it held still does. */
-uint64_t heap_recording_kills(const struct heap_recording *recording);

@@ -17,6 +17,7 @@ static void name_places(const struct heap_recording *recording, struct heap_map 
 {
     for (uint32_t i = 1; i <= HEAP_MODULES; i++) {
         struct heap_module *module = &map->modules[i];
+        module->path[HEAP_PATH_MAX - 1] = '\0'; /* whatever the container wrote */
         if (recording->places[i] && module->path[0] != '/')
             snprintf(module->path, sizeof(module->path), "%s", recording->places[i]);
     }
@@ -53,7 +54,7 @@ static bool write_parts(gzFile file, const struct heap_recording *recording,
         .map_bytes = sizeof(*map),
         .stamps = moment ? moment->stamps : recording->stamp_count,
         .at_ns = moment ? moment->at_ns : 0,
-        .kills = moment ? moment->kills : heap_recording_kills(recording),
+        .kills = moment ? moment->kills : recording->kills,
     };
     return write_all(file, &header, sizeof(header)) && write_all(file, map, sizeof(*map)) &&
            write_all(file, recording->stamps.data,

@@ -77,7 +77,9 @@ static void add(struct heap_totals *totals, const struct heap_sample *sample)
     totals->samples++;
 }
 
-void heap_totals_sum(const struct heap_map *map, struct heap_totals *ret)
+void heap_totals_sum(const struct heap_map *map,
+                     const struct heap_process processes[static HEAP_PROCESSES + 1],
+                     struct heap_totals *ret)
 {
     memset(ret, 0, sizeof(*ret));
     for (uint32_t i = 0; i < HEAP_SAMPLES; i++) {
@@ -90,7 +92,7 @@ void heap_totals_sum(const struct heap_map *map, struct heap_totals *ret)
         }
         if (!is_plausible(map, &sample))
             ret->torn++;
-        else if (heap_process_counts(&map->processes[HEAP_KEY_SLOT(key)]))
+        else if (heap_process_counts(&processes[HEAP_KEY_SLOT(key)]))
             add(ret, &sample);
     }
 }

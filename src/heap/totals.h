@@ -30,8 +30,11 @@ struct heap_totals {
 /* Sum up a map, which may be changing meanwhile: what is torn is left out and counted. So is what
  * no recorder writes: objects larger than the address space, or a sampling mean that is neither the
  * header's nor that of a place where nothing stays. Samples of
- * processes that ended before the main process, or that executed another program, do not count. */
-void heap_totals_sum(const struct heap_map *map, struct heap_totals *ret);
+ * processes that ended before the main process, or that executed another program, do not count, as
+ * `processes` says: the map's, or a copy of them. */
+void heap_totals_sum(const struct heap_map *map,
+                     const struct heap_process processes[static HEAP_PROCESSES + 1],
+                     struct heap_totals *ret);
 
 /* A whole sample of a map that may be changing; false: none is there, or (*ret_torn) it was not
  * complete or changed while it was read. */

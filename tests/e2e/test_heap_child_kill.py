@@ -51,6 +51,10 @@ def test_the_end_is_there_too(oomlab, tmp_path):
     assert end["moment"] == "end" and end["at"] > profile(oomlab, run)["at"]
     # The second worker's: 80 requests, of which the first took some 55 with it. No loss of memory is a growth of less.
     assert 10 * MI < kept["bytes"] < 40 * MI and kept["growth"]["bytes_per_request"] == pytest.approx(MI, rel=0.2)
+    # When cycle 3 began, the first worker held 40 MiB, which are no longer there.
+    since = profile(oomlab, run, "--at", "end", "--since", "3")
+    gone = next(stack["bytes"] for stack in since["stacks"] if stack["bytes"] < 0)
+    assert gone == pytest.approx(-40 * MI, abs=4 * MI) and since["total_bytes"] == pytest.approx(kept["bytes"] + gone, abs=MI)
     assert "held when a child process was killed for memory" in oomlab("heap", run).stdout
     assert "--at kill" in oomlab("heap", run, "--at", "end").stdout
     for text in reports(run).values():
@@ -82,6 +86,18 @@ def test_the_dead_of_earlier_kills_do_not_count(oomlab, tmp_path):
     kill, end = (profile(oomlab, run, "--at", moment) for moment in ("kill", "end"))
     assert result_of(run)["arms"][0]["lifetimes"][0]["end"]["counters"]["oom_kill"][1] > 10
     assert 50 * MI < kill["total_bytes"] < 70 * MI and end["total_bytes"] < 70 * MI
+
+
+def test_two_sorts_of_moments_are_told_apart(oomlab, tmp_path):
+    run = prefork(oomlab, tmp_path, "again")
+    difference = oomlab.result("heap", "--diff", run, run, "--format", "json", status=0)
+    assert difference["before"]["moment"] == difference["after"]["moment"] == "kill"
+    assert "sorts of moments" not in oomlab("heap", "--diff", run, run).stdout
+    other = tmp_path / "other"
+    other.mkdir()
+    ended = prefork(oomlab, other, "again", cycles="1")  # too few requests for a kill
+    text = oomlab("heap", "--diff", run, ended).stdout
+    assert "the first was held when a child process was killed for memory, the second at the end" in text
 
 
 def test_more_at_the_end_than_at_the_kill(oomlab, tmp_path):

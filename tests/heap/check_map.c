@@ -32,7 +32,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: check-heap-map FILE\n");
         return 2;
     }
-    heap_totals_sum(map, totals);
+    heap_totals_sum(map, map->processes, totals);
     printf("{\"samples\": %u, \"torn\": %u, \"bytes\": %.0f, \"variance\": %.0f, "
            "\"broken_stacks\": %u, \"dropped\": %ju, \"dropped_bit\": %ju, \"lost_stacks\": %ju, "
            "\"rate_bytes\": %ju, "

@@ -52,30 +52,42 @@ static int listen_on(const char *port)
     return server;
 }
 
+static bool is(const char *how, const char *word)
+{
+    return strcmp(how, word) == 0;
+}
+
+__attribute__((noinline)) static void start(int server, const char *how, const char *program)
+{
+    if (fork() != 0)
+        return;
+    if (program)
+        execl(program, program, NULL);
+    if (is(how, "storm") || is(how, "soon")) {
+        for (;;)
+            worker_keeps();
+    }
+    work(server);
+}
+
+/* The workers that follow come from another line than the first: their stacks are others. */
 int main(int count, char **words)
 {
-    const char *how = count > 1 ? words[1] : "";
-    bool at_once = strcmp(how, "storm") == 0 || strcmp(how, "soon") == 0;
+    const char *how = count > 1 ? words[1] : "", *program = count > 2 ? words[2] : NULL;
     const char *port = getenv("PORT");
     int server = listen_on(port ? port : "0");
     main_keeps();
-    do {
-        if (fork() == 0) {
-            if (count > 2)
-                execl(words[2], words[2], NULL);
-            if (at_once) {
-                for (;;)
-                    worker_keeps();
-            }
-            work(server);
-        }
+    start(server, how, program);
+    wait(NULL);
+    while (is(how, "again") || is(how, "storm")) {
+        start(server, how, program);
         wait(NULL);
-    } while (strcmp(how, "again") == 0 || strcmp(how, "storm") == 0);
-    if (strcmp(how, "hog") == 0) {
+    }
+    if (is(how, "hog")) {
         for (int i = 0; i < 30; i++)
             worker_keeps();
         work(server);
     }
-    usleep(strcmp(how, "soon") == 0 ? 100000 : 2000000);
+    usleep(is(how, "soon") ? 100000 : 2000000);
     return 3;
 }

@@ -68,14 +68,14 @@ static double uniform(struct fixture *fixture)
 static void test_range_of_means(void **state)
 {
     struct fixture *fixture = *state;
-    heap_totals_sum(fixture->map, &fixture->totals);
+    heap_totals_sum(fixture->map, fixture->map->processes, &fixture->totals);
     assert_int_equal(fixture->totals.rate_least, 0);
     assert_int_equal(fixture->totals.rate_most, 0);
     put(fixture, 1, 100, 5);
     put(fixture, 1, 100, 5)->rate_bytes = RATE / 4;
     put(fixture, 1, 100, 5)->rate_bytes = UINT64_C(2) * RATE;
     put(fixture, 2, 100, 5)->rate_bytes = UINT64_C(4) * RATE; /* of a process that is not there */
-    heap_totals_sum(fixture->map, &fixture->totals);
+    heap_totals_sum(fixture->map, fixture->map->processes, &fixture->totals);
     assert_int_equal(fixture->totals.rate_least, RATE / 4);
     assert_int_equal(fixture->totals.rate_most, 2 * RATE);
 }
@@ -84,7 +84,7 @@ static void test_weight_of_one(void **state)
 {
     struct fixture *fixture = *state;
     put(fixture, 1, RATE, 7);
-    heap_totals_sum(fixture->map, &fixture->totals);
+    heap_totals_sum(fixture->map, fixture->map->processes, &fixture->totals);
     /* 1 / (1 - 1/e) = 1.5819767 */
     assert_near(fixture->totals.stacks[7].objects, 1.5819767068693265, 1e-12);
     assert_near(fixture->totals.stacks[7].bytes, 1.5819767068693265 * RATE, 1e-6);
@@ -113,7 +113,7 @@ static void simulate(struct fixture *fixture, uint64_t size, unsigned objects, d
             variance += (1 - p) * weight * weight;
         }
         if (run % 500 == 0) { /* the sum itself is slow: it reads the whole table */
-            heap_totals_sum(fixture->map, &fixture->totals);
+            heap_totals_sum(fixture->map, fixture->map->processes, &fixture->totals);
             assert_near(fixture->totals.stacks[3].bytes, bytes, 1e-3);
             assert_near(fixture->totals.stacks[3].variance, variance, variance * 1e-9);
         }
@@ -163,7 +163,7 @@ static void test_torn_is_left_out(void **state)
     put(fixture, 1, 0, 5); /* no size: cannot have been sampled */
     put(fixture, 1, 100, 5)->rate_bytes = 0;
     put(fixture, 1, 100, HEAP_STACKS + 9); /* an impossible stack is a lost one */
-    heap_totals_sum(fixture->map, &fixture->totals);
+    heap_totals_sum(fixture->map, fixture->map->processes, &fixture->totals);
     assert_int_equal(fixture->totals.torn, 1);
     assert_int_equal(fixture->totals.stacks[5].samples, 1);
     assert_int_equal(fixture->totals.stacks[0].samples, 1);
@@ -188,7 +188,7 @@ static void test_whose_samples_count(void **state)
             (struct heap_process){.state = cases[i].state, .pid = cases[i].pid};
         put(fixture, i + 2, 100, 10 + i);
     }
-    heap_totals_sum(fixture->map, &fixture->totals);
+    heap_totals_sum(fixture->map, fixture->map->processes, &fixture->totals);
     for (uint32_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
         assert_int_equal(fixture->totals.stacks[10 + i].samples, cases[i].counts);
 }
