@@ -2,6 +2,7 @@
 #include "base/terms.h"
 
 #include <stddef.h>
+#include <string.h>
 
 const char *level_name(enum evidence_level level)
 {
@@ -67,6 +68,15 @@ const char *platform_kill_name(enum platform_kill kill)
         [PLATFORM_KILL_STARTUP] = "startup-probe",
     };
     return names[kill];
+}
+
+enum end_cause cause_parse(const char *text)
+{
+    for (int i = 0; text && i < CAUSE_COUNT; i++) {
+        if (strcmp(text, cause_name((enum end_cause)i)) == 0)
+            return (enum end_cause)i;
+    }
+    return CAUSE_UNKNOWN;
 }
 
 bool cause_is_kernel_kill(enum end_cause cause)

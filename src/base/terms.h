@@ -60,6 +60,8 @@ enum platform_kill {
 /* The spellings of result.json; static storage. driver_name(DRIVER_NONE) is NULL (JSON null). */
 const char *level_name(enum evidence_level level);
 const char *cause_name(enum end_cause cause);
+/* The cause of that name; CAUSE_UNKNOWN for none, or NULL. */
+enum end_cause cause_parse(const char *text);
 /* The kernel killed the main process for memory: at the container's limit, an ancestor's, or the
  * host's. */
 bool cause_is_kernel_kill(enum end_cause cause);

@@ -213,15 +213,6 @@ static int load_spans(struct store *store, int64_t arm_id, int64_t started_ns,
 
 /* --- lifetimes ------------------------------------------------------------------------------- */
 
-static enum end_cause parse_cause(const char *text)
-{
-    for (int i = 0; text && i < CAUSE_COUNT; i++) {
-        if (strcmp(text, cause_name((enum end_cause)i)) == 0)
-            return (enum end_cause)i;
-    }
-    return CAUSE_UNKNOWN;
-}
-
 static enum evidence_level parse_level(const char *text)
 {
     for (int i = 0; text && i < LEVEL_COUNT; i++) {
@@ -285,7 +276,7 @@ static int add_lifetime(struct store *store, struct arm_data *data, sqlite3_stmt
     double ready_s = (double)(sqlite3_column_int64(row, 3) - started_ns) * 1e-9;
     enum end_cause cause = sqlite3_column_type(row, 7) == SQLITE_NULL
                                ? CAUSE_RUNNING
-                               : parse_cause((const char *)sqlite3_column_text(row, 7));
+                               : cause_parse((const char *)sqlite3_column_text(row, 7));
     if (outlived_the_arm((const char *)sqlite3_column_text(row, 9), cause))
         cause = CAUSE_RUNNING;
 

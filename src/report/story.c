@@ -215,14 +215,9 @@ double total_kills(const struct story *story)
     return kills;
 }
 
-bool is_kernel_cause(const char *cause)
-{
-    return strncmp(cause, "oom-", 4) == 0 && strcmp(cause, "oom-userspace-killer") != 0;
-}
-
 static bool is_kernel_kill(const json_t *lifetime)
 {
-    return is_kernel_cause(text_or(lifetime, "end.cause", ""));
+    return cause_is_kernel_kill(cause_parse(text_or(lifetime, "end.cause", "")));
 }
 
 /* By how much a counter rose: [start, end]. */

@@ -59,8 +59,6 @@ double total_kills(const struct story *story);
 unsigned child_kills(const json_t *arm);
 /* The same of one lifetime. */
 unsigned child_kills_of(const json_t *lifetime);
-/* An end by the kernel, at one limit or another; a user-space killer is none. */
-bool is_kernel_cause(const char *cause);
 /* A kill during which the kernel's own counter went up. */
 bool is_proven_kill(const json_t *lifetime);
 unsigned proven_kills(const json_t *arms);

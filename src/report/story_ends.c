@@ -2,6 +2,7 @@
 #include "report/story_ends.h"
 
 #include "base/size.h"
+#include "base/terms.h"
 #include "report/text.h"
 
 #include <math.h>
@@ -50,7 +51,7 @@ double ends_in_run(const struct story *story, const char *cause)
     double count = 0;
     size_t index;
     json_t *arm;
-    if (is_kernel_cause(cause))
+    if (cause_is_kernel_kill(cause_parse(cause)))
         return total_kills(story);
     json_array_foreach((json_t *)story->arms, index, arm) count += ends_count(arm, cause);
     return count;
