@@ -233,4 +233,5 @@ def test_an_impossible_exit_code_is_left_out_and_said(oomlab, tmp_path, name, ol
     (tmp_path / "source").write_text(text.replace(old, new), encoding="utf-8")
     done = oomlab("diagnose", tmp_path / "source")
     assert "is none that Linux knows (0 to 255): left out" in done.stderr
-    assert new.split()[-1].strip("'") not in done.stdout
+    said = " ".join(done.stdout.split()).replace(str(tmp_path), "")  # where pytest-55 has a -5
+    assert new.split()[-1].strip("'") not in said
