@@ -80,10 +80,12 @@ struct log_context {
 };
 
 #define LOG_VICTIMS 16
+#define NOTICES_MAX 256
 
 struct observer {
     struct target targets[OBSERVER_TARGETS_MAX];
     struct ring ring;
+    struct ring notices;
     struct observation scratch;
 
     size_t map_bytes;
@@ -95,7 +97,7 @@ struct observer {
     bool no_realtime;
     double rate_hz;
 
-    int epoll_fd, tick_fd, poll_fd, command_fd, urgent_fd;
+    int epoll_fd, tick_fd, poll_fd, command_fd, urgent_fd, notice_fd;
     int kmsg_fd; /* -1: cannot be read */
     bool has_kmsg;
     bool kmsg_paused; /* the ring is short of room */
@@ -144,6 +146,8 @@ void observer_unwatch(struct observer *observer, int fd);
 bool observer_has_room(const struct observer *observer, enum observation_kind kind);
 /* Stamp and push; false when there is no room. KILL, KMSG and END ring the consumer. */
 bool observer_push(struct observer *observer, struct observation *observation);
+/* Give notice of a KILL that was pushed. */
+void observer_notice_kill(struct observer *observer, const struct observation *kill);
 
 /* mailbox.c, called by the thread when the command descriptor fires. */
 void mailbox_serve(struct observer *observer);

@@ -51,8 +51,9 @@ static int open_descriptors(struct observer *observer, struct error *err)
     observer->poll_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     observer->command_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     observer->urgent_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    observer->notice_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (observer->epoll_fd < 0 || observer->tick_fd < 0 || observer->poll_fd < 0 ||
-        observer->command_fd < 0 || observer->urgent_fd < 0)
+        observer->command_fd < 0 || observer->urgent_fd < 0 || observer->notice_fd < 0)
         return error_errno(err, errno, "opening the observer's descriptors");
     observer->kmsg_fd = kmsg_open();
     observer->has_kmsg = observer->kmsg_fd >= 0;
@@ -105,21 +106,25 @@ static void set_forking(void *block, size_t bytes, int advice)
         madvise((void *)start, end - start, advice); /* without it only slower */
 }
 
+static size_t ring_bytes(const struct ring *ring)
+{
+    return ring->record_bytes * ring->capacity;
+}
+
 static void keep_from_children(struct observer *observer)
 {
     set_forking(observer, observer->map_bytes, MADV_DONTFORK);
-    set_forking(observer->ring.slots, observer->ring.record_bytes * observer->ring.capacity,
-                MADV_DONTFORK);
+    set_forking(observer->ring.slots, ring_bytes(&observer->ring), MADV_DONTFORK);
 }
 
 /* mlock() takes whole pages; the limit (RLIMIT_MEMLOCK) may forbid some of it. */
 static void lock_memory(struct observer *observer)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    observer->locked =
-        mlock(observer, observer->map_bytes) == 0 &&
-        mlock((char *)observer->stack + page, observer->stack_bytes - page) == 0 &&
-        mlock(observer->ring.slots, observer->ring.record_bytes * observer->ring.capacity) == 0;
+    observer->locked = mlock(observer, observer->map_bytes) == 0 &&
+                       mlock((char *)observer->stack + page, observer->stack_bytes - page) == 0 &&
+                       mlock(observer->ring.slots, ring_bytes(&observer->ring)) == 0 &&
+                       mlock(observer->notices.slots, ring_bytes(&observer->notices)) == 0;
     if (observer->locked)
         observer_lock_code();
 }
@@ -157,7 +162,7 @@ static struct observer *map_observer(const struct observer_options *options, str
     observer->rate_hz = options->rate_hz > 0 ? options->rate_hz : RATE_DEFAULT_HZ;
     observer->no_realtime = options->no_realtime;
     observer->epoll_fd = observer->tick_fd = observer->poll_fd = -1;
-    observer->command_fd = observer->urgent_fd = observer->kmsg_fd = -1;
+    observer->command_fd = observer->urgent_fd = observer->notice_fd = observer->kmsg_fd = -1;
     observer->poll_armed_ns = INT64_MAX;
     observer->log_clock = (struct log_clock){.perf_fd = -1, .area = MAP_FAILED, .error_ns = -1};
     atomic_store(&observer->log_clock_error_ns, -1);
@@ -183,6 +188,8 @@ int observer_start(const struct observer_options *options, struct observer **ret
     int r = ring_init(&observer->ring, sizeof(struct observation), records);
     if (r < 0)
         error_errno(err, -r, "making the observer's ring of %zu records", records);
+    if (r == 0 && (r = ring_init(&observer->notices, sizeof(struct observer_notice), NOTICES_MAX)))
+        error_errno(err, -r, "making the observer's ring of notices");
     if (r == 0)
         r = open_descriptors(observer, err);
     if (r == 0)
@@ -215,17 +222,20 @@ void observer_stop(struct observer *observer)
         target_close(&observer->targets[i]);
     log_clock_close(&observer->log_clock);
     close_fd(&observer->kmsg_fd);
+    close_fd(&observer->notice_fd);
     close_fd(&observer->urgent_fd);
     close_fd(&observer->command_fd);
     close_fd(&observer->poll_fd);
     close_fd(&observer->tick_fd);
     close_fd(&observer->epoll_fd);
     if (observer->ring.slots) {
-        size_t bytes = observer->ring.record_bytes * observer->ring.capacity;
-        munlock(observer->ring.slots, bytes);
-        set_forking(observer->ring.slots, bytes, MADV_DOFORK);
+        munlock(observer->ring.slots, ring_bytes(&observer->ring));
+        set_forking(observer->ring.slots, ring_bytes(&observer->ring), MADV_DOFORK);
     }
+    if (observer->notices.slots)
+        munlock(observer->notices.slots, ring_bytes(&observer->notices));
     ring_done(&observer->ring);
+    ring_done(&observer->notices);
     if (observer->stack != MAP_FAILED)
         munmap(observer->stack, observer->stack_bytes);
     munmap(observer, observer->map_bytes);
@@ -239,6 +249,16 @@ struct ring *observer_ring(struct observer *observer)
 int observer_urgent_fd(struct observer *observer)
 {
     return observer->urgent_fd;
+}
+
+struct ring *observer_notices(struct observer *observer)
+{
+    return &observer->notices;
+}
+
+int observer_notice_fd(struct observer *observer)
+{
+    return observer->notice_fd;
 }
 
 bool observer_locked(const struct observer *observer)

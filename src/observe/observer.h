@@ -67,6 +67,12 @@ struct observer_options {
     bool no_realtime;      /* tests: stay in the ordinary scheduling class */
 };
 
+/* That oom_kill went up, as soon as it was noticed: the same that the KILL says. */
+struct observer_notice {
+    uint32_t lifetime_id;
+    int64_t at_ns; /* the KILL's */
+};
+
 struct observer;
 
 int observer_start(const struct observer_options *options, struct observer **ret,
@@ -99,6 +105,12 @@ struct ring *observer_ring(struct observer *observer);
 /* An eventfd (non-blocking) that counts up whenever a KILL, KMSG or END was pushed: the consumer
  * commits at once. Borrowed. */
 int observer_urgent_fd(struct observer *observer);
+
+/* The kills (struct observer_notice) for what cannot wait until the disk has them: to look at what
+ * the container holds. One consumer; an eventfd (non-blocking) counts up with each. A consumer that
+ * is 256 behind misses some. Borrowed. */
+struct ring *observer_notices(struct observer *observer);
+int observer_notice_fd(struct observer *observer);
 
 bool observer_locked(const struct observer *observer);   /* memory is locked */
 bool observer_has_kmsg(const struct observer *observer); /* the kernel log can be read */

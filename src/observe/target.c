@@ -205,6 +205,7 @@ static bool record_kill(struct observer *observer, struct target *target, int64_
     kill->kill.kernel_ns = kernel_ns < noticed_ns ? kernel_ns : noticed_ns;
     if (!observer_push(observer, kill))
         return false;
+    observer_notice_kill(observer, kill);
     target->oom_kill += kill->kill.kills;
     main_process_note_kill(target, noticed_ns);
     target->log_line_spoken_for = target->log_stamp_ns != 0 && target->log_stamp_early;

@@ -71,6 +71,13 @@ bool observer_push(struct observer *observer, struct observation *observation)
     return true;
 }
 
+void observer_notice_kill(struct observer *observer, const struct observation *kill)
+{
+    const struct observer_notice notice = {.lifetime_id = kill->lifetime_id, .at_ns = kill->at_ns};
+    if (ring_push(&observer->notices, &notice))
+        observer_ring_doorbell(observer->notice_fd);
+}
+
 static bool is_live(const struct target *target)
 {
     return atomic_load(&target->state) == SLOT_WATCHED;

@@ -56,6 +56,18 @@ static void deliver(void *context, const struct observation *observation, int64_
     }
 }
 
+/* The profile is to show what is held at the kill, not what is left when the disk has its row. */
+static void notice_kill(void *context, uint32_t lifetime_id, int64_t at_ns)
+{
+    struct platform *platform = context;
+    for (struct guest *g = platform->guests; g; g = g->next)
+        if (replica_lifetime_id(g->replica) == lifetime_id)
+            replica_notice_kill(g->replica, at_ns);
+    for (struct revision *r = platform->revisions; r; r = r->next)
+        if (replica_lifetime_id(r->replica) == lifetime_id)
+            replica_notice_kill(r->replica, at_ns);
+}
+
 static int start_parts(struct platform *platform, const struct platform_options *options,
                        struct error *err)
 {
@@ -72,7 +84,7 @@ static int start_parts(struct platform *platform, const struct platform_options 
     if (r == 0)
         r = observer_start(&observer, &core->observer, err);
     if (r == 0)
-        r = recorder_new(core->store, core->observer, &core->loop, deliver, platform,
+        r = recorder_new(core->store, core->observer, &core->loop, deliver, notice_kill, platform,
                          &core->recorder, err);
     if (r == 0)
         r = prober_new(&core->loop, &core->prober, err);

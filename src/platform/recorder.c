@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* Lifetimes that are alive at the same time differ in these low bits: there are at most
  * OBSERVER_TARGETS_MAX of them, and ids are given out in order. */
@@ -23,7 +24,9 @@ struct recorder {
     struct store *store;
     struct observer *observer;
     uv_async_t wake;
+    uv_poll_t notices;
     recorder_deliver deliver;
+    recorder_notice notice;
     void *context;
     struct ring deliveries; /* from the writer thread to the loop */
     _Atomic int reasons[REASON_SLOTS];
@@ -185,10 +188,27 @@ static void on_durable(const void *record, int64_t committed_ns, void *context)
     uv_async_send(&recorder->wake);
 }
 
+void recorder_take_notices(struct recorder *recorder)
+{
+    struct observer_notice notice;
+    while (ring_pop(observer_notices(recorder->observer), &notice))
+        recorder->notice(recorder->context, notice.lifetime_id, notice.at_ns);
+}
+
+static void on_notice(uv_poll_t *poll, int status, int events)
+{
+    struct recorder *recorder = poll->data;
+    uint64_t count;
+    ssize_t n = read(observer_notice_fd(recorder->observer), &count, sizeof(count));
+    (void)n, (void)status, (void)events; /* the ring tells */
+    recorder_take_notices(recorder);
+}
+
 static void on_wake(uv_async_t *handle)
 {
     struct recorder *recorder = handle->data;
     struct delivery delivery;
+    recorder_take_notices(recorder);
     while (ring_pop(&recorder->deliveries, &delivery))
         recorder->deliver(recorder->context, &delivery.observation, delivery.committed_ns);
 }
@@ -200,8 +220,35 @@ static void on_closed(uv_handle_t *handle)
     free(recorder);
 }
 
+static void on_notices_closed(uv_handle_t *handle)
+{
+    struct recorder *recorder = handle->data;
+    uv_close((uv_handle_t *)&recorder->wake, on_closed);
+}
+
+/* 0, or libuv's error: then nothing is left to free but the recorder, or the loop does it. */
+static int start_handles(struct recorder *recorder, uv_loop_t *loop, bool *ret_loop_frees)
+{
+    *ret_loop_frees = false;
+    int r = uv_async_init(loop, &recorder->wake, on_wake);
+    if (r < 0)
+        return r;
+    recorder->wake.data = recorder->notices.data = recorder;
+    *ret_loop_frees = true;
+    r = uv_poll_init(loop, &recorder->notices, observer_notice_fd(recorder->observer));
+    if (r < 0) {
+        uv_close((uv_handle_t *)&recorder->wake, on_closed);
+        return r;
+    }
+    r = uv_poll_start(&recorder->notices, UV_READABLE, on_notice);
+    if (r < 0)
+        uv_close((uv_handle_t *)&recorder->notices, on_notices_closed);
+    return r;
+}
+
 int recorder_new(struct store *store, struct observer *observer, uv_loop_t *loop,
-                 recorder_deliver deliver, void *context, struct recorder **ret, struct error *err)
+                 recorder_deliver deliver, recorder_notice notice, void *context,
+                 struct recorder **ret, struct error *err)
 {
     struct recorder *recorder = calloc(1, sizeof(*recorder));
     if (!recorder)
@@ -209,16 +256,19 @@ int recorder_new(struct store *store, struct observer *observer, uv_loop_t *loop
     recorder->store = store;
     recorder->observer = observer;
     recorder->deliver = deliver;
+    recorder->notice = notice;
     recorder->context = context;
+    bool loop_frees = false;
     int r = ring_init(&recorder->deliveries, sizeof(struct delivery), DELIVERIES);
     if (r == 0)
-        r = uv_async_init(loop, &recorder->wake, on_wake);
+        r = start_handles(recorder, loop, &loop_frees);
     if (r < 0) {
-        ring_done(&recorder->deliveries);
-        free(recorder);
+        if (!loop_frees) {
+            ring_done(&recorder->deliveries);
+            free(recorder);
+        }
         return error_errno(err, -r, "preparing the recorder");
     }
-    recorder->wake.data = recorder;
 
     const struct store_source source = {
         .ring = observer_ring(observer),
@@ -244,7 +294,7 @@ void recorder_free(struct recorder *recorder)
     struct error ignored;
     if (recorder->observer)
         store_writer_remove(recorder->store, observer_ring(recorder->observer), &ignored);
-    uv_close((uv_handle_t *)&recorder->wake, on_closed);
+    uv_close((uv_handle_t *)&recorder->notices, on_notices_closed);
 }
 
 void recorder_set_platform_kill(struct recorder *recorder, uint32_t lifetime_id,

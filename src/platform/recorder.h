@@ -17,9 +17,16 @@ struct recorder;
 typedef void (*recorder_deliver)(void *context, const struct observation *observation,
                                  int64_t committed_ns);
 
+/* Called in the loop's thread for each kill, as soon as the loop gets to it: nothing of it is
+ * stored by then, and nothing that changes the container may follow from it. */
+typedef void (*recorder_notice)(void *context, uint32_t lifetime_id, int64_t at_ns);
+
 /* Connect the observer's ring to the store's writer (which must be running). */
 int recorder_new(struct store *store, struct observer *observer, uv_loop_t *loop,
-                 recorder_deliver deliver, void *context, struct recorder **ret, struct error *err);
+                 recorder_deliver deliver, recorder_notice notice, void *context,
+                 struct recorder **ret, struct error *err);
+/* Call `notice` now for what waits: before something is done that must come after it. */
+void recorder_take_notices(struct recorder *recorder);
 /* Disconnect; what the ring still holds is stored first, not delivered. The memory goes once the
  * loop has closed the handle. */
 void recorder_free(struct recorder *recorder);

@@ -374,7 +374,6 @@ void replica_observe(struct replica *replica, const struct observation *observat
     switch (observation->kind) {
     case OBSERVATION_KILL:
         life_facts_add_kill(&replica->facts, observation);
-        replica_heap_killed(replica, observation->at_ns);
         commit_kill(replica, observation, committed_ns);
         break;
     case OBSERVATION_KMSG:

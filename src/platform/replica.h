@@ -86,6 +86,10 @@ void replica_free(struct replica *replica);
 void replica_observe(struct replica *replica, const struct observation *observation,
                      int64_t committed_ns);
 
+/* The kernel killed a process of the current lifetime for memory; nothing of it is stored yet. Its
+ * heap profile, if there is one, keeps what is held now. */
+void replica_notice_kill(struct replica *replica, int64_t at_ns);
+
 /* Stamp the heap profile of the current lifetime, if there is one; `cycle` as for
  * heap_recording_stamp(). The listener is told when what the main process runs cannot be
  * profiled. */

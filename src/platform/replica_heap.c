@@ -35,6 +35,7 @@ static void on_reap_time(uv_timer_t *timer)
     struct replica *replica = timer->data;
     if (replica->has_end)
         return;
+    recorder_take_notices(replica->core->recorder);
     heap_recording_reap(replica->heap, sandbox_pid(replica->sandbox));
     examine_main_process(replica);
 }
@@ -63,6 +64,7 @@ void replica_heap_save(struct replica *replica, enum heap_ending ending)
     struct error err;
     if (!replica->heap)
         return;
+    recorder_take_notices(replica->core->recorder);
     pid_t main_pid = replica->sandbox ? sandbox_pid(replica->sandbox) : 0;
     if (heap_recording_is_intact(replica->heap) && heap_recording_attached(replica->heap) == 0) {
         error_set(&err, ENOTSUP,
@@ -75,7 +77,7 @@ void replica_heap_save(struct replica *replica, enum heap_ending ending)
     replica_heap_drop(replica);
 }
 
-void replica_heap_killed(struct replica *replica, int64_t at_ns)
+void replica_notice_kill(struct replica *replica, int64_t at_ns)
 {
     if (replica->heap && !replica->has_end)
         heap_recording_killed(replica->heap, at_ns, sandbox_pid(replica->sandbox));
@@ -84,8 +86,10 @@ void replica_heap_killed(struct replica *replica, int64_t at_ns)
 void replica_stamp_heap(struct replica *replica, unsigned cycle)
 {
     struct error err;
-    if (replica->heap && !replica->has_end)
+    if (replica->heap && !replica->has_end) {
+        recorder_take_notices(replica->core->recorder);
         examine_main_process(replica);
+    }
     if (replica->heap && !replica->has_end &&
         heap_recording_stamp(replica->heap, clock_monotonic_ns(), cycle, &err) < 0)
         tell_unprofiled(replica, &err);

@@ -79,7 +79,5 @@ void replica_heap_start(struct replica *replica);
 /* Keep the profile and end the recording, once: nothing runs in the container any more, or it is
  * about to be told to stop, and a tidy program would give back what was held until now. */
 void replica_heap_save(struct replica *replica, enum heap_ending ending);
-/* The kernel killed a process of the container for memory. */
-void replica_heap_killed(struct replica *replica, int64_t at_ns);
 /* Without keeping it. */
 void replica_heap_drop(struct replica *replica);

@@ -192,6 +192,11 @@ static void insert_lifetime(struct store *store, uint32_t id, pid_t pid)
     must(store_insert(store, "lifetime", values, NULL, &err), &err);
 }
 
+static void ignore_notice(void *context, uint32_t lifetime_id, int64_t at_ns)
+{
+    (void)context, (void)lifetime_id, (void)at_ns;
+}
+
 static void pipeline_open(struct pipeline *pipeline)
 {
     struct error err = {0};
@@ -201,8 +206,8 @@ static void pipeline_open(struct pipeline *pipeline)
     must(store_create(pipeline->directory, &pipeline->store, &err), &err);
     must(store_writer_start(pipeline->store, &err), &err);
     must(observer_start(&(struct observer_options){0}, &pipeline->observer, &err), &err);
-    must(recorder_new(pipeline->store, pipeline->observer, &pipeline->loop, deliver, pipeline,
-                      &pipeline->recorder, &err),
+    must(recorder_new(pipeline->store, pipeline->observer, &pipeline->loop, deliver, ignore_notice,
+                      pipeline, &pipeline->recorder, &err),
          &err);
     insert_arm(pipeline->store);
 }

@@ -15,11 +15,24 @@ pytestmark = pytest.mark.usefixtures("no_leftovers")
 PREFORK = (TREE / "tests" / "heap" / "prefork.c").read_text(encoding="utf-8")
 
 
-def prefork(oomlab, tmp_path, *words, per_cycle="20", cycles="4", ready="tcp"):
+# Of all threads but the first.
+SLOW_DISK = """#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <unistd.h>
+int fdatasync(int fd)
+{
+    if (gettid() != getpid())
+        sleep(1);
+    return ((int (*)(int))dlsym(RTLD_NEXT, "fdatasync"))(fd);
+}
+"""
+
+
+def prefork(oomlab, tmp_path, *words, per_cycle="20", cycles="4", ready="tcp", **more):
     run = tmp_path / "run"
     done = oomlab("run", "--quiet", "--memory", "64Mi", "--arms", "trigger", "--ready", ready, "--rate", "100/s", "--cycles",
                   cycles, "--per-cycle", per_cycle, "--gap", "200ms", "--cooldown", "200ms", "--kills", "1", "--heap",
-                  "--output", run, "--", build(tmp_path, "prefork.c", PREFORK, "-g"), *words)
+                  "--output", run, "--", build(tmp_path, "prefork.c", PREFORK, "-g"), *words, **more)
     assert done.returncode in (0, 3), done.stderr
     return run
 
@@ -78,6 +91,14 @@ def test_what_was_held_is_told_when_the_container_ends_at_once(oomlab, tmp_path)
     assert lives[0]["end"]["exit_code"] == 3
     heap = profile(oomlab, run, "--lifetime", "1")
     assert heap["moment"] == "kill" and 50 * MI < heap["total_bytes"] < 66 * MI and 0.9 < heap["coverage"] < 1.1
+
+
+def test_the_profile_does_not_wait_for_the_disk(oomlab, tmp_path):
+    """Each row takes a second to be durable; the next worker is at work by then."""
+    slow = build(tmp_path, "slow.c", SLOW_DISK, "-shared", "-fPIC").rename(tmp_path / "slow.so")
+    run = prefork(oomlab, tmp_path, "again", env={"LD_PRELOAD": str(slow)})
+    heap = profile(oomlab, run)
+    assert heap["moment"] == "kill" and 60 * MI < heap["total_bytes"] < 66 * MI and 0.9 < heap["coverage"] < 1.05
 
 
 def test_the_dead_of_earlier_kills_do_not_count(oomlab, tmp_path):

@@ -164,6 +164,10 @@ static void test_main_process_killed(void **state)
     assert_int_equal(end->end.wait_status, SIGKILL);
     assert_true(end->end.user_ns + end->end.system_ns > 0);
     assert_true(kill->at_ns >= added_ns);
+    struct observer_notice notice;
+    assert_true(ring_pop(observer_notices(lab->observer), &notice));
+    assert_true(notice.lifetime_id == 7 && notice.at_ns == kill->at_ns);
+    assert_false(ring_pop(observer_notices(lab->observer), &notice));
     assert_true(kill->kill.kernel_ns == 0 ||
                 (kill->kill.kernel_ns > added_ns && kill->kill.kernel_ns <= kill->at_ns));
     assert_true(metrics_has(&kill->kill.metrics, METRIC_USAGE));
