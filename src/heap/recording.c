@@ -169,13 +169,13 @@ static uint32_t count_stacks(const struct heap_totals *totals)
     return count;
 }
 
-void heap_recording_leave_out(const struct heap_recording *recording,
+void heap_recording_leave_out(const struct heap_recording *recording, uint64_t kills,
                               struct heap_process processes[static HEAP_PROCESSES + 1])
 {
     for (uint32_t slot = 1; slot <= HEAP_PROCESSES; slot++) {
         struct heap_process *process = &processes[slot];
         if (process->state == HEAP_PROCESS_LIVE && process->pid > HEAP_MAIN_PID &&
-            process->pid == recording->gone[slot])
+            process->pid == recording->gone[slot].pid && recording->gone[slot].kills <= kills)
             process->state = HEAP_PROCESS_EXITED;
     }
 }
@@ -188,7 +188,7 @@ int heap_recording_stamp(struct heap_recording *recording, int64_t at_ns, unsign
     const struct heap_totals *totals = recording->totals;
     struct heap_process processes[HEAP_PROCESSES + 1];
     memcpy(processes, recording->map->processes, sizeof(processes));
-    heap_recording_leave_out(recording, processes);
+    heap_recording_leave_out(recording, recording->kills, processes);
     heap_totals_sum(recording->map, processes, recording->totals);
     const struct heap_stamp stamp = {
         .at_ns = at_ns,
@@ -267,8 +267,8 @@ void heap_recording_mark_gone(struct heap_recording *recording, pid_t main_pid)
     for (uint32_t slot = 1; slot <= HEAP_PROCESSES; slot++) {
         const struct heap_process *process = &recording->map->processes[slot];
         int32_t pid = process->pid;
-        if (heap_proc_is_dying(&proc, process))
-            recording->gone[slot] = pid;
+        if (heap_proc_is_dying(&proc, process) && recording->gone[slot].pid != pid)
+            recording->gone[slot] = (struct gone){.pid = pid, .kills = recording->kills};
     }
 }
 
@@ -282,18 +282,20 @@ static void take_moment(struct heap_recording *recording, int64_t at_ns, uint64_
     moment->stamps = recording->stamp_count;
     moment->stamp_bytes = recording->stamps.length;
     heap_moment_take(recording->map, moment);
-    heap_recording_leave_out(recording, moment->processes);
+    heap_recording_leave_out(recording, recording->kills, moment->processes);
     recording->unsettled = moment;
     recording->looks_after_kill = 0;
 }
 
 /* Who is gone or dying by now belongs to this kill or an earlier one, and not to the next. */
-void heap_recording_killed(struct heap_recording *recording, int64_t at_ns, pid_t main_pid)
+void heap_recording_killed(struct heap_recording *recording, int64_t at_ns, pid_t main_pid,
+                           bool kills_all)
 {
     uint64_t kills = recording->kills++;
     if (!recording->unsettled)
         take_moment(recording, at_ns, kills);
-    heap_recording_mark_gone(recording, main_pid);
+    if (!kills_all)
+        heap_recording_mark_gone(recording, main_pid);
 }
 
 /* Twice in a row, with the main process alive both times: when the kernel kills all processes at

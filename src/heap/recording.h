@@ -40,8 +40,9 @@ int heap_recording_stamp(struct heap_recording *recording, int64_t at_ns, unsign
 /* The kernel killed a process of the container for memory, just now: keep what was held, the dead
  * process's part with it, but not those of others that were killed before. Of several at about the
  * same time (within two calls of heap_recording_reap()) the first is kept. `main_pid`: as for
- * heap_recording_reap(). */
-void heap_recording_killed(struct heap_recording *recording, int64_t at_ns, pid_t main_pid);
+ * heap_recording_reap(). `kills_all`: it kills all processes at once (memory.oom.group). */
+void heap_recording_killed(struct heap_recording *recording, int64_t at_ns, pid_t main_pid,
+                           bool kills_all);
 /* Call it several times a second while the container runs: what a process held that has been gone
  * for two calls, killed or crashed, or runs another program now, counts no more. `main_pid`: of the
  * container's main process, as this process sees it. Without a /proc in the container, or the right

@@ -25,7 +25,10 @@ struct heap_recording {
     struct heap_moment *unsettled; /* of one of which that is not known yet; or NULL */
     unsigned looks_after_kill;
     struct ended seen[HEAP_PROCESSES + 1]; /* by slot: what the last look found */
-    int32_t gone[HEAP_PROCESSES + 1]; /* by slot: a process that was gone or dying after a kill */
+    struct gone {
+        int32_t pid;
+        uint64_t kills;         /* that were known then, that one with them */
+    } gone[HEAP_PROCESSES + 1]; /* by slot: a process that was gone or dying after a kill */
     bool looked_for[HEAP_MODULES + 1];
     int files[HEAP_MODULES + 1]; /* by module that was looked for: open, or -1 */
     unsigned file_count;
@@ -34,6 +37,7 @@ struct heap_recording {
 
 /* Note which child processes are gone or dying. */
 void heap_recording_mark_gone(struct heap_recording *recording, pid_t main_pid);
-/* Count in a copy of the processes none that was noted. */
-void heap_recording_leave_out(const struct heap_recording *recording,
+/* Count in a copy of the processes none that was noted when that many kills were known, or fewer.
+ */
+void heap_recording_leave_out(const struct heap_recording *recording, uint64_t kills,
                               struct heap_process processes[static HEAP_PROCESSES + 1]);

@@ -102,8 +102,11 @@ int heap_recording_save(struct heap_recording *recording, enum heap_ending endin
     name_places(recording, map);
     if (ending == HEAP_ENDING_STOP)
         heap_recording_mark_gone(recording, main_pid);
-    if (ending != HEAP_ENDING_KILLED)
-        heap_recording_leave_out(recording, map->processes);
+    /* The main process's kill was the last one; who was dead by the one before did not see it. */
+    uint64_t kills = recording->kills;
+    if (ending == HEAP_ENDING_KILLED && kills > 0)
+        kills--;
+    heap_recording_leave_out(recording, kills, map->processes);
     snprintf(path, sizeof(path), "%s/" HEAP_FILE_FORMAT, directory, lifetime_id);
     int r = write_file(recording, NULL, map, path, err);
     if (r == 0)

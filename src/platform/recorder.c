@@ -25,6 +25,7 @@ struct recorder {
     struct observer *observer;
     uv_async_t wake;
     uv_poll_t notices;
+    unsigned handles; /* of the two, that the loop has not closed */
     recorder_deliver deliver;
     recorder_notice notice;
     void *context;
@@ -216,34 +217,33 @@ static void on_wake(uv_async_t *handle)
 static void on_closed(uv_handle_t *handle)
 {
     struct recorder *recorder = handle->data;
+    if (--recorder->handles > 0)
+        return;
     ring_done(&recorder->deliveries);
     free(recorder);
 }
 
-static void on_notices_closed(uv_handle_t *handle)
+/* Both at once: from now on neither calls anybody, and what they look at may go. */
+static void close_handles(struct recorder *recorder)
 {
-    struct recorder *recorder = handle->data;
+    if (recorder->handles == 2)
+        uv_close((uv_handle_t *)&recorder->notices, on_closed);
     uv_close((uv_handle_t *)&recorder->wake, on_closed);
 }
 
-/* 0, or libuv's error: then nothing is left to free but the recorder, or the loop does it. */
-static int start_handles(struct recorder *recorder, uv_loop_t *loop, bool *ret_loop_frees)
+/* 0, or libuv's error: then the handles that there are must be closed, which frees the recorder. */
+static int start_handles(struct recorder *recorder, uv_loop_t *loop)
 {
-    *ret_loop_frees = false;
     int r = uv_async_init(loop, &recorder->wake, on_wake);
     if (r < 0)
         return r;
     recorder->wake.data = recorder->notices.data = recorder;
-    *ret_loop_frees = true;
+    recorder->handles = 1;
     r = uv_poll_init(loop, &recorder->notices, observer_notice_fd(recorder->observer));
-    if (r < 0) {
-        uv_close((uv_handle_t *)&recorder->wake, on_closed);
-        return r;
-    }
-    r = uv_poll_start(&recorder->notices, UV_READABLE, on_notice);
     if (r < 0)
-        uv_close((uv_handle_t *)&recorder->notices, on_notices_closed);
-    return r;
+        return r;
+    recorder->handles = 2;
+    return uv_poll_start(&recorder->notices, UV_READABLE, on_notice);
 }
 
 int recorder_new(struct store *store, struct observer *observer, uv_loop_t *loop,
@@ -258,12 +258,13 @@ int recorder_new(struct store *store, struct observer *observer, uv_loop_t *loop
     recorder->deliver = deliver;
     recorder->notice = notice;
     recorder->context = context;
-    bool loop_frees = false;
     int r = ring_init(&recorder->deliveries, sizeof(struct delivery), DELIVERIES);
     if (r == 0)
-        r = start_handles(recorder, loop, &loop_frees);
+        r = start_handles(recorder, loop);
     if (r < 0) {
-        if (!loop_frees) {
+        if (recorder->handles > 0) {
+            close_handles(recorder);
+        } else {
             ring_done(&recorder->deliveries);
             free(recorder);
         }
@@ -294,7 +295,7 @@ void recorder_free(struct recorder *recorder)
     struct error ignored;
     if (recorder->observer)
         store_writer_remove(recorder->store, observer_ring(recorder->observer), &ignored);
-    uv_close((uv_handle_t *)&recorder->notices, on_notices_closed);
+    close_handles(recorder);
 }
 
 void recorder_set_platform_kill(struct recorder *recorder, uint32_t lifetime_id,
