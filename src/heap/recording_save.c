@@ -95,7 +95,7 @@ int heap_recording_save(struct heap_recording *recording, enum heap_ending endin
     if (mkdir(path, 0755) < 0 && errno != EEXIST)
         return error_errno(err, errno, "making '%s'", path);
     /* A copy, which no process of the container changes while it is written. */
-    AUTO_FREE struct heap_map *map = malloc(sizeof(*map));
+    AUTO_FREE struct heap_map *map = aligned_alloc(_Alignof(struct heap_map), sizeof(*map));
     if (!map)
         return error_errno(err, ENOMEM, "saving the heap profile");
     memcpy(map, recording->map, sizeof(*map));
