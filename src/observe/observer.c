@@ -188,8 +188,11 @@ int observer_start(const struct observer_options *options, struct observer **ret
     int r = ring_init(&observer->ring, sizeof(struct observation), records);
     if (r < 0)
         error_errno(err, -r, "making the observer's ring of %zu records", records);
-    if (r == 0 && (r = ring_init(&observer->notices, sizeof(struct observer_notice), NOTICES_MAX)))
-        error_errno(err, -r, "making the observer's ring of notices");
+    if (r == 0) {
+        r = ring_init(&observer->notices, sizeof(struct observer_notice), NOTICES_MAX);
+        if (r < 0)
+            error_errno(err, -r, "making the observer's ring of notices");
+    }
     if (r == 0)
         r = open_descriptors(observer, err);
     if (r == 0)

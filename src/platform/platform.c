@@ -39,33 +39,33 @@ struct platform {
     struct guest *guests;
 };
 
+/* NULL: it has no such lifetime, or no more. */
+static struct replica *find_replica(const struct platform *platform, uint32_t lifetime_id)
+{
+    if (lifetime_id == 0)
+        return NULL;
+    for (const struct guest *g = platform->guests; g; g = g->next)
+        if (replica_lifetime_id(g->replica) == lifetime_id)
+            return g->replica;
+    for (const struct revision *r = platform->revisions; r; r = r->next)
+        if (replica_lifetime_id(r->replica) == lifetime_id)
+            return r->replica;
+    return NULL;
+}
+
 static void deliver(void *context, const struct observation *observation, int64_t committed_ns)
 {
-    struct platform *platform = context;
-    for (struct guest *g = platform->guests; g; g = g->next) {
-        if (observation->lifetime_id != 0 &&
-            replica_lifetime_id(g->replica) == observation->lifetime_id) {
-            replica_observe(g->replica, observation, committed_ns);
-            return; /* it may have been removed */
-        }
-    }
-    for (struct revision *r = platform->revisions; r; r = r->next) {
-        if (observation->lifetime_id != 0 &&
-            replica_lifetime_id(r->replica) == observation->lifetime_id)
-            replica_observe(r->replica, observation, committed_ns);
-    }
+    struct replica *replica = find_replica(context, observation->lifetime_id);
+    if (replica)
+        replica_observe(replica, observation, committed_ns);
 }
 
 /* The profile is to show what is held at the kill, not what is left when the disk has its row. */
 static void notice_kill(void *context, uint32_t lifetime_id, int64_t at_ns)
 {
-    struct platform *platform = context;
-    for (struct guest *g = platform->guests; g; g = g->next)
-        if (replica_lifetime_id(g->replica) == lifetime_id)
-            replica_notice_kill(g->replica, at_ns);
-    for (struct revision *r = platform->revisions; r; r = r->next)
-        if (replica_lifetime_id(r->replica) == lifetime_id)
-            replica_notice_kill(r->replica, at_ns);
+    struct replica *replica = find_replica(context, lifetime_id);
+    if (replica)
+        replica_notice_kill(replica, at_ns);
 }
 
 static int start_parts(struct platform *platform, const struct platform_options *options,

@@ -36,7 +36,7 @@ static void fail(struct replica *replica, const struct error *err)
         replica->listener.failed(replica->listener.context, err);
 }
 
-static int memory_fd(const struct replica *replica)
+int replica_memory_fd(const struct replica *replica)
 {
     return sandbox_cgroup(replica->sandbox)->dir_fd[CGROUP_MEMORY];
 }
@@ -174,7 +174,7 @@ void replica_start_lifetime(struct replica *replica)
     replica->facts.main_pid = sandbox_pid(replica->sandbox);
     replica->facts.cgroup_version = (int)sandbox_cgroup(replica->sandbox)->version;
     replica->facts.kernel_log_readable = observer_has_kmsg(replica->core->observer);
-    replica->facts.oomd_marks[0] = life_facts_oomd_marks(memory_fd(replica));
+    replica->facts.oomd_marks[0] = life_facts_oomd_marks(replica_memory_fd(replica));
     snprintf(replica->facts.kernel_path, sizeof(replica->facts.kernel_path), "%s",
              sandbox_cgroup(replica->sandbox)->kernel_path);
     replica->state = REPLICA_RUNNING;
@@ -285,7 +285,7 @@ static bool hear_killers(struct replica *replica)
         if (r == 1)
             killer_add_line(facts, &line, replica->core->store, replica->id);
     }
-    facts->oomd_marks[1] = life_facts_oomd_marks(memory_fd(replica));
+    facts->oomd_marks[1] = life_facts_oomd_marks(replica_memory_fd(replica));
     killer_add_marks(facts, replica->core->store, replica->id);
     return true;
 }
@@ -378,7 +378,7 @@ void replica_observe(struct replica *replica, const struct observation *observat
         break;
     case OBSERVATION_KMSG:
         life_facts_add_kmsg(&replica->facts, &observation->kmsg.oom);
-        replica->facts.oom_group = life_facts_read_oom_group(memory_fd(replica));
+        replica->facts.oom_group = life_facts_read_oom_group(replica_memory_fd(replica));
         if (life_facts_child_killed(&replica->facts, &observation->kmsg.oom))
             EVENT(replica, "Warning", "OOMKilledChild", "{\"event\":\"oom-child\"}",
                   "A child process of container '%s' was killed by the OOM killer: %s (pid %d)",

@@ -80,9 +80,8 @@ void replica_heap_save(struct replica *replica, enum heap_ending ending)
 void replica_notice_kill(struct replica *replica, int64_t at_ns)
 {
     if (replica->heap && !replica->has_end)
-        heap_recording_killed(
-            replica->heap, at_ns, sandbox_pid(replica->sandbox),
-            life_facts_read_oom_group(sandbox_cgroup(replica->sandbox)->dir_fd[CGROUP_MEMORY]));
+        heap_recording_killed(replica->heap, at_ns, sandbox_pid(replica->sandbox),
+                              life_facts_read_oom_group(replica_memory_fd(replica)));
 }
 
 void replica_stamp_heap(struct replica *replica, unsigned cycle)

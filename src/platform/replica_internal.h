@@ -57,6 +57,9 @@ struct replica {
         event_add(&(replica)->subject, type, reason, json, &event_error, __VA_ARGS__);             \
     } while (0)
 
+/* Of the running container's cgroup; borrowed. */
+int replica_memory_fd(const struct replica *replica);
+
 /* Begin a lifetime; a container that cannot be started is told as `failed`. */
 void replica_start_lifetime(struct replica *replica);
 /* It is stopped: tell so, once. */

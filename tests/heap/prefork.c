@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A server of which the kernel kills a child process. The main process keeps 6 MiB; its worker
- * keeps 1 MiB of each request, or as fast as it can (storm, soon). When the worker is gone: prefork
- * again           another is started prefork storm           the same prefork ends            the
- * main process ends 2 s later, with status 3 prefork soon            the same after 0.1 s prefork
- * hog PROGRAM     the worker was PROGRAM; the main process keeps 30 MiB more and works */
+ * keeps 1 MiB of each request, or as fast as it can (storm, soon, last). When the worker is gone:
+ *
+ * prefork again         another is started
+ * prefork storm         the same; each waits for 0.1 s first, in which the kill can be heard of
+ * prefork ends          the main process ends 2 s later, with status 3
+ * prefork soon          the same after 0.1 s
+ * prefork last          another is started, five times; then the main process grows itself
+ * prefork hog PROGRAM   the worker was PROGRAM; the main process keeps 30 MiB more and works */
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -28,6 +32,12 @@ __attribute__((noinline)) void main_keeps(void)
 {
     keep(6 << 20);
     __asm__ volatile("");
+}
+
+__attribute__((noinline, noreturn)) static void main_grows(void)
+{
+    for (;;)
+        keep(1 << 20);
 }
 
 static void work(int server)
@@ -63,7 +73,9 @@ __attribute__((noinline)) static void start(int server, const char *how, const c
         return;
     if (program)
         execl(program, program, NULL);
-    if (is(how, "storm") || is(how, "soon")) {
+    if (is(how, "storm"))
+        usleep(100000);
+    if (is(how, "storm") || is(how, "soon") || is(how, "last")) {
         for (;;)
             worker_keeps();
     }
@@ -79,6 +91,12 @@ int main(int count, char **words)
     main_keeps();
     start(server, how, program);
     wait(NULL);
+    for (int i = 0; is(how, "last"); i++) {
+        if (i == 5)
+            main_grows();
+        start(server, how, program);
+        wait(NULL);
+    }
     while (is(how, "again") || is(how, "storm")) {
         start(server, how, program);
         wait(NULL);
