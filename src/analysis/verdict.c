@@ -347,9 +347,7 @@ static void consider_children(const struct view *view, struct verdict *verdict)
         verdict_leave_open(verdict, LEVEL_INFERRED);
         verdict->summary[0] = '\0';
         verdict->would_settle[0] = '\0';
-        verdict_say(
-            verdict->would_settle,
-            "What those children hold, each on its own, and the same work with more memory.");
+        verdict_say(verdict->would_settle, ASKS_CHILDREN "the same work with more memory.");
     }
     verdict_say(verdict->summary, "%s%u child process%s killed for memory at the limit of %s%s",
                 verdict->summary[0] ? " " : "", view->child_kills,

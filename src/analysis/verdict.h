@@ -36,6 +36,10 @@ struct verdict {
 /* Classify one arm on its own evidence. Returns 0 or -ENOMEM. */
 int verdict_of_arm(const struct arm_series *arm, struct verdict *ret);
 
+/* What its children held when they were killed is known, from a heap profile: what would settle it
+ * asks no more for that. */
+void verdict_children_seen(struct verdict *verdict);
+
 /* Its growth is given per request; else per second. */
 bool verdict_by_requests(const struct verdict *verdict);
 

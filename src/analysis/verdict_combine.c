@@ -5,6 +5,7 @@
 
 #include "analysis/words.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -162,8 +163,18 @@ static void children_killed_again(const struct verdict *raised, struct verdict *
         return;
     open_again(raised, ret);
     snprintf(ret->would_settle, sizeof(ret->would_settle),
-             "What those children hold, each on its own, and the same work with more than %s.",
+             ASKS_CHILDREN "the same work with more than %s.",
              bytes_words(raised->limit_bytes > 0 ? raised->limit_bytes : raised->peak_bytes).text);
+}
+
+void verdict_children_seen(struct verdict *verdict)
+{
+    char *text = verdict->would_settle;
+    size_t asked = strlen(ASKS_CHILDREN);
+    if (strncmp(text, ASKS_CHILDREN, asked) != 0)
+        return;
+    memmove(text, text + asked, strlen(text + asked) + 1);
+    text[0] = (char)toupper((unsigned char)text[0]);
 }
 
 /* Only children were killed at the first limit. */

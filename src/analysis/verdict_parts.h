@@ -17,6 +17,10 @@ void verdict_say(char text[static VERDICT_TEXT_MAX], const char *format, ...)
  * MiB)"; with two drivers, what each of them adds; and whether it speeds up or slows down. */
 void verdict_say_growth(char text[static VERDICT_TEXT_MAX], const struct view *view);
 
+/* How what would settle it begins where children were killed; verdict_children_seen() takes it away
+ * again. */
+#define ASKS_CHILDREN "What those children hold, each on its own, and "
+
 /* Append which kind of memory it is, where that is not the process' own. */
 void verdict_say_kind(char text[static VERDICT_TEXT_MAX], const struct view *view);
 

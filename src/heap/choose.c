@@ -179,8 +179,8 @@ static bool find_reason(struct store *store, const char *arm, char *reason, size
 
 /* What the arm says about its profile. */
 static const char ARM[] =
-    "SELECT (SELECT msg FROM event e WHERE e.arm_id = a.id"
-    "  AND e.reason = '" HEAP_UNPROFILED_EVENT "' ORDER BY e.id LIMIT 1),"
+    "SELECT (SELECT group_concat(msg, '; and ') FROM (SELECT msg FROM event e WHERE e.arm_id = a.id"
+    "  AND e.reason = '" HEAP_UNPROFILED_EVENT "' ORDER BY e.id)),"
     " CASE WHEN json_valid(a.env) THEN json_extract(a.env, '$.PYTHONMALLOC') LIKE 'malloc%' END,"
     " (SELECT max(n) FROM (SELECT count(*) AS n FROM request r WHERE r.arm_id = a.id"
     "  GROUP BY r.cycle))"

@@ -26,6 +26,8 @@ struct heap_leading {
     int64_t lifetime_id, stack_id; /* the latter of its row in heap_stack */
     unsigned lifetime;
     bool growth;               /* else: of the memory held */
+    bool children_seen;        /* it is what there was when a child process was killed for memory,
+                                  and most of that */
     double share;              /* of the growth, or of the held memory, that the profile saw */
     enum evidence_level level; /* of the sentence */
     struct heap_place place;

@@ -295,7 +295,9 @@ static void say(const struct heap_view *view, const struct heap_row *row, struct
 
 bool heap_lead(const struct heap_view *view, bool by_growth, struct heap_leading *ret)
 {
-    *ret = (struct heap_leading){.lifetime_id = view->lifetime_id, .lifetime = view->lifetime};
+    *ret = (struct heap_leading){.lifetime_id = view->lifetime_id,
+                                 .lifetime = view->lifetime,
+                                 .children_seen = view->at_kill && carries(view)};
     const struct heap_row *row = by_growth ? find_row(view, growth_of, &ret->share) : NULL;
     ret->growth = row != NULL;
     if (!row)

@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define SCRIPT_LEVELS 4
@@ -147,11 +148,29 @@ bool heap_program_can_be_profiled(const char *path, const char *search_path, cha
     return true;
 }
 
-bool heap_process_can_be_profiled(pid_t pid, char *reason, size_t size)
+/* Note the file; true: it was known already. */
+static bool is_known(struct heap_programs *programs, const struct stat *file)
+{
+    for (unsigned i = 0; i < programs->count; i++) {
+        if (programs->known[i].inode == file->st_ino && programs->known[i].device == file->st_dev)
+            return true;
+    }
+    if (programs->count == HEAP_PROGRAMS_KNOWN)
+        programs->count = 0;
+    programs->known[programs->count].inode = file->st_ino;
+    programs->known[programs->count++].device = file->st_dev;
+    return false;
+}
+
+bool heap_process_can_be_profiled(struct heap_programs *programs, pid_t pid, bool main,
+                                  char *reason, size_t size)
 {
     char link[64], program[PATH_MAX];
+    struct stat file;
     struct traits traits;
     snprintf(link, sizeof(link), "/proc/%d/exe", (int)pid);
+    if (stat(link, &file) < 0 || is_known(programs, &file))
+        return true;
     AUTO_CLOSE int fd = open(link, O_RDONLY | O_CLOEXEC);
     ssize_t n = readlink(link, program, sizeof(program) - 1);
     if (fd < 0 || n <= 0 || !read_traits(fd, &traits))
@@ -159,6 +178,7 @@ bool heap_process_can_be_profiled(pid_t pid, char *reason, size_t size)
     program[n] = '\0';
     const char *fault = fault_of(&traits);
     if (fault)
-        snprintf(reason, size, "'%s', which the command executed, %s", program, fault);
+        snprintf(reason, size, "'%s', which %s, %s", program,
+                 main ? "the command executed" : "a child process runs", fault);
     return !fault;
 }

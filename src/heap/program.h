@@ -13,6 +13,18 @@
 bool heap_program_can_be_profiled(const char *path, const char *search_path, char *reason,
                                   size_t size);
 
+/* The programs that were examined already. All zero: none. */
+#define HEAP_PROGRAMS_KNOWN 128
+struct heap_programs {
+    struct {
+        dev_t device;
+        ino_t inode;
+    } known[HEAP_PROGRAMS_KNOWN];
+    unsigned count; /* a full list is begun anew */
+};
+
 /* The same for what a process runs now, which may have been executed by what was examined before.
- * A process that is gone, or that may not be read, is left to itself: true. */
-bool heap_process_can_be_profiled(pid_t pid, char *reason, size_t size);
+ * A program that is among `programs` is not examined again: true; so is a process that is gone, or
+ * that may not be read. `main`: it is the container's main process, else a child. */
+bool heap_process_can_be_profiled(struct heap_programs *programs, pid_t pid, bool main,
+                                  char *reason, size_t size);

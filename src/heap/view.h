@@ -44,8 +44,8 @@ struct heap_view {
     struct heap_symbols *symbols;
     char arm[160]; /* "leak/trigger" */
     unsigned lifetime;
-    char unprofiled[1024]; /* what of the arm could not be profiled, and why: a clause; "": nothing
-                            */
+    char unprofiled[4096]; /* what of the arm could not be profiled, and why: a clause, or several
+                              with "; and " between them; "": nothing */
     bool python_malloc;    /* the arm's environment has PYTHONMALLOC=malloc already */
     unsigned missing_lifetime; /* one that was to be chosen before this, but has no file; 0: none */
     int64_t lifetime_id;

@@ -253,10 +253,11 @@ static void on_failed(void *context, const struct error *err)
     end_arm(run, ARM_FAILED);
 }
 
-static void on_unprofiled(void *context, const struct error *err)
+static void on_unprofiled(void *context, bool partly, const struct error *err)
 {
     struct arm_run *run = context;
-    arm_heap_tell(&run->heap, run->scenario->name, arm_kind_name(run->arm->kind), err->text);
+    arm_heap_tell(&run->heap, run->scenario->name, arm_kind_name(run->arm->kind), partly,
+                  err->text);
 }
 
 static void on_stopped(void *context)

@@ -37,20 +37,31 @@ bool arm_heap_is_closed(const struct arm_heap *heap)
     return heap->closed;
 }
 
-void arm_heap_tell(struct arm_heap *heap, const char *scenario, const char *arm, const char *reason)
+static bool was_told(const struct arm_heap *heap, const char *reason)
 {
-    if (!heap->told)
-        log_warning("%s/%s runs without a heap profile: %s", scenario, arm, reason);
-    if (!heap->told)
-        snprintf(heap->reason, sizeof(heap->reason), "%s", reason);
-    heap->told = true;
+    for (unsigned i = 0; i < heap->reason_count; i++) {
+        if (strncmp(heap->reasons[i], reason, ARM_HEAP_REASON_MAX - 1) == 0)
+            return true;
+    }
+    return false;
+}
+
+void arm_heap_tell(struct arm_heap *heap, const char *scenario, const char *arm, bool partly,
+                   const char *reason)
+{
+    if (heap->reason_count == ARM_HEAP_REASONS || was_told(heap, reason))
+        return;
+    log_warning("%s/%s runs without a heap profile%s: %s", scenario, arm,
+                partly ? " of all of it" : "", reason);
+    snprintf(heap->reasons[heap->reason_count++], ARM_HEAP_REASON_MAX, "%s", reason);
 }
 
 int arm_heap_record(const struct arm_heap *heap, const struct event_subject *arm, struct error *err)
 {
-    return heap->told
-               ? event_add(arm, "Warning", HEAP_UNPROFILED_EVENT, NULL, err, "%s", heap->reason)
-               : 0;
+    int r = 0;
+    for (unsigned i = 0; i < heap->reason_count && r == 0; i++)
+        r = event_add(arm, "Warning", HEAP_UNPROFILED_EVENT, NULL, err, "%s", heap->reasons[i]);
+    return r;
 }
 
 /* The arm's own variable, or oomlab's. */
@@ -87,9 +98,9 @@ const char *arm_heap_prepare(struct arm_heap *heap, const char *scenario,
     struct error err;
     char reason[PATH_MAX + 256];
     if (heap_library_find(heap->library, &err) < 0)
-        arm_heap_tell(heap, scenario, arm_kind_name(arm->kind), err.text);
+        arm_heap_tell(heap, scenario, arm_kind_name(arm->kind), false, err.text);
     else if (!can_be_profiled(arm, reason, sizeof(reason)))
-        arm_heap_tell(heap, scenario, arm_kind_name(arm->kind), reason);
+        arm_heap_tell(heap, scenario, arm_kind_name(arm->kind), false, reason);
     else
         return heap->library;
     return NULL;

@@ -11,11 +11,12 @@
 #include <stdbool.h>
 
 #define ARM_HEAP_REASON_MAX 768
+#define ARM_HEAP_REASONS    8
 
 struct arm_heap {
     char library[PATH_MAX]; /* the recorder */
-    bool told;              /* the reason why there is no profile */
-    char reason[ARM_HEAP_REASON_MAX];
+    unsigned reason_count;  /* why there is no profile, or one without some programs */
+    char reasons[ARM_HEAP_REASONS][ARM_HEAP_REASON_MAX];
     bool closed;
     uv_timer_t timer;
     struct revision *revision;               /* borrowed */
@@ -33,11 +34,12 @@ bool arm_heap_is_closed(const struct arm_heap *heap);
  * says why. */
 const char *arm_heap_prepare(struct arm_heap *heap, const char *scenario,
                              const struct arm_plan *arm);
-/* Say once in an arm that something is not profiled, and why. */
-void arm_heap_tell(struct arm_heap *heap, const char *scenario, const char *arm,
+/* Say that something is not profiled, all of the arm or `partly` one of its programs, and why: each
+ * reason once in an arm, and of more than ARM_HEAP_REASONS the first. */
+void arm_heap_tell(struct arm_heap *heap, const char *scenario, const char *arm, bool partly,
                    const char *reason);
 
-/* Keep that reason, where there is one, as an event of the arm: HEAP_UNPROFILED_EVENT. */
+/* Keep each reason as an event of the arm: HEAP_UNPROFILED_EVENT. */
 int arm_heap_record(const struct arm_heap *heap, const struct event_subject *arm,
                     struct error *err);
 

@@ -141,6 +141,8 @@ int findings_conclude(struct store *store, const struct plan *plan,
     const struct scenario_findings *scenario = main_scenario(plan, findings);
     struct verdict verdict;
     verdict_combine(&leading->verdict, raised_verdict(scenario), leak_outcome(scenario), &verdict);
+    if (leading->leading.children_seen)
+        verdict_children_seen(&verdict);
     if (scenario && scenario->arms[ARM_PATCH].ran)
         verdict_against_good(&scenario->arms[ARM_PATCH].verdict, &verdict);
     if (scenario && scenario->plan->expect == EXPECT_NOTHING && verdict.class == VERDICT_LEAK)

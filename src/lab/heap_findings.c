@@ -14,6 +14,19 @@ static bool grows(const struct arm_findings *arm)
     return arm->verdict.class == VERDICT_LEAK || arm->verdict.class == VERDICT_BOUNDED_CACHE;
 }
 
+/* The verdict was written before the profile was read. */
+static int note_children(struct store *store, struct arm_findings *arm, struct error *err)
+{
+    verdict_children_seen(&arm->verdict);
+    const char *settle = arm->verdict.would_settle;
+    const struct store_value key = STORE_INT("arm_id", arm->data.arm_id);
+    const struct store_value values[] = {
+        STORE_STR("would_settle", settle[0] != '\0' ? settle : NULL),
+        STORE_END,
+    };
+    return store_update(store, "verdict", &key, values, err);
+}
+
 static int keep_arm(const struct lab *lab, struct arm_findings *arm, unsigned *next_evidence,
                     struct error *err)
 {
@@ -22,8 +35,10 @@ static int keep_arm(const struct lab *lab, struct arm_findings *arm, unsigned *n
     snprintf(name, sizeof(name), "%s/%s", arm->data.scenario, arm->data.name);
     int r = heap_keep(lab->store, lab->options->directory, &(struct heap_choice){.arm = name},
                       grows(arm), &arm->leading, &cause);
-    if (r == 1)
-        return evidence_of_heap(lab->store, arm, next_evidence, err);
+    if (r == 1) {
+        r = arm->leading.children_seen ? note_children(lab->store, arm, err) : 0;
+        return r < 0 ? r : evidence_of_heap(lab->store, arm, next_evidence, err);
+    }
     arm->leading.sentence[0] = '\0';
     /* That an arm has no profile was said when it began. */
     if (r < 0 && cause.kind != ERROR_USAGE)

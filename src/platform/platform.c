@@ -299,11 +299,11 @@ static void on_stopped(void *context)
         revision->listener.stopped(revision->listener.context);
 }
 
-static void on_unprofiled(void *context, const struct error *err)
+static void on_unprofiled(void *context, bool partly, const struct error *err)
 {
     struct revision *revision = context;
     if (revision->listener.unprofiled)
-        revision->listener.unprofiled(revision->listener.context, err);
+        revision->listener.unprofiled(revision->listener.context, partly, err);
 }
 
 static int insert_revision(const struct revision *revision, struct error *err)

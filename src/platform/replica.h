@@ -49,8 +49,9 @@ struct replica_listener {
     void (*failed)(void *context, const struct error *err);
     /* replica_stop() is complete: nothing runs and the last end is recorded. */
     void (*stopped)(void *context);
-    /* A lifetime runs, or has run, without the heap profile that the template asks for. */
-    void (*unprofiled)(void *context, const struct error *err);
+    /* A lifetime runs, or has run, without the heap profile that the template asks for; or,
+     * `partly`, one of its child processes does. */
+    void (*unprofiled)(void *context, bool partly, const struct error *err);
 };
 
 enum replica_state {

@@ -3,6 +3,7 @@
  * replica_probes.c (its health) and replica_heap.c (its heap profile). */
 #pragma once
 
+#include "heap/program.h"
 #include "heap/recording.h"
 #include "platform/backoff.h"
 #include "platform/console.h"
@@ -30,8 +31,9 @@ struct replica {
     uint32_t id;
     struct sandbox *sandbox;
     struct console *console;
-    struct heap_recording *heap; /* NULL: no profile */
-    uv_timer_t heap_timer;       /* while there is one */
+    struct heap_recording *heap;   /* NULL: no profile */
+    uv_timer_t heap_timer;         /* while there is one */
+    struct heap_programs programs; /* that its processes ran, in any lifetime */
     struct probe *startup, *readiness, *liveness;
     char probe_failure[160]; /* what was told last, and of how many like it */
     unsigned probe_count, probe_count_told;

@@ -54,6 +54,8 @@ def test_a_killed_worker_is_told_with_what_it_held(oomlab, tmp_path):
     assert first["growth"]["bytes_per_request"] == pytest.approx(MI, rel=0.2)
     leading = result["arms"][0]["verdict"]["leading_stack"]
     assert (leading["function"], leading["moment"]) == ("keep", "kill") and leading["called_from"] == "worker_keeps"
+    # What the children held is no longer asked for.
+    assert result["arms"][0]["verdict"]["would_settle"] == result["verdict"]["would_settle"] == "The same work with more memory."
 
 
 def test_the_end_is_there_too(oomlab, tmp_path):

@@ -425,6 +425,25 @@ def test_what_a_shell_executes_and_cannot_be_profiled_is_said_everywhere(oomlab,
         assert "Which code kept the memory" in report and "is statically linked" in report
 
 
+def test_child_processes_that_cannot_be_profiled_are_said_everywhere(oomlab, tmp_path):
+    """Each program once, however many processes run it."""
+    program, run = build(tmp_path, "holds.c", HOLDS, "-static"), tmp_path / "run"
+    other = shutil.copy(program, tmp_path / "other")
+    shell = f"'{program}' 8 0 & PORT=0 '{other}' 8 0 & PORT=0 '{other}' 8 0 & wait"
+    done = oomlab("run", "--quiet", "--memory", "96Mi", "--arms", "trigger", "--ready", "tcp", "--rate", "50/s", "--cycles", "1",
+                  "--per-cycle", "20", "--idle", "1s", "--cooldown", "1s", "--heap", "--output", run, "--", "/bin/sh", "-c", shell)
+    assert done.returncode in (0, 3), done.stderr
+    said = [line for line in done.stderr.splitlines() if "runs without a heap profile of all of it: " in line]
+    assert len(said) == 2 and len(done.stderr.splitlines()) == 2, done.stderr
+    unprofiled = profile(oomlab, run)["unprofiled"]
+    for path in (program, other):
+        assert sum(f"'{path}', which a child process runs, is statically linked" in line for line in said) == 1, said
+        assert unprofiled.count(f"'{path}', which a child process runs, is statically linked") == 1, unprofiled
+    assert unprofiled.count("; and '") == 1 and f"Not all of it was profiled: {unprofiled}.\n" in oomlab("heap", run).stdout
+    for report in reports(run).values():
+        assert report.count("which a child process runs, is statically linked") >= 2, report
+
+
 def test_the_report_says_why_there_is_no_profile(oomlab, tmp_path):
     run = tmp_path / "run"
     done = oomlab(*sites.run_arguments(run, "40Mi", "--heap"), build(tmp_path, "copies.c", COPIES, "-static"))
