@@ -386,6 +386,12 @@ static void test_children_killed(void **state)
     assert_int_equal(v.child_kills, 4);
     assert_int_equal(v.kills, 0);
     assert_non_null(strstr(v.summary, "4 child processes were killed for memory"));
+    assert_string_equal(v.would_settle, "What those children hold, each on its own, and the same "
+                                        "work with more memory.");
+    verdict_children_seen(&v);
+    assert_string_equal(v.would_settle, "The same work with more memory.");
+    verdict_children_seen(&v); /* nothing is left to take away */
+    assert_string_equal(v.would_settle, "The same work with more memory.");
 }
 
 /* Idle for `idle_s`, then requests up to the kill; memory rises by 10 MiB every half second of both
