@@ -257,6 +257,8 @@ __attribute__((constructor)) static void attach(void)
         find_identity();
         pthread_atfork(NULL, NULL, on_forked);
         mark_replaced();
+        if (identity->pid == HEAP_MAIN_PID)
+            attach_slot(); /* before its children could take them all */
         __atomic_fetch_add(&map->header.attached, 1, __ATOMIC_RELAXED);
         uint64_t frames[HEAP_STACK_DEPTH];
         unwind_current(frames, HEAP_STACK_DEPTH); /* first uses are slow */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where the mappings lie that are counted, sampled or not: each a word, so that it comes and goes
- * with one compare-and-swap. There are few; what finds no room is known by its sample alone. */
+ * with one compare-and-swap. There are few; what finds no room is counted, and known by its sample
+ * alone. */
 #include "preload/recorder.h"
 
 #define EXTENTS_MAX 1024U
@@ -35,6 +36,7 @@ void extents_add(uintptr_t start, size_t bytes)
             return;
         }
     }
+    __atomic_fetch_add(&map->header.lost_mappings, 1, __ATOMIC_RELAXED);
 }
 
 bool extents_take(uintptr_t from, uintptr_t to, uintptr_t *ret_start, size_t *ret_bytes)

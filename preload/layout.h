@@ -162,6 +162,7 @@ struct heap_header {
     uint32_t python_known;   /* the interpreter whose frames were read, as PY_VERSION_HEX with its
                                 last byte 0; 0: none */
     uint32_t python_unknown; /* one of which they were not, because this version is not known */
+    uint64_t lost_mappings;  /* found no room among those whose parts are followed */
 };
 
 struct heap_map {
@@ -196,8 +197,15 @@ static inline uint64_t heap_image(uint64_t random_address, uint64_t loader_addre
     return random_address ^ loader_address << 16;
 }
 
-/* The bucket where a key belongs. */
+/* The bucket where a key belongs. Objects of one size lie at multiples of one distance: with a
+ * multiplication alone there is always one whose multiples meet in a few buckets. So all bits are
+ * mixed, by the finalizer of MurmurHash3 (Appleby, 2011). */
 static inline uint32_t heap_bucket(uint64_t key)
 {
-    return (uint32_t)((key * UINT64_C(0x9e3779b97f4a7c15)) >> 40) & (HEAP_BUCKETS - 1);
+    key ^= key >> 33;
+    key *= UINT64_C(0xff51afd7ed558ccd);
+    key ^= key >> 33;
+    key *= UINT64_C(0xc4ceb9fe1a85ec53);
+    key ^= key >> 33;
+    return (uint32_t)key & (HEAP_BUCKETS - 1);
 }

@@ -100,7 +100,9 @@ static void learn(uintptr_t pc, struct rule *rule)
         uint32_t module = module_intern(start, end, path);
         if (!object.dlfo_eh_frame || !cfi_find(object.dlfo_eh_frame, pc, rule))
             rule->kind = RULE_FRAME_POINTER;
-        rule->frame = module ? HEAP_FRAME(module, pc - start) : HEAP_FRAME(0, pc);
+        /* A signal's frame was not called: what looks like its return address is its beginning. */
+        uintptr_t at = rule->kind == RULE_SIGNAL ? pc + 1 : pc;
+        rule->frame = module ? HEAP_FRAME(module, at - start) : HEAP_FRAME(0, at);
         uintptr_t here = (uintptr_t)&learn;
         rule->internal =
             here >= (uintptr_t)object.dlfo_map_start && here < (uintptr_t)object.dlfo_map_end;
@@ -169,7 +171,7 @@ static bool find_cfa(const struct registers *at, const struct rule *rule, uintpt
     case RULE_SIGNAL:
         return false;
     }
-    return *ret > at->sp && is_readable(at, *ret - 16, 16);
+    return *ret > at->sp && is_readable(at, *ret - 8, 8); /* where the caller's address is */
 }
 
 /* From a frame to its caller; false at the outermost. */

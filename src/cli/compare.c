@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 
 struct compare_arguments {
     const char *format;
@@ -77,17 +76,9 @@ static int find_named_arm(const char *name, struct subject *subject, struct erro
     return 0;
 }
 
-/* A directory's name may have a colon in it, an arm's has none. */
-static const char *arm_in(const char *text)
-{
-    struct stat status;
-    const char *colon = strrchr(text, ':');
-    return colon && stat(text, &status) < 0 ? colon : NULL;
-}
-
 static int subject_load(const char *text, struct subject *subject, struct error *err)
 {
-    const char *colon = arm_in(text);
+    const char *colon = run_operand_colon(text);
     AUTO_FREE char *run = colon ? strndup(text, (size_t)(colon - text)) : strdup(text);
     if (!run)
         return error_errno(err, ENOMEM, "comparing the runs");

@@ -70,19 +70,31 @@ static int read_options(const struct heap_arguments *arguments, struct options *
         r = read_number("since", arguments->since, 1, &ret->choice.since_cycle, err);
     if (r == 0)
         r = read_number("top", arguments->top ? arguments->top : TOP_DEFAULT, 0, &ret->top, err);
+    /* What was added since a cycle is not what grows with the whole lifetime's requests. */
+    ret->choice.by_size |= ret->choice.since_cycle > 0 && !arguments->growth;
     return r;
 }
 
+/* "RUN", or "RUN:ARM". */
 static int load(const char *name, const struct heap_choice *choice, struct heap_view **ret,
                 int64_t *ret_end_ns, struct error *err)
 {
     CLEANUP(store_cleanup) struct store *store = NULL;
     struct run_directory run = {.lock_fd = -1};
-    int r = run_directory_find(name, &run, err);
+    struct heap_choice of_arm = *choice;
+    const char *colon = run_operand_colon(name);
+    AUTO_FREE char *directory = colon ? strndup(name, (size_t)(colon - name)) : strdup(name);
+    if (!directory)
+        return error_errno(err, ENOMEM, "reading the profile");
+    if (colon && choice->arm)
+        return error_usage(err, "'%s' names an arm, and so does --arm; give one", name);
+    if (colon)
+        of_arm.arm = colon + 1;
+    int r = run_directory_find(directory, &run, err);
     if (r == 0)
         r = store_open(run.path, &store, err);
     if (r == 0)
-        r = heap_view_new(store, run.path, choice, ret, err);
+        r = heap_view_new(store, run.path, &of_arm, ret, err);
     if (r != 0)
         return r;
     if ((*ret)->missing_lifetime > 0)
@@ -223,8 +235,8 @@ static const struct option_spec OPTIONS[] = {
           "more was held)"),
      .values = "end kill"},
     {.name = "top", TEXT(top, "N", "show so many stacks; 0: all"), .fallback = TOP_DEFAULT},
-    {.name = "growth", FLAG(growth, "rank by growth per request (the default)")},
-    {.name = "size", FLAG(size, "rank by bytes held")},
+    {.name = "growth", FLAG(growth, "rank by growth per request (the default without --since)")},
+    {.name = "size", FLAG(size, "rank by bytes held, or added")},
     {.name = "since", TEXT(since, "CYCLE", "only what was added since that cycle began")},
     {.name = "collapsed", FLAG(collapsed, "print 'outer;inner BYTES' lines for flame graph tools")},
     {.name = "pprof",
@@ -234,7 +246,7 @@ static const struct option_spec OPTIONS[] = {
     {.name = "flamegraph",
      TEXT(flamegraph, "FILE", "write a flame graph, as FILE.svg; '-': standard output"),
      .values = "@file"},
-    {.name = "diff", FLAG(diff, "compare the profiles of two runs")},
+    {.name = "diff", FLAG(diff, "compare the profiles of two runs, or of two arms of one")},
     OPTION_FORMAT(struct heap_arguments),
     {.name = NULL},
 };
@@ -242,11 +254,13 @@ static const struct option_spec OPTIONS[] = {
 const struct verb VERB_HEAP = {
     .name = "heap",
     .summary = "show which code held the memory at the kill, and which of it grew",
-    .operands = "RUN [RUN]",
+    .operands = "RUN[:ARM] [RUN[:ARM]]",
     .operand_values = "@run",
-    .details = "The run must have been recorded with 'oomlab run --heap'. RUN is a run's id or the "
-               "beginning of one, its directory, or 'last'. Bytes are estimates from samples, with "
-               "an interval that covers the truth with 95 %.",
+    .details =
+        "The run must have been recorded with 'oomlab run --heap'. RUN is a run's id or the "
+        "beginning of one, its directory, or 'last'; ARM, as in --arm, tells two arms of one run "
+        "apart for --diff. Bytes are estimates from samples, with "
+        "an interval that covers the truth with 95 %.",
     .operands_min = 1,
     .operands_max = 2,
     .options = OPTIONS,

@@ -83,6 +83,26 @@ static void print_python(const struct heap_view *view, FILE *out)
                 size_format((uint64_t)view->arena_bytes, arenas));
 }
 
+/* Below so many bytes an object, what the allocator adds to each is as much again. */
+#define TINY_OBJECT_BYTES 32
+
+static void print_low_coverage(const struct heap_view *view, FILE *out)
+{
+    double mean = view->total_bytes / view->total_objects;
+    if (view->total_objects > 0 && mean < TINY_OBJECT_BYTES)
+        fprintf(out,
+                "Its objects have %.0f bytes on average: what the allocator adds to each, in which "
+                "most of the container's memory may be, is not counted.\n",
+                mean);
+    else
+        fprintf(out,
+                "Less than half of the container's memory is in the profile: the rest came "
+                "otherwise than through malloc or mmap of a profiled process (files in memory, a "
+                "program that was started without LD_PRELOAD, a runtime with a heap of its own, "
+                "which has its own profiler), or was given back before that moment%s.\n",
+                view->python_malloc ? "" : "; for Python objects set PYTHONMALLOC=malloc");
+}
+
 /* Why the profile does not have all of the memory, where it does not. */
 static void print_gaps(const struct heap_view *view, FILE *out)
 {
@@ -96,14 +116,11 @@ static void print_gaps(const struct heap_view *view, FILE *out)
         fprintf(out, "%s\n", runtime->advice);
     if (header->dropped_process > 0)
         fprintf(out,
-                "More than %u processes lived at once: what those beyond held is not in the "
-                "profile.\n",
+                "Of at most %u processes at once, those that have just ended among them, the "
+                "profile has what they held; others found no room.\n",
                 HEAP_PROCESSES);
     else if (!runtime && reason[0] == '\0' && heap_view_coverage(view) < 0.5)
-        fprintf(out,
-                "Less than half of the container's memory came through malloc or mmap of a "
-                "profiled process. A runtime with a heap of its own has its own profiler%s.\n",
-                view->python_malloc ? "" : "; for Python objects set PYTHONMALLOC=malloc");
+        print_low_coverage(view, out);
 }
 
 /* Places of which nothing stays are sampled less often, and all are once the table has filled up:
@@ -141,6 +158,11 @@ static void print_quality(const struct heap_view *view, FILE *out)
         fprintf(out, ", %llu of them of processes that found no room",
                 (unsigned long long)header->dropped_process);
     put_lost(header->lost_stacks, "stack", "lost", out);
+    if (header->lost_mappings > 0)
+        fprintf(out,
+                "; %llu mapping%s not followed: where a part was unmapped, the whole still counts",
+                (unsigned long long)header->lost_mappings,
+                header->lost_mappings == 1 ? " was" : "s were");
     if (totals->torn > 0)
         fprintf(out, "; %u torn %s left out", totals->torn,
                 totals->torn == 1 ? "entry was" : "entries were");
@@ -164,7 +186,8 @@ static void print_total(const struct heap_view *view, FILE *out)
         fprintf(out, ", %.0f %% of the container's %s", 100 * coverage,
                 size_format((uint64_t)view->memory_bytes, memory));
     if (heap_view_is_beyond(view))
-        fprintf(out, ": it was asked for, and not all of it was touched%s",
+        fprintf(out, ": it was asked for, and not all of it was touched%s%s",
+                heap_view_has_processes(view) ? ", or it was of processes that had just ended" : "",
                 view->at_kill || view->main_killed
                     ? ""
                     : ", or it came since the container's last sample");

@@ -258,6 +258,13 @@ static int find_by_id(char *const *ids, const char *text, struct run_directory *
                        hint[0] ? hint : "; 'oomlab list' shows them");
 }
 
+const char *run_operand_colon(const char *text)
+{
+    struct stat status;
+    const char *colon = strrchr(text, ':');
+    return colon && stat(text, &status) < 0 ? colon : NULL;
+}
+
 int run_directory_find(const char *text, struct run_directory *ret, struct error *err)
 {
     struct stat status;

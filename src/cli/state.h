@@ -33,6 +33,10 @@ void run_directory_unlock(struct run_directory *run);
  * when there is none, with the nearest id. Not locked. */
 int run_directory_find(const char *text, struct run_directory *ret, struct error *err);
 
+/* Of an operand "RUN:ARM" the colon; NULL: it has none, or is the name of something that is there:
+ * a directory's name may have a colon in it, an arm's has none. */
+const char *run_operand_colon(const char *text);
+
 /* The ids of all runs, oldest first, NULL-terminated; free with strv_free() (lab/plan_value.h). */
 int run_ids_list(char ***ret, struct error *err);
 /* The run of this id, which need not exist. */

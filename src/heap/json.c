@@ -79,7 +79,7 @@ json_t *heap_json(const struct heap_view *view, const char *at, size_t top)
         json_array_append_new(stacks, row_json(view, &view->rows[i]));
     return json_pack(
         "{s:s, s:s, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:f, s:o, s:o, s:o, s:o, "
-        "s:o, s:[I, I], s:I, s:s, s:b}",
+        "s:o, s:[I, I], s:I, s:s, s:b, s:I, s:I}",
         "schema", "oomlab.heap/1", "arm", view->arm, "lifetime", (json_int_t)view->lifetime, "at",
         heap_text_json(at), "rate_bytes", (json_int_t)header->rate_bytes, "dropped",
         (json_int_t)heap_dropped(header), "lost_stacks", (json_int_t)header->lost_stacks, "torn",
@@ -92,5 +92,6 @@ json_t *heap_json(const struct heap_view *view, const char *at, size_t top)
         heap_text_json(view->unprofiled[0] != '\0' ? view->unprofiled : NULL), "stacks", stacks,
         "sample_rates_bytes", (json_int_t)totals->rate_least, (json_int_t)totals->rate_most,
         "dropped_process", (json_int_t)header->dropped_process, "moment",
-        view->at_kill ? "kill" : "end", "other_moment", view->other_moment);
+        view->at_kill ? "kill" : "end", "other_moment", view->other_moment, "stacks_total",
+        (json_int_t)view->row_count, "lost_mappings", (json_int_t)header->lost_mappings);
 }

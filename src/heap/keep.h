@@ -21,9 +21,10 @@ struct heap_place {
 /* The place of a recorded stack. */
 void heap_place_find(const struct heap_view *view, uint32_t stack, struct heap_place *ret);
 
-/* The stack that the growth, or the memory held, goes to first. */
+/* The place that the growth, or the memory held, goes to first: of all stacks that have the same.
+ */
 struct heap_leading {
-    int64_t lifetime_id, stack_id; /* the latter of its row in heap_stack */
+    int64_t lifetime_id, stack_id; /* the latter of its largest stack's row in heap_stack */
     unsigned lifetime;
     bool growth;               /* else: of the memory held */
     bool children_seen;        /* it is what there was when a child process was killed for memory,
@@ -35,7 +36,7 @@ struct heap_leading {
 };
 
 /* Choose by growth where `by_growth` and some is known, else by what was held, among the
- * stacks that were recorded. False: none leads, nothing was held. */
+ * places of stacks that were recorded. False: none leads, nothing was held, or memory is short. */
 bool heap_lead(const struct heap_view *view, bool by_growth, struct heap_leading *ret);
 
 /* Write the chosen lifetime's profile, its leading stacks and all stacks folded, into the store

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which stack leads, and how that is said in one sentence. */
+/* Which place leads, over all stacks that have it, and how that is said in one sentence. */
 #include "heap/keep.h"
 #include "heap/runtime.h"
 
+#include "base/cleanup.h"
+
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define FRAMES_MAX     256
@@ -151,9 +154,13 @@ static void name_place(const struct frames *frames, struct heap_place *ret)
     heap_frame_name(frame, ret->function, sizeof(ret->function));
     heap_frame_file(frame, true, ret->file, sizeof(ret->file));
     ret->line = frame->line;
-    size_t caller = find(frames, own + 1, fits);
-    if (caller < frames->count)
-        heap_frame_name(&frames->frames[caller], ret->caller, sizeof(ret->caller));
+    /* A function that calls itself is not named as its own caller. */
+    for (size_t i = find(frames, own + 1, fits); i < frames->count; i = find(frames, i + 1, fits)) {
+        heap_frame_name(&frames->frames[i], ret->caller, sizeof(ret->caller));
+        if (strcmp(ret->caller, ret->function) != 0)
+            return;
+    }
+    ret->caller[0] = '\0';
 }
 
 /* Who asked for an arena is no place where its objects are made. */
@@ -182,28 +189,111 @@ static bool is_recorded(const struct heap_view *view, const struct heap_row *row
     return depth > 0;
 }
 
-/* Arenas count together: which line asks for the next one is chance. */
-static const struct heap_row *find_row(const struct heap_view *view,
-                                       double (*measure)(const struct heap_row *row),
-                                       double *ret_share)
+/* Stacks of one function and one caller, on whichever of its lines. Arenas are one group: which
+ * line asks for the next one is chance. */
+struct group {
+    struct heap_place place;
+    const struct heap_row *row; /* its largest that was recorded */
+    double sum, largest, bytes;
+    double variance; /* of the bytes; NAN unknown */
+    size_t stacks;
+    bool arenas, other_lines; /* not only the place's */
+};
+
+/* The interval's half width is 1.96 standard deviations, near enough. */
+static double variance_of(const struct heap_row *row)
 {
-    const struct heap_row *best = NULL, *arena = NULL;
-    double sum = 0, arenas = 0;
+    double deviation = (row->high_bytes - row->low_bytes) / (2 * 1.96);
+    return deviation * deviation;
+}
+
+static int compare_places(const void *a, const void *b)
+{
+    const struct group *x = a, *y = b;
+    int r = strcmp(x->place.function, y->place.function);
+    if (r == 0)
+        r = strcmp(x->place.file, y->place.file);
+    return r ? r : strcmp(x->place.caller, y->place.caller);
+}
+
+static int compare_groups(const void *a, const void *b)
+{
+    const struct group *x = a, *y = b;
+    return x->arenas != y->arenas ? x->arenas - y->arenas : x->arenas ? 0 : compare_places(a, b);
+}
+
+static size_t make_groups(const struct heap_view *view,
+                          double (*measure)(const struct heap_row *row), struct group *groups)
+{
+    size_t count = 0;
     for (size_t i = 0; i < view->row_count; i++) {
         const struct heap_row *row = &view->rows[i];
         double value = measure(row);
-        if (!(value > 0))
+        if (!(value > 0) || !is_recorded(view, row))
             continue;
-        sum += value;
-        const struct heap_row **most = row->kind == HEAP_KIND_ARENA ? &arena : &best;
-        arenas += row->kind == HEAP_KIND_ARENA ? value : 0;
-        if (is_recorded(view, row) && (!*most || value > measure(*most)))
-            *most = row;
+        struct group *group = &groups[count++];
+        *group = (struct group){
+            .row = row,
+            .sum = value,
+            .largest = value,
+            .bytes = row->bytes,
+            .variance = variance_of(row),
+            .stacks = 1,
+            .arenas = row->kind == HEAP_KIND_ARENA,
+        };
+        heap_place_find(view, row->stack, &group->place);
     }
-    bool in_arenas = arena && (!best || arenas > measure(best));
-    double most = in_arenas ? arenas : best ? measure(best) : (double)NAN;
-    *ret_share = most / sum;
-    return in_arenas ? arena : best;
+    return count;
+}
+
+/* Neighbours of the same place become one. */
+static size_t merge_groups(struct group *groups, size_t count)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct group *last = used > 0 ? &groups[used - 1] : NULL;
+        const struct group *next = &groups[i];
+        if (!last || compare_groups(last, next) != 0) {
+            groups[used++] = *next;
+            continue;
+        }
+        last->other_lines |= next->place.line != last->place.line;
+        if (next->largest > last->largest) {
+            last->largest = next->largest;
+            last->row = next->row;
+            last->place = next->place; /* of arenas: each has its own */
+        }
+        last->sum += next->sum;
+        last->bytes += next->bytes;
+        last->variance += next->variance;
+        last->stacks += next->stacks;
+    }
+    return used;
+}
+
+/* The place that the most goes to. Stacks that were lost count in the share's base. False: none. */
+static bool find_group(const struct heap_view *view, double (*measure)(const struct heap_row *row),
+                       struct group *ret, double *ret_share)
+{
+    AUTO_FREE struct group *groups = calloc(view->row_count + 1, sizeof(*groups));
+    double sum = 0;
+    if (!groups)
+        return false;
+    for (size_t i = 0; i < view->row_count; i++) {
+        double value = measure(&view->rows[i]);
+        sum += value > 0 ? value : 0;
+    }
+    size_t count = make_groups(view, measure, groups);
+    qsort(groups, count, sizeof(*groups), compare_groups);
+    count = merge_groups(groups, count);
+    const struct group *most = NULL;
+    for (size_t i = 0; i < count; i++)
+        most = !most || groups[i].sum > most->sum ? &groups[i] : most;
+    if (!most)
+        return false;
+    *ret = *most;
+    *ret_share = most->sum / sum;
+    return true;
 }
 
 static double growth_of(const struct heap_row *row)
@@ -226,16 +316,16 @@ static void say_place(const struct heap_place *place, char *text, size_t size)
              place->caller[0] != '\0' ? ", called from " : "", place->caller);
 }
 
-static void say_where(const struct heap_view *view, const struct heap_row *row,
-                      const struct heap_leading *leading, char *text, size_t size)
+static void say_where(const struct heap_view *view, const struct group *group, char *text,
+                      size_t size)
 {
     struct frames frames = {.count = 0};
     struct heap_place asked;
-    if (row->kind != HEAP_KIND_ARENA) {
-        say_place(&leading->place, text, size);
+    if (!group->arenas) {
+        say_place(&group->place, text, size);
         return;
     }
-    heap_view_frames(view, row->stack, add_frame, &frames);
+    heap_view_frames(view, group->row->stack, add_frame, &frames);
     name_place(&frames, &asked);
     char place[PLACE_TEXT_MAX];
     say_place(&asked, place, sizeof(place));
@@ -274,23 +364,28 @@ static void say_base(const struct heap_view *view, const struct heap_leading *le
     else if (heap_view_is_beyond(view))
         snprintf(text, size,
                  " that was asked for, %.0f %% of what the container had, so not all of it was "
-                 "touched,",
-                 100 * coverage);
+                 "touched%s,",
+                 100 * coverage,
+                 heap_view_has_processes(view) ? ", or some was of processes that had just ended"
+                                               : "");
 }
 
-static void say(const struct heap_view *view, const struct heap_row *row, struct heap_leading *ret)
+static void say(const struct heap_view *view, const struct group *group, struct heap_leading *ret)
 {
     char what[80] = "growth";
     if (!ret->growth)
         snprintf(what, sizeof(what), "memory held %s", heap_view_when(view));
     char where[PLACE_TEXT_MAX + 128];
-    char base[256] = "";
-    say_where(view, row, ret, where, sizeof(where));
+    char base[256] = "", stacks[64] = "";
+    say_where(view, group, where, sizeof(where));
+    if (group->stacks > 1 && !group->arenas)
+        snprintf(stacks, sizeof(stacks), ", in %zu stacks%s", group->stacks,
+                 group->other_lines ? " and on other lines, too" : "");
     say_base(view, ret, base, sizeof(base));
     const struct heap_runtime *runtime = heap_runtime_find(view->profile);
-    snprintf(ret->sentence, sizeof(ret->sentence), "%.0f %% of the %s%s is %s (%s).%s%s",
-             100 * ret->share, what, base, where, level_name(ret->level), runtime ? " " : "",
-             runtime ? runtime->advice : "");
+    snprintf(ret->sentence, sizeof(ret->sentence), "%.0f %% of the %s%s is %s%s (%s).%s%s",
+             100 * ret->share, what, base, where, stacks, level_name(ret->level),
+             runtime ? " " : "", runtime ? runtime->advice : "");
 }
 
 bool heap_lead(const struct heap_view *view, bool by_growth, struct heap_leading *ret)
@@ -298,19 +393,16 @@ bool heap_lead(const struct heap_view *view, bool by_growth, struct heap_leading
     *ret = (struct heap_leading){.lifetime_id = view->lifetime_id,
                                  .lifetime = view->lifetime,
                                  .children_seen = view->at_kill && carries(view)};
-    const struct heap_row *row = by_growth ? find_row(view, growth_of, &ret->share) : NULL;
-    ret->growth = row != NULL;
-    if (!row)
-        row = find_row(view, bytes_of, &ret->share);
-    if (!row)
+    struct group group;
+    ret->growth = by_growth && find_group(view, growth_of, &group, &ret->share);
+    if (!ret->growth && !find_group(view, bytes_of, &group, &ret->share))
         return false;
-    heap_place_find(view, row->stack, &ret->place);
+    ret->place = group.place;
     /* What is held was seen by the recorder; that it grows with the requests is a correlation. */
     ret->level = ret->growth ? LEVEL_CORRELATED : LEVEL_OBSERVED;
-    if (!carries(view) || row->high_bytes - row->low_bytes > row->bytes ||
-        row->kind == HEAP_KIND_ARENA)
+    if (!carries(view) || 2 * 1.96 * sqrt(group.variance) > group.bytes || group.arenas)
         ret->level = LEVEL_INFERRED;
-    ret->stack_id = row - view->rows; /* until it is written: its place among the rows */
-    say(view, row, ret);
+    ret->stack_id = group.row - view->rows; /* until it is written: its place among the rows */
+    say(view, &group, ret);
     return true;
 }

@@ -211,6 +211,14 @@ bool heap_view_is_beyond(const struct heap_view *view)
            low > (1 + HEAP_COVERAGE_CLOSE) * view->memory_bytes;
 }
 
+bool heap_view_has_processes(const struct heap_view *view)
+{
+    unsigned count = 0;
+    for (uint32_t slot = 1; slot <= HEAP_PROCESSES; slot++)
+        count += view->profile->map->processes[slot].state != HEAP_PROCESS_FREE;
+    return count > 1;
+}
+
 double heap_view_coverage(const struct heap_view *view)
 {
     return view->since_cycle > 0 ? (double)NAN : view->total_bytes / view->memory_bytes;

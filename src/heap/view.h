@@ -77,6 +77,8 @@ double heap_view_coverage(const struct heap_view *view);
 /* The profile saw more than the container had, by more than the two measures and the samples
  * explain: memory was asked for and not touched. */
 bool heap_view_is_beyond(const struct heap_view *view);
+/* Whether more than one process took samples: what one held that has just ended may still count. */
+bool heap_view_has_processes(const struct heap_view *view);
 void heap_view_free(struct heap_view *view);
 
 /* The named frames of a row, innermost first. Calls `visit` for each; a lost stack gives one frame
