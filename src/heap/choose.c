@@ -33,8 +33,10 @@ static const char LIFETIMES[] =
  * Otherwise the last sample tells that was taken while the process lived and nobody was ending it:
  * one taken while it was being stopped, or after its end, says what was left of it. Of a stop,
  * RevisionDeactivating is written just before SIGTERM is sent; of a failed probe, the last
- * ProbeFailed is. Without either there is only the moment in which the end was noticed: then it is
- * the larger of the last two samples, since one may have met the address space half taken down. */
+ * ProbeFailed is. That holds, too, where it was killed for memory while it was being stopped: the
+ * profile is of the moment before. Without either there is only the moment in which the end was
+ * noticed: then it is the larger of the last two samples, since one may have met the address space
+ * half taken down. */
 static const char MEMORY[] =
     "WITH life AS (SELECT l.id, l.arm_id, e.ended_ns, e.peak_bytes,"
     "  ?2 IS NOT NULL OR ifnull(e.cause, '') LIKE 'oom-%' AS killed,"
@@ -49,13 +51,15 @@ static const char MEMORY[] =
     "  FROM sample WHERE lifetime_id = ?1 AND anon_bytes IS NOT NULL"
     "   AND at_ns <= ifnull(?2, at_ns)),"
     " most AS (SELECT bytes, other FROM held ORDER BY bytes DESC LIMIT 1)"
-    " SELECT CASE WHEN l.killed THEN (SELECT bytes FROM most)"
+    " SELECT CASE WHEN l.killed AND (?2 IS NOT NULL OR l.stop_ns IS NULL)"
+    " THEN (SELECT bytes FROM most)"
     " WHEN l.stop_ns IS NOT NULL THEN"
     "  (SELECT bytes FROM held WHERE at_ns <= l.stop_ns ORDER BY at_ns DESC LIMIT 1)"
     " ELSE (SELECT max(bytes) FROM (SELECT bytes FROM held"
     "  WHERE at_ns <= ifnull(l.ended_ns, at_ns) AND bytes > 0 AND ifnull(pids, 1) > 0"
     "  ORDER BY at_ns DESC LIMIT 2)) END,"
-    " CASE WHEN l.killed THEN l.peak_bytes - ifnull((SELECT other FROM most), 0) END"
+    " CASE WHEN l.killed AND (?2 IS NOT NULL OR l.stop_ns IS NULL)"
+    " THEN l.peak_bytes - ifnull((SELECT other FROM most), 0) END"
     " FROM life l";
 
 void heap_profile_path(const char *directory, int64_t lifetime_id, bool at_kill,

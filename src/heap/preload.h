@@ -4,6 +4,8 @@
 
 #include <limits.h>
 
+#define HEAP_LIBRARY_NAME "liboomlab-heap.so"
+
 /* Replace the absolute path by an entry that glibc's loader understands as that file, and that any
  * loader without dynamic string tokens (musl's) passes over in silence, because no such file is
  * there. It names no process, so it holds without /proc and for programs that were moved or

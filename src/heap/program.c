@@ -2,6 +2,8 @@
 #include "heap/program.h"
 
 #include "base/cleanup.h"
+#include "base/duration.h"
+#include "heap/preload.h"
 
 #include <ctype.h>
 #include <fcntl.h>
@@ -14,6 +16,9 @@
 
 #define SCRIPT_LEVELS 4
 #define GO_NOTE       4 /* "Go", the build id */
+
+/* So long a process is left alone after it was first seen to run a program. */
+#define LOADING_NS (150 * NS_PER_MS)
 
 static void elf_cleanup(Elf **elf)
 {
@@ -148,37 +153,101 @@ bool heap_program_can_be_profiled(const char *path, const char *search_path, cha
     return true;
 }
 
-/* Note the file; true: it was known already. */
-static bool is_known(struct heap_programs *programs, const struct stat *file)
+/* --- what runs ---------------------------------------------------------------------------------
+ */
+
+/* The loader maps what is preloaded first: a process that has the C library and not the recorder
+ * was started without it. */
+static bool lacks_recorder(pid_t pid)
 {
-    for (unsigned i = 0; i < programs->count; i++) {
-        if (programs->known[i].inode == file->st_ino && programs->known[i].device == file->st_dev)
-            return true;
+    char path[64];
+    AUTO_FREE char *line = NULL;
+    size_t room = 0;
+    bool has_libc = false;
+    snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
+    AUTO_FCLOSE FILE *maps = fopen(path, "re");
+    while (maps && getline(&line, &room, maps) > 0) {
+        if (strstr(line, "/" HEAP_LIBRARY_NAME))
+            return false;
+        has_libc |= strstr(line, "/libc.so.") != NULL;
     }
-    if (programs->count == HEAP_PROGRAMS_KNOWN)
-        programs->count = 0;
-    programs->known[programs->count].inode = file->st_ino;
-    programs->known[programs->count++].device = file->st_dev;
+    return has_libc;
+}
+
+/* NULL: it is new, and *ret_new is to be filled in. */
+static struct heap_known_program *find_program(struct heap_programs *known, const struct stat *file,
+                                               struct heap_known_program **ret_new)
+{
+    for (unsigned i = 0; i < known->program_count; i++) {
+        struct heap_known_program *program = &known->programs[i];
+        if (program->inode == file->st_ino && program->device == file->st_dev)
+            return program;
+    }
+    if (known->program_count == HEAP_PROGRAMS_KNOWN)
+        known->program_count = 0;
+    *ret_new = &known->programs[known->program_count++];
+    return NULL;
+}
+
+/* Whether it is time to look at its memory, once. */
+static bool is_due(struct heap_programs *known, pid_t pid, const struct stat *file, int64_t now_ns)
+{
+    for (unsigned i = 0; i < known->process_count; i++) {
+        struct heap_known_process *process = &known->processes[i];
+        if (process->pid != pid || process->inode != file->st_ino ||
+            process->device != file->st_dev)
+            continue;
+        bool due = !process->examined && now_ns - process->since_ns >= LOADING_NS;
+        process->examined |= due;
+        return due;
+    }
+    if (known->process_count == HEAP_PROCESSES_KNOWN)
+        known->process_count = 0;
+    known->processes[known->process_count++] = (struct heap_known_process){
+        .pid = pid, .inode = file->st_ino, .device = file->st_dev, .since_ns = now_ns};
     return false;
 }
 
-bool heap_process_can_be_profiled(struct heap_programs *programs, pid_t pid, bool main,
-                                  char *reason, size_t size)
+static const char *examine_program(const char *link)
+{
+    struct traits traits;
+    AUTO_CLOSE int fd = open(link, O_RDONLY | O_CLOEXEC);
+    return fd >= 0 && read_traits(fd, &traits) ? fault_of(&traits) : NULL;
+}
+
+/* A container's process before it executes its command, or a workload. */
+static bool is_ours(const struct stat *file)
+{
+    struct stat own;
+    return stat("/proc/self/exe", &own) == 0 && own.st_ino == file->st_ino &&
+           own.st_dev == file->st_dev;
+}
+
+bool heap_process_is_profiled(struct heap_programs *known, pid_t pid, bool main, int64_t now_ns,
+                              char *reason, size_t size)
 {
     char link[64], program[PATH_MAX];
     struct stat file;
-    struct traits traits;
+    struct heap_known_program *new = NULL;
+    const char *fault = NULL;
     snprintf(link, sizeof(link), "/proc/%d/exe", (int)pid);
-    if (stat(link, &file) < 0 || is_known(programs, &file))
+    if (stat(link, &file) < 0 || is_ours(&file))
         return true;
-    AUTO_CLOSE int fd = open(link, O_RDONLY | O_CLOEXEC);
-    ssize_t n = readlink(link, program, sizeof(program) - 1);
-    if (fd < 0 || n <= 0 || !read_traits(fd, &traits))
+    const struct heap_known_program *old = find_program(known, &file, &new);
+    if (new) {
+        fault = examine_program(link);
+        *new = (struct heap_known_program){
+            .device = file.st_dev, .inode = file.st_ino, .faulty = fault != NULL};
+    }
+    bool faulty = old ? old->faulty : fault != NULL;
+    if (!faulty && is_due(known, pid, &file, now_ns) && lacks_recorder(pid))
+        fault = "was started without the recorder: with another environment, in which LD_PRELOAD "
+                "does not name it, or below another root";
+    ssize_t n = fault ? readlink(link, program, sizeof(program) - 1) : 0;
+    if (n <= 0)
         return true;
     program[n] = '\0';
-    const char *fault = fault_of(&traits);
-    if (fault)
-        snprintf(reason, size, "'%s', which %s, %s", program,
-                 main ? "the command executed" : "a child process runs", fault);
-    return !fault;
+    snprintf(reason, size, "'%s', which %s, %s", program,
+             main ? "the command executed" : "a child process runs", fault);
+    return false;
 }

@@ -49,7 +49,7 @@ int heap_library_find(char path[static PATH_MAX], struct error *err)
     if (slash)
         *slash = '\0';
     int length =
-        snprintf(path, PATH_MAX, "%s/../../preload/liboomlab-heap.so", program); /* build tree */
+        snprintf(path, PATH_MAX, "%s/../../preload/" HEAP_LIBRARY_NAME, program); /* build tree */
     if (length < 0 || length >= PATH_MAX || !can_be_preloaded(path)) {
         snprintf(path, PATH_MAX, "%s", OOMLAB_HEAP_LIBRARY);
         if (!can_be_preloaded(path))

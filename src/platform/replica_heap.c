@@ -22,14 +22,15 @@ static void examine(struct replica *replica, pid_t pid)
     struct error err;
     char reason[PATH_MAX + 256];
     bool main = pid == sandbox_pid(replica->sandbox);
-    if (heap_process_can_be_profiled(&replica->programs, pid, main, reason, sizeof(reason)))
+    if (heap_process_is_profiled(&replica->programs, pid, main, clock_monotonic_ns(), reason,
+                                 sizeof(reason)))
         return;
     error_set(&err, ENOTSUP, "%s", reason);
     tell_unprofiled(replica, !main, &err);
 }
 
-/* A shell or an entrypoint that is profiled may have executed a program that cannot be, in its own
- * place or as a child. */
+/* A shell or an entrypoint that is profiled may have executed a program that cannot be, or without
+ * the recorder, in its own place or as a child. */
 static void examine_processes(struct replica *replica)
 {
     pid_t pids[MEMBERS_MOST];

@@ -161,6 +161,13 @@ def test_difference_of_two_runs(oomlab, tmp_path, sites_program):
     sides = difference["after"]["total_bytes"] - difference["before"]["total_bytes"]
     assert changes == pytest.approx(sides, rel=1e-6)
     assert oomlab("heap", "--diff", tmp_path / "a", tmp_path / "b").stdout.startswith("service/trigger")
+    # An arm with its run, as for 'oomlab compare'.
+    same = oomlab("heap", "--diff", f"{tmp_path}/a:trigger", f"{tmp_path}/b:service/trigger")
+    assert same.returncode == 0 and same.stdout == oomlab("heap", "--diff", tmp_path / "a", tmp_path / "b").stdout
+    for words, reason in ((("--diff", f"{tmp_path}/a:patch", tmp_path / "b"), "no profile of an arm 'patch'"),
+                          ((f"{tmp_path}/a:trigger", "--arm", "trigger"), "names an arm, and so does --arm")):
+        done = oomlab("heap", *words)
+        assert done.returncode == 2 and reason in done.stderr, done.stderr
 
 
 def varint(data, at):

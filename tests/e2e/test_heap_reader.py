@@ -444,6 +444,18 @@ def test_child_processes_that_cannot_be_profiled_are_said_everywhere(oomlab, tmp
         assert report.count("which a child process runs, is statically linked") >= 2, report
 
 
+@pytest.mark.parametrize("how, who", [
+    ("exec env -i PORT=$PORT '{}' 24 0", "the command executed"), ("LD_PRELOAD= '{}' 24 0 & wait", "a child process runs"),
+])
+def test_a_program_that_was_started_without_the_recorder_is_said_to_be(oomlab, tmp_path, how, who):
+    program, run = build(tmp_path, "holds.c", HOLDS, "-g"), tmp_path / "run"
+    heap = stopped(oomlab, run, "/bin/sh", "-c", how.format(program))
+    assert f"'{program}', which {who}, was started without the recorder: " in heap["unprofiled"], heap["unprofiled"]
+    # Not so of the shell, nor where the same program is profiled.
+    assert "/sh" not in heap["unprofiled"] and "dash" not in heap["unprofiled"]
+    assert stopped(oomlab, tmp_path / "other", "/bin/sh", "-c", f"'{program}' 24 0 & wait")["unprofiled"] is None
+
+
 def test_the_report_says_why_there_is_no_profile(oomlab, tmp_path):
     run = tmp_path / "run"
     done = oomlab(*sites.run_arguments(run, "40Mi", "--heap"), build(tmp_path, "copies.c", COPIES, "-static"))
@@ -490,12 +502,159 @@ def test_processes_without_room_are_said_to_be(oomlab, tmp_path):
     run = tmp_path / "run"
     done = oomlab("run", "--quiet", "--memory", "384Mi", "--arms", "trigger", "--ready", "tcp", "--rate", "50/s", "--cycles",
                   "1", "--per-cycle", "10", "--cooldown", "200ms", "--heap", "--output", run, "--",
-                  build(tmp_path, "holds.c", code), "1", "0")
+                  build(tmp_path, "holds.c", code), "64", "0")
     assert done.returncode in (0, 3), done.stderr
     heap, text = profile(oomlab, run), oomlab("heap", run).stdout
+    assert 64 << 20 in [stack["bytes"] for stack in heap["stacks"]]  # the main process always has room
     assert 45 <= heap["dropped_process"] <= heap["dropped"], heap["dropped_process"]
     assert f"{heap['dropped_process']} of them of processes that found no room" in text
     assert "Of at most 255 processes at once" in text and "PYTHONMALLOC" not in text
+
+
+# --- which place leads ----------------------------------------------------------------------------
+
+ROUTES = """
+#include <stdlib.h>
+#include <string.h>
+#define APART __attribute__((noinline))
+static void *volatile kept;
+APART void cache_put(size_t size) { kept = memset(malloc(size), 1, size); }
+APART void handle_order(void) { cache_put(10000); __asm__ volatile(""); }
+APART void audit(void) { kept = memset(malloc(13000), 1, 13000); }
+#define ROUTE(n) APART void route_##n(void) { handle_order(); __asm__ volatile(""); }
+ROUTE(1) ROUTE(2) ROUTE(3) ROUTE(4)
+APART void descend(int depth) { if (depth > 0) descend(depth - 1); else cache_put(10000); __asm__ volatile(""); }
+int main(int count, char **words)
+{
+    for (int i = 0;; i++) {
+        if (count > 1) {
+            descend(i % 5);
+        } else {
+            route_1(); route_2(); route_3(); route_4();
+        }
+        audit();
+    }
+}
+"""
+
+
+@pytest.mark.parametrize("words, called, share, stacks", [((), "handle_order", 40 / 53, 4), (("deep",), None, 13 / 23, 1)])
+def test_a_place_leads_with_all_of_its_stacks(oomlab, tmp_path, words, called, share, stacks):
+    """No single stack of cache_put holds as much as that of audit."""
+    run = tmp_path / "run"
+    done = oomlab(*sites.run_arguments(run, "64Mi", "--heap"), build(tmp_path, "routes.c", ROUTES, "-g"), *words)
+    assert done.returncode in (0, 3), done.stderr
+    leading = result_of(run)["arms"][0]["verdict"]["leading_stack"]
+    heap = profile(oomlab, run)
+    assert heap["stacks_total"] == len(heap["stacks"]) > stacks and heap["lost_mappings"] == 0
+    assert "audit" in [frame["function"] for frame in profile(oomlab, run, "--size")["stacks"][0]["frames"]]
+    if called:
+        assert (leading["function"], leading["called_from"]) == ("cache_put", called)
+        assert f", called from {called}, in {stacks} stacks (Observed)." in leading["sentence"]
+    else:  # called from descend by descend: five stacks of 2 KB a round each, and audit's 13
+        assert leading["function"] == "audit" and " stacks" not in leading["sentence"]
+    assert leading["share"] == pytest.approx(share, abs=0.03)
+
+
+def test_a_function_that_calls_itself_is_not_its_own_caller(oomlab, tmp_path):
+    code = ROUTES.replace("if (depth > 0) descend(depth - 1); else cache_put(10000);",
+                          "if (depth > 0) descend(depth - 1); else kept = memset(malloc(16000), 1, 16000);")
+    run = tmp_path / "run"
+    done = oomlab(*sites.run_arguments(run, "64Mi", "--heap"), build(tmp_path, "routes.c", code, "-g"), "deep")
+    assert done.returncode in (0, 3), done.stderr
+    leading = result_of(run)["arms"][0]["verdict"]["leading_stack"]
+    assert (leading["function"], leading["called_from"]) == ("descend", "main") and ", in 5 stacks (" in leading["sentence"]
+    assert leading["share"] == pytest.approx(16 / 29, abs=0.03)
+
+
+# --- what a signal interrupted ------------------------------------------------------------------------
+
+INTERRUPTED = """
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#define APART __attribute__((noinline))
+static void *volatile kept;
+static volatile long turns;
+APART void leak(void) { kept = memset(malloc(100000), 1, 100000); }
+APART void handler(int number) { (void)number; leak(); __asm__ volatile(""); }
+APART void leaf(void) { for (;;) turns++; }
+APART void outer(void) { leaf(); __asm__ volatile(""); }
+int main(void)
+{
+    struct itimerval often = {{0, 1000}, {0, 1000}};
+    signal(SIGALRM, handler);
+    setitimer(ITIMER_REAL, &often, NULL);
+    outer();
+}
+"""
+
+
+def test_the_callers_of_what_a_signal_interrupted(oomlab, tmp_path):
+    """A leaf has no frame but its return address."""
+    killed(oomlab, tmp_path / "run", build(tmp_path, "interrupted.c", INTERRUPTED, "-g"))
+    names = [frame["function"] for frame in profile(oomlab, tmp_path / "run", "--size")["stacks"][0]["frames"]]
+    assert names[:2] == ["leak", "handler"] and names[3:6] == ["leaf", "outer", "main"], names
+
+
+# --- mappings cut to size -------------------------------------------------------------------------
+
+CHUNKS = """
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#define CHUNK 65536UL
+int main(int count, char **words)
+{
+    for (long i = 0, all = atol(words[count - 1]);; i++) {
+        char *got = i < all ? mmap(NULL, 2 * CHUNK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) : malloc(CHUNK);
+        char *start = i < all ? (char *)(((uintptr_t)got + CHUNK - 1) & ~(CHUNK - 1)) : got;
+        if (i < all && start > got)
+            munmap(got, start - got);
+        if (i < all && got + 2 * CHUNK > start + CHUNK)
+            munmap(start + CHUNK, got + CHUNK - start);
+        memset(start, 1, CHUNK);
+    }
+}
+"""
+
+
+@pytest.mark.parametrize("chunks, followed", [(900, True), (1500, False)])
+def test_mappings_that_were_not_followed_are_said_to_be(oomlab, tmp_path, chunks, followed):
+    run = tmp_path / "run"
+    done = oomlab(*sites.run_arguments(run, "128Mi", "--heap"), build(tmp_path, "chunks.c", CHUNKS), str(chunks))
+    assert done.returncode in (0, 3), done.stderr
+    heap, text = profile(oomlab, run), oomlab("heap", run).stdout
+    assert (heap["lost_mappings"] == 0) is followed and ("not followed: where a part was unmapped" in text) is not followed, text
+    if followed:
+        assert 0.95 < heap["coverage"] < 1.05
+
+
+# --- objects at a regular distance ----------------------------------------------------------------
+
+EVEN = """
+#include <stdlib.h>
+#include <string.h>
+static void *volatile kept;
+int main(int count, char **words)
+{
+    size_t size = (size_t)atoi(words[count - 1]);
+    for (;;)
+        kept = memset(malloc(size), 1, size);
+}
+"""
+
+
+@pytest.mark.parametrize("size", [980, 3620, 7250])
+def test_objects_of_one_size_are_all_seen(oomlab, tmp_path, size):
+    """They lie at one distance: such as a simple hash puts into few buckets."""
+    run = tmp_path / "run"
+    done = oomlab(*sites.run_arguments(run, "64Mi", "--heap"), build(tmp_path, "even.c", EVEN), str(size))
+    assert done.returncode in (0, 3), done.stderr
+    heap = profile(oomlab, run)
+    assert heap["dropped"] == 0 and 0.95 < heap["coverage"] < 1.05, heap["coverage"]
 
 
 # --- since a cycle --------------------------------------------------------------------------------
