@@ -29,13 +29,6 @@ static int compare_changes(const void *a, const void *b)
     return (cx < cy) - (cx > cy);
 }
 
-/* The interval's half width is 1.96 standard deviations, near enough. */
-static double variance_of(const struct heap_row *row)
-{
-    double deviation = (row->high_bytes - row->low_bytes) / (2 * 1.96);
-    return deviation * deviation;
-}
-
 static int add_rows(const struct heap_view *view, bool is_after, struct heap_difference *all,
                     size_t *count)
 {
@@ -48,7 +41,7 @@ static int add_rows(const struct heap_view *view, bool is_after, struct heap_dif
             .key = buffer_steal(&key),
             .before = is_after ? 0 : row->bytes,
             .after = is_after ? row->bytes : 0,
-            .variance = variance_of(row),
+            .variance = heap_row_variance(row),
             .of = view,
             .stack = row->stack,
         };

@@ -200,13 +200,6 @@ struct group {
     bool arenas, other_lines; /* not only the place's */
 };
 
-/* The interval's half width is 1.96 standard deviations, near enough. */
-static double variance_of(const struct heap_row *row)
-{
-    double deviation = (row->high_bytes - row->low_bytes) / (2 * 1.96);
-    return deviation * deviation;
-}
-
 static int compare_places(const void *a, const void *b)
 {
     const struct group *x = a, *y = b;
@@ -237,7 +230,7 @@ static size_t make_groups(const struct heap_view *view,
             .sum = value,
             .largest = value,
             .bytes = row->bytes,
-            .variance = variance_of(row),
+            .variance = heap_row_variance(row),
             .stacks = 1,
             .arenas = row->kind == HEAP_KIND_ARENA,
         };

@@ -317,6 +317,12 @@ void heap_view_frames(const struct heap_view *view, uint32_t stack, heap_frame_v
     }
 }
 
+double heap_row_variance(const struct heap_row *row)
+{
+    double deviation = (row->high_bytes - row->low_bytes) / (2 * 1.96);
+    return deviation * deviation;
+}
+
 const char *heap_kind_name(enum heap_kind kind)
 {
     static const char *const names[] = {

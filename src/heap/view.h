@@ -81,6 +81,10 @@ bool heap_view_is_beyond(const struct heap_view *view);
 bool heap_view_has_processes(const struct heap_view *view);
 void heap_view_free(struct heap_view *view);
 
+/* Of a row's bytes, from its interval, whose half width is 1.96 standard deviations, near enough;
+ * NAN unknown. */
+double heap_row_variance(const struct heap_row *row);
+
 /* The named frames of a row, innermost first. Calls `visit` for each; a lost stack gives one frame
  * without anything. */
 typedef void (*heap_frame_visitor)(void *context, const struct heap_frame *frame);

@@ -657,6 +657,49 @@ def test_objects_of_one_size_are_all_seen(oomlab, tmp_path, size):
     assert heap["dropped"] == 0 and 0.95 < heap["coverage"] < 1.05, heap["coverage"]
 
 
+def test_tiny_objects_are_said_to_be(oomlab, tmp_path):
+    """glibc sets 32 bytes apart for each."""
+    run = tmp_path / "run"
+    done = oomlab(*sites.run_arguments(run, "32Mi", "--heap"), build(tmp_path, "even.c", EVEN), "8")
+    assert done.returncode in (0, 3), done.stderr
+    text = oomlab("heap", run).stdout
+    assert profile(oomlab, run)["coverage"] < 0.3 and "Its objects have 8 bytes on average" in text
+    assert "Less than half" not in text
+
+
+GREEDY = """
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+static void *volatile kept;
+static volatile sig_atomic_t stopped;
+static void on_stop(int number) { stopped = number; }
+int main(void)
+{
+    signal(SIGTERM, on_stop);
+    kept = memset(malloc(24 << 20), 1, 24 << 20);
+    while (!stopped)
+        pause();
+    for (;;)
+        kept = memset(malloc(1 << 16), 1, 1 << 16);
+}
+"""
+
+
+def test_killed_while_it_was_being_stopped(oomlab, tmp_path):
+    """The profile is of the moment before: it is compared with the memory of that one."""
+    run = tmp_path / "run"
+    done = oomlab("run", "--quiet", "--memory", "64Mi", "--arms", "trigger", "--ready", "none", "--kills", "1", "--cycles", "1",
+                  "--per-cycle", "1", "--idle", "1s", "--cooldown", "1s", "--heap", "--output", run, "--",
+                  build(tmp_path, "greedy.c", GREEDY))
+    assert done.returncode in (0, 3), done.stderr
+    end = result_of(run)["arms"][0]["lifetimes"][0]["end"]
+    assert (end["platform_kill"], end["cause"]) == ("stop", "oom-container-limit"), end
+    heap = profile(oomlab, run)
+    assert heap["total_bytes"] == pytest.approx(24 << 20, rel=0.02) and 0.9 < heap["coverage"] < 1.1, heap["coverage"]
+
+
 # --- since a cycle --------------------------------------------------------------------------------
 
 def of_one_size(heap):
